@@ -1,0 +1,278 @@
+"""The luck: scenario + seed + replication → table of contacts and table of staffing changes.
+
+See ``docs/design/random-streams.md``.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bposim.engines.model import FOREVER
+from bposim.errors import ParameterError
+from bposim.schema import VOLUMES
+
+if TYPE_CHECKING:
+    from bposim.distributions import Distribution
+    from bposim.scenario import Scenario
+
+
+def stream(seed: int, replication: int, name: str) -> np.random.Generator:
+    """Return the generator of a named stream: the same wherever and whenever it is asked for."""
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence((seed, replication, zlib.crc32(name.encode())))))
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """One replication's luck.
+
+    Attributes
+    ----------
+    arrival_ms, handle_ms, patience_ms : ndarray of int64, shape (n_contacts,)
+        In order of arrival; a contact's id is its row.
+    kind : ndarray of int64, shape (n_contacts,)
+        Contact type.
+    change_ms, change_group, leave, join : ndarray of int64, shape (n_changes,)
+        Staffing changes in order of time.
+    scheduled : ndarray of int64, shape (n_intervals, n_groups)
+        Agents present by plan.
+    """
+
+    arrival_ms: np.ndarray
+    kind: np.ndarray
+    handle_ms: np.ndarray
+    patience_ms: np.ndarray
+    change_ms: np.ndarray
+    change_group: np.ndarray
+    leave: np.ndarray
+    join: np.ndarray
+    scheduled: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.arrival_ms)
+
+    def frame(self, types: tuple[str, ...]) -> pd.DataFrame:
+        """Return the contacts as a frame: ``contact_id, contact_type, arrived_ms, handle_ms, patience_ms``."""
+        return pd.DataFrame(
+            {
+                "contact_id": np.arange(len(self)),
+                "contact_type": pd.Categorical.from_codes(self.kind, list(types)),
+                "arrived_ms": self.arrival_ms,
+                "handle_ms": self.handle_ms,
+                "patience_ms": self.patience_ms,
+            }
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Everything of a scenario that draws need, laid over the grid once.
+
+    Attributes
+    ----------
+    expected : ndarray, shape (n_samples, n_intervals, n_types)
+        Expected contacts, or counts.
+    counts : bool
+        Whether ``expected`` are counts: exactly so many contacts arrive.
+    net_heads : ndarray, shape (n_intervals, n_groups)
+        Scheduled heads after shrinkage.
+    """
+
+    types: tuple[str, ...]
+    groups: tuple[str, ...]
+    expected: np.ndarray
+    counts: bool
+    day: np.ndarray
+    slot: np.ndarray
+    start_ms: np.ndarray
+    end_ms: np.ndarray
+    handle: tuple[tuple[Distribution, ...], ...]
+    patience: tuple[tuple[Distribution, ...], ...]
+    common_factor: Distribution | None
+    factors: tuple[Distribution | None, ...]
+    net_heads: np.ndarray
+
+    @property
+    def samples(self) -> int:
+        """Number of volume paths."""
+        return self.expected.shape[0]
+
+
+def build_source(scenario: Scenario, volumes: Any = None) -> Source:
+    """Lay a scenario, and volumes that take the place of its arrivals, over the grid.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    volumes : Forecast, DataFrame or None
+        A Volumes frame, or anything with one in ``.volumes``. Integer ``contacts`` are counts, real ones expectations.
+
+    Raises
+    ------
+    ParameterError
+        The volumes miss a contact type or fit no interval of the scenario.
+    """
+    grid = scenario.grid
+    types, groups = tuple(scenario.contact_types), tuple(scenario.agent_groups)
+    if volumes is None:
+        expected = np.stack([scenario.expected_contacts(t) for t in types], axis=1)[None]
+        counts = False
+    else:
+        expected, counts = read_volumes(volumes, scenario)
+    net = np.stack(
+        [scenario.scheduled_heads(g) * (1 - scenario.agent_groups[g].shrinkage) for g in groups], axis=1
+    ) if len(grid) else np.zeros((0, len(groups)))  # fmt: skip
+    kinds = scenario.contact_types.values()
+    return Source(
+        types, groups, expected, counts, grid.day, grid.slot, grid.start_ms, grid.end_ms,
+        tuple(k.handle_time for k in kinds), tuple(k.patience for k in kinds), scenario.day_factor,
+        tuple(k.day_factor for k in kinds), net,
+    )  # fmt: skip
+
+
+def read_volumes(volumes: Any, scenario: Scenario) -> tuple[np.ndarray, bool]:
+    """Return volumes over the scenario's grid, shape (n_samples, n_intervals, n_types), and whether they are counts."""
+    frame = getattr(volumes, "volumes", volumes)
+    if not isinstance(frame, pd.DataFrame):
+        raise ParameterError(f"volumes must be a Forecast or a Volumes frame. Got {type(volumes).__name__}.")
+    VOLUMES.check(frame, caller="simulate()")
+    types = tuple(scenario.contact_types)
+    grid = scenario.grid
+    stamps = pd.DatetimeIndex(frame["interval_start"])
+    if stamps.tz is None:
+        raise ParameterError("volumes have times without a zone. Localise interval_start first.")
+    named = frame["contact_type"].astype(str).to_numpy()
+    problems = [
+        f"volumes hold the contact type {name!r}, which the scenario lacks. Known: {', '.join(types)}."
+        for name in dict.fromkeys(named)
+        if name not in types
+    ]
+    problems += [f"volumes hold nothing for contact type {t!r}. Forecast it, or drop it." for t in types if t not in set(named)]
+    index = pd.DatetimeIndex(grid.starts.tz_convert("UTC")).as_unit("ns")
+    place = index.get_indexer(stamps.tz_convert("UTC").as_unit("ns"))
+    contacts = frame["contacts"].to_numpy()
+    if not problems and (place >= 0).sum() == 0:
+        problems.append(
+            f"volumes from {stamps.min()} to {stamps.max()} share no interval with the scenario ({grid.starts[0]} to "
+            f"{grid.starts[-1]}). Write scenario.replace(start=…, days=…, interval=…) to match."
+        )
+    lost = (place < 0) & (stamps >= grid.starts[0]) & (stamps <= grid.starts[-1]) & (contacts > 0)
+    if lost.any():
+        problems.append(
+            f"{int(lost.sum())} rows of volumes lie in closed hours of the scenario (first {stamps[lost][0]}). Widen its "
+            f"opening_hours or its interval to match the volumes."
+        )
+    bad = ~(contacts.astype(float) >= 0)
+    if bad.any():
+        problems.append(f"{int(bad.sum())} rows of volumes are negative or missing (first row {int(np.flatnonzero(bad)[0])}).")
+    if problems:
+        raise ParameterError(problems)
+    sample = frame["sample"].to_numpy() if "sample" in frame else np.zeros(len(frame), dtype=int)
+    labels, code = np.unique(sample, return_inverse=True)
+    counts = contacts.dtype.kind in "iu"
+    result = np.zeros((len(labels), len(grid), len(types)), dtype=np.int64 if counts else float)
+    inside = place >= 0
+    kind = pd.Index(types).get_indexer(named)
+    np.add.at(result, (code[inside], place[inside], kind[inside]), contacts[inside])
+    return result, counts
+
+
+#: Longer than any horizon (13 months, in ms): such a patience never ends.
+_LONGEST = 1 << 35
+
+
+def _milliseconds(values: np.ndarray) -> np.ndarray:
+    result = np.full(len(values), FOREVER, dtype=np.int64)
+    finite = values < _LONGEST / 1000
+    result[finite] = np.floor(values[finite] * 1000 + 0.5)
+    return result
+
+
+def _sample(listed: tuple[Distribution, ...], slot: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if len(listed) == 1:
+        return _milliseconds(np.asarray(listed[0].sample(rng, len(slot)), dtype=float))
+    result = np.empty(len(slot), dtype=np.int64)
+    for k, dist in enumerate(listed):
+        mask = slot == k
+        result[mask] = _milliseconds(np.asarray(dist.sample(rng, int(mask.sum())), dtype=float))
+    return result
+
+
+def draw(source: Source, seed: int, replication: int) -> Draws:
+    """Draw one replication.
+
+    Parameters
+    ----------
+    source : Source
+    seed : int
+    replication : int
+        Names the streams: the same number gives the same luck in any run.
+    """
+    n_days = int(source.day.max(initial=-1)) + 1
+    common = _factor(source.common_factor, n_days, seed, replication, "day_factor")
+    parts: list[tuple[np.ndarray, ...]] = []
+    path = source.expected[replication % source.samples]
+    for k, name in enumerate(source.types):
+        rng = stream(seed, replication, f"arrivals/{name}")
+        if source.counts:
+            count = path[:, k]
+        else:
+            busy = common * _factor(source.factors[k], n_days, seed, replication, f"day_factor/{name}")
+            count = rng.poisson(path[:, k] * busy[source.day])
+        n = int(count.sum())
+        interval = np.repeat(np.arange(len(count)), count)
+        length = source.end_ms - source.start_ms
+        at = source.start_ms[interval] + (rng.random(n) * length[interval]).astype(np.int64)
+        at.sort()  # uniform instants within ascending intervals: sorting never crosses an interval
+        slot = source.slot[interval]
+        handle = _sample(source.handle[k], slot, stream(seed, replication, f"handle_time/{name}"))
+        patience = _sample(source.patience[k], slot, stream(seed, replication, f"patience/{name}"))
+        parts.append((at, np.full(n, k, dtype=np.int64), handle, patience))
+    merged = parts[0] if len(parts) == 1 else tuple(np.concatenate(c) for c in zip(*parts, strict=True))
+    if len(parts) > 1:
+        order = np.argsort(merged[0], kind="stable")
+        merged = tuple(c[order] for c in merged)
+    scheduled = _scheduled(source, n_days, seed, replication)
+    return Draws(*merged, *_changes(source, scheduled), scheduled)
+
+
+def _factor(dist: Distribution | None, n_days: int, seed: int, replication: int, name: str) -> np.ndarray:
+    if dist is None:
+        return np.ones(n_days)
+    return np.asarray(dist.sample(stream(seed, replication, name), n_days), dtype=float)
+
+
+def _scheduled(source: Source, n_days: int, seed: int, replication: int) -> np.ndarray:
+    """Round net heads to whole agents: one uniform a day and group keeps the mean and stays calm within the day."""
+    result = np.empty(source.net_heads.shape, dtype=np.int64)
+    for g, name in enumerate(source.groups):
+        net = source.net_heads[:, g]
+        whole = np.floor(net + 1e-9)
+        if np.all(np.abs(net - whole) < 1e-9):
+            result[:, g] = whole
+        else:
+            u = stream(seed, replication, f"heads/{name}").random(n_days)
+            result[:, g] = np.floor(net + u[source.day] + 1e-9)
+    return result
+
+
+def _changes(source: Source, scheduled: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return times, groups, leavers and joiners; closings themselves are events of the engine."""
+    n = len(scheduled)
+    if not n:
+        return tuple(np.empty(0, dtype=np.int64) for _ in range(4))
+    opening = np.append(True, source.start_ms[1:] != source.end_ms[:-1])
+    before = np.where(opening[:, None], 0, np.vstack([np.zeros((1, scheduled.shape[1]), np.int64), scheduled[:-1]]))
+    delta = scheduled - before
+    interval, group = np.nonzero(delta)
+    step = delta[interval, group]
+    return (
+        source.start_ms[interval].astype(np.int64),
+        group.astype(np.int64),
+        np.maximum(-step, 0).astype(np.int64),
+        np.maximum(step, 0).astype(np.int64),
+    )

@@ -1,0 +1,125 @@
+"""Records of one replication → counts by interval: compiled, for both engines."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from bposim.engines.draws import Draws
+from bposim.engines.model import Model
+from bposim.engines.reference import ABANDONED, ANSWERED, BLOCKED, DISCONNECTED, OPEN, Records
+
+#: Layout of the tallies before the thresholds' columns.
+COUNTS = ("offered", "answered", "abandoned", "blocked", "disconnected", "open")
+SUMS = ("wait_sum", "wait_answered_sum", "wait_abandoned_sum", "handle_sum", "turnaround_sum", "max_wait")
+PER_THRESHOLD_COUNTS = ("answered_within", "abandoned_within", "completed_within")
+AGENTS = ("busy", "working")
+
+_jit = njit(cache=True, nogil=True)
+
+
+@_jit
+def _place(start: np.ndarray, at: int) -> int:
+    """Return the last interval that has begun."""
+    low, high = 0, len(start)
+    while low < high:
+        middle = (low + high) >> 1
+        if start[middle] <= at:
+            low = middle + 1
+        else:
+            high = middle
+    return max(low - 1, 0)
+
+
+@_jit
+def _slice(out, column, group, start, end, low, high, times):  # type: ignore[no-untyped-def]
+    """Add a stretch of time to the intervals that it covers; time outside every interval is not booked."""
+    i = _place(start, low)
+    while i < len(start) and start[i] < high:
+        covered = min(high, end[i]) - max(low, start[i])
+        if covered > 0:
+            out[column, i, group] += covered * times
+        i += 1
+
+
+@_jit
+def _tally(
+    arrival, kind, answered, ended, group, outcome, handle, start, end, thresholds,
+    presence_ms, presence_group, presence, n_groups, last_ms, counts, sums, agents,
+):  # fmt: skip
+    n_base, n_sums, n_t = 6, 6, len(thresholds)
+    i = 0
+    for c in range(len(arrival)):
+        at = arrival[c]
+        while i + 1 < len(start) and start[i + 1] <= at:
+            i += 1
+        k = kind[c]
+        o = outcome[c]
+        wait = (answered[c] if o == ANSWERED else ended[c]) - at
+        counts[0, i, k] += 1
+        sums[0, i, k] += wait
+        if wait > sums[5, i, k]:
+            sums[5, i, k] = wait
+        if o == ANSWERED:
+            counts[1, i, k] += 1
+            sums[1, i, k] += wait
+            sums[3, i, k] += ended[c] - answered[c]
+            sums[4, i, k] += ended[c] - at
+            _slice(agents, 0, group[c], start, end, answered[c], ended[c], 1)
+        elif o == ABANDONED:
+            counts[2, i, k] += 1
+            sums[2, i, k] += wait
+        elif o == BLOCKED:
+            counts[3, i, k] += 1
+        elif o == DISCONNECTED:
+            counts[4, i, k] += 1
+        elif o == OPEN:
+            counts[5, i, k] += 1
+        for t in range(n_t):
+            limit = thresholds[t]
+            if wait <= limit:
+                if o == ANSWERED:
+                    counts[n_base + 3 * t, i, k] += 1
+                elif o == ABANDONED:
+                    counts[n_base + 3 * t + 1, i, k] += 1
+            else:
+                sums[n_sums + t, i, k] += wait - limit
+            if o == ANSWERED and ended[c] - at <= limit:
+                counts[n_base + 3 * t + 2, i, k] += 1
+    since = np.zeros(n_groups, np.int64)
+    there = np.zeros(n_groups, np.int64)
+    for r in range(len(presence_ms)):
+        g = presence_group[r]
+        if there[g] > 0 and presence_ms[r] > since[g]:
+            _slice(agents, 1, g, start, end, since[g], presence_ms[r], there[g])
+        since[g] = presence_ms[r]
+        there[g] = presence[r]
+    for g in range(n_groups):
+        if there[g] > 0:
+            _slice(agents, 1, g, start, end, since[g], last_ms, there[g])
+
+
+def tally(
+    model: Model, draws: Draws, records: Records, thresholds_ms: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Count one replication.
+
+    Returns
+    -------
+    counts : ndarray of int32, shape (6 + 3 n_thresholds, n_intervals, n_types)
+        ``COUNTS``, then ``PER_THRESHOLD_COUNTS`` of each threshold.
+    sums : ndarray of int64, shape (6 + n_thresholds, n_intervals, n_types)
+        ``SUMS`` in ms, then the wait beyond each threshold.
+    agents : ndarray of int64, shape (2, n_intervals, n_groups)
+        ``AGENTS`` in agent-ms, booked by slices of time inside the open intervals.
+    """
+    n, k, g, t = len(model.start_ms), len(model.types), len(model.groups), len(thresholds_ms)
+    counts = np.zeros((len(COUNTS) + 3 * t, n, k), dtype=np.int32)
+    sums = np.zeros((len(SUMS) + t, n, k), dtype=np.int64)
+    agents = np.zeros((len(AGENTS), n, g), dtype=np.int64)
+    _tally(
+        draws.arrival_ms, draws.kind, records.answered_ms, records.ended_ms, records.group, records.outcome,
+        draws.handle_ms, model.start_ms, model.end_ms, thresholds_ms.astype(np.int64),
+        records.presence_ms, records.presence_group, records.presence, g, model.horizon_ms, counts, sums, agents,
+    )  # fmt: skip
+    return counts, sums, agents

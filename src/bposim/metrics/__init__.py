@@ -1,0 +1,21 @@
+"""Every KPI defined once, for histories and simulations alike."""
+
+from bposim.metrics.counts import Counts, count_arrays, counts_of_contacts, counts_of_intervals, tabulate, threshold_column
+from bposim.metrics.glossary import DEFAULT_METRICS, GLOSSARY, SERVICE_LEVELS, Metric, metric
+from bposim.metrics.summary import BY, ratio_interval, summary, time_labels, windows
+
+__all__ = [
+    "BY", "Counts", "DEFAULT_METRICS", "GLOSSARY", "Metric", "SERVICE_LEVELS", "count_arrays", "counts_of_contacts",
+    "counts_of_intervals", "metric", "ratio_interval", "summary", "tabulate", "threshold_column", "time_labels", "windows",
+]  # fmt: skip
+
+
+def glossary() -> "object":
+    """Return the glossary as a frame: ``id, title, unit, formula, booking, better, source``."""
+    import pandas as pd
+
+    every = [*GLOSSARY.values(), *SERVICE_LEVELS.values()]
+    return pd.DataFrame(
+        [{"id": m.id, "title": m.title, "unit": m.unit, "formula": m.formula, "booking": m.booking, "better": m.better,
+          "source": m.source} for m in every]
+    )  # fmt: skip

@@ -1,0 +1,256 @@
+"""Counts and sums by replication, interval and contact type: what every ratio is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bposim.errors import ParameterError
+from bposim.schema import INTERVAL_TABLE, OUTCOMES
+
+#: Columns whose pooled value is the largest, not the sum.
+MAXIMA = ("max_wait_s",)
+_OUTCOME_COLUMNS = ("answered", "abandoned", "blocked", "disconnected", "callback", "deflected", "open")
+
+
+def threshold_column(stem: str, seconds: float) -> str:
+    """Return the column that counts within a threshold.
+
+    Examples
+    --------
+    >>> threshold_column("answered_within", 20.0)
+    'answered_within_s20'
+    """
+    return f"{stem}_s{seconds:.10g}"
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """Interval table and agent log as arrays.
+
+    Attributes
+    ----------
+    starts : DatetimeIndex, length n_intervals
+        Zone-aware interval starts.
+    hours : ndarray, shape (n_intervals,)
+        Length of the intervals.
+    types, groups : tuple of str
+    contacts : mapping of column to ndarray, shape (n_replications, n_intervals, n_types)
+    agents : mapping of column to ndarray, shape (n_replications, n_intervals, n_groups)
+    batches : "replication" or "day"
+        What counts as an independent repetition for confidence intervals.
+    """
+
+    starts: pd.DatetimeIndex
+    hours: np.ndarray
+    types: tuple[str, ...]
+    contacts: Mapping[str, np.ndarray]
+    groups: tuple[str, ...] = ()
+    agents: Mapping[str, np.ndarray] = field(default_factory=dict)
+    batches: str = "replication"
+
+    @property
+    def replications(self) -> int:
+        """Number of replications."""
+        return next(iter(self.contacts.values())).shape[0]
+
+    def thresholds(self) -> tuple[float, ...]:
+        """Acceptable waiting times that were counted, in seconds."""
+        stem = "answered_within_s"
+        return tuple(sorted(float(c[len(stem) :]) for c in self.contacts if c.startswith(stem)))
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a column; outcomes that never occurred are zero."""
+        if name in self.contacts:
+            return self.contacts[name]
+        if name == "interval_s":
+            shape = next(iter(self.contacts.values())).shape
+            # Shared among the types, so that the pooled sum is the length of the interval once.
+            return np.broadcast_to((self.hours * 3600 / shape[2])[None, :, None], shape)
+        if name in _OUTCOME_COLUMNS or name.startswith("callback_within"):
+            return np.zeros_like(next(iter(self.contacts.values())))
+        if name == "wait_sum_s" and {"wait_answered_sum_s", "wait_abandoned_sum_s"} <= set(self.contacts):
+            return self.contacts["wait_answered_sum_s"] + self.contacts["wait_abandoned_sum_s"]
+        counted = ", ".join(f"{t:g}s" for t in self.thresholds()) or "none"
+        raise ParameterError(f"column {name!r} was not counted. Thresholds counted: {counted}. Columns: {', '.join(self.contacts)}.")
+
+    def frame(self) -> pd.DataFrame:
+        """Return the IntervalTable frame."""
+        return _long(self.contacts, self.starts, "contact_type", self.types)
+
+    def agent_frame(self) -> pd.DataFrame:
+        """Return the AgentLog frame."""
+        return _long(self.agents, self.starts, "agent_group", self.groups)
+
+
+def _long(columns: Mapping[str, np.ndarray], starts: pd.DatetimeIndex, key: str, names: tuple[str, ...]) -> pd.DataFrame:
+    if not columns:
+        return pd.DataFrame({"replication": [], "interval_start": [], key: []})
+    r, n, k = next(iter(columns.values())).shape
+    table: dict[str, Any] = {
+        "replication": np.repeat(np.arange(r), n * k),
+        "interval_start": starts[np.tile(np.repeat(np.arange(n), k), r)],
+        key: pd.Categorical.from_codes(np.tile(np.arange(k), r * n), list(names)),
+    }
+    return pd.DataFrame(table | {name: values.reshape(-1) for name, values in columns.items()})
+
+
+def count_arrays(
+    interval: np.ndarray,
+    kind: np.ndarray,
+    outcome: np.ndarray,
+    wait_ms: np.ndarray,
+    handle_ms: np.ndarray,
+    turnaround_ms: np.ndarray,
+    *,
+    shape: tuple[int, int],
+    thresholds_ms: Iterable[int],
+) -> dict[str, np.ndarray]:
+    """Count one replication's contacts into columns of shape (n_intervals, n_types).
+
+    Parameters
+    ----------
+    interval, kind : ndarray of int, shape (n_contacts,)
+        Interval and contact type of each contact.
+    outcome : ndarray of int
+        Index into ``schema.OUTCOMES``.
+    wait_ms, handle_ms, turnaround_ms : ndarray of int
+        Wait; handle time and arrival-to-completion of the answered.
+    shape : (n_intervals, n_types)
+    thresholds_ms : iterable of int
+    """
+    cells = shape[0] * shape[1]
+    flat = interval * shape[1] + kind
+    is_outcome = {name: outcome == k for k, name in enumerate(OUTCOMES)}
+
+    def count(mask: np.ndarray) -> np.ndarray:
+        return np.bincount(flat[mask], minlength=cells).reshape(shape)
+
+    def total(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
+        return np.bincount(flat[mask], values[mask], minlength=cells).reshape(shape) / 1000
+
+    everyone = np.ones(len(flat), dtype=bool)
+    answered, abandoned, callback = is_outcome["answered"], is_outcome["abandoned"], is_outcome["callback"]
+    columns = {"offered": count(everyone)} | {name: count(is_outcome[name]) for name in _OUTCOME_COLUMNS}
+    for t in sorted(set(thresholds_ms)):
+        inside = wait_ms <= t
+        columns[threshold_column("answered_within", t / 1000)] = count(answered & inside)
+        columns[threshold_column("abandoned_within", t / 1000)] = count(abandoned & inside)
+        columns[threshold_column("callback_within", t / 1000)] = count(callback & inside)
+        columns[threshold_column("completed_within", t / 1000)] = count(answered & (turnaround_ms <= t))
+        columns[threshold_column("excess_sum", t / 1000)] = total(~inside, wait_ms - t)
+    columns["wait_answered_sum_s"] = total(answered, wait_ms)
+    columns["wait_abandoned_sum_s"] = total(abandoned, wait_ms)
+    columns["wait_sum_s"] = total(everyone, wait_ms)
+    columns["handle_sum_s"] = total(answered, handle_ms)
+    columns["turnaround_sum_s"] = total(answered, turnaround_ms)
+    longest = np.zeros(cells)
+    np.maximum.at(longest, flat, wait_ms / 1000)
+    columns["max_wait_s"] = longest.reshape(shape)
+    return columns
+
+
+def _ms(seconds: pd.Series) -> np.ndarray:
+    return np.floor(seconds.to_numpy(dtype=float, na_value=0.0) * 1000 + 0.5).astype(np.int64)
+
+
+def counts_of_contacts(
+    contacts: pd.DataFrame,
+    *,
+    starts: pd.DatetimeIndex,
+    hours: np.ndarray | float,
+    thresholds_s: Iterable[float] = (20.0, 60.0),
+    booking: str = "arrival",
+    types: Iterable[str] | None = None,
+    batches: str = "day",
+) -> Counts:
+    """Count a contact log into intervals.
+
+    Parameters
+    ----------
+    contacts : DataFrame
+        ContactLog, one or more replications.
+    starts : DatetimeIndex
+        Zone-aware starts of the intervals, ascending; a contact belongs to the last interval that has begun.
+    hours : ndarray or float
+        Length of the intervals in hours.
+    thresholds_s : iterable of float
+        Acceptable waiting times to count.
+    booking : "arrival", "answer" or "end"
+        The instant that decides the interval; contacts never answered are booked at their end.
+    types : iterable of str, optional
+        Order of the contact types; all that occur otherwise.
+    batches : str
+        As in :class:`Counts`.
+    """
+    instants = {"arrival": "arrived", "answer": "answered", "end": "ended"}
+    if booking not in instants:
+        raise ParameterError(f"booking {booking!r} is unknown. Known: {', '.join(instants)}.")
+    when = contacts[instants[booking]]
+    if booking == "answer":
+        when = when.fillna(contacts["ended"])
+    names = tuple(types) if types is not None else tuple(sorted(contacts["contact_type"].astype(str).unique()))
+    kind = pd.Index(names).get_indexer(contacts["contact_type"].astype(str))
+    if (kind < 0).any():
+        missing = sorted(set(contacts["contact_type"].astype(str)) - set(names))
+        raise ParameterError(f"the contact log holds types that are not counted: {', '.join(missing)}.")
+    utc = starts.tz_convert("UTC").as_unit("ns").asi8
+    stamps = pd.DatetimeIndex(when).tz_convert("UTC").as_unit("ns").asi8
+    interval = np.maximum(np.searchsorted(utc, stamps, side="right") - 1, 0)
+    outcome = pd.Index(OUTCOMES).get_indexer(contacts["outcome"].astype(str))
+    wait, handle = _ms(contacts["wait_s"]), _ms(contacts["handle_s"])
+    turnaround = _ms((contacts["ended"] - contacts["arrived"]).dt.total_seconds())
+    replication = contacts["replication"].to_numpy() if "replication" in contacts else np.zeros(len(contacts), int)
+    labels = np.unique(replication)
+    thresholds_ms = [int(round(t * 1000)) for t in thresholds_s]
+    shape = (len(starts), len(names))
+    parts = []
+    for r in labels if len(labels) else [0]:
+        m = replication == r
+        parts.append(
+            count_arrays(
+                interval[m], kind[m], outcome[m], wait[m], handle[m], turnaround[m], shape=shape, thresholds_ms=thresholds_ms
+            )
+        )
+    stacked = {name: np.stack([p[name] for p in parts]) for name in parts[0]}
+    length = np.broadcast_to(np.asarray(hours, dtype=float), (len(starts),))
+    return Counts(starts, length, names, stacked, batches=batches)
+
+
+def counts_of_intervals(table: pd.DataFrame, *, hours: np.ndarray | float, batches: str = "day") -> Counts:
+    """Lay an IntervalTable frame out as arrays; missing cells count as zero contacts."""
+    INTERVAL_TABLE.check(table, caller="counts_of_intervals()")
+    starts = pd.DatetimeIndex(sorted(table["interval_start"].unique()))
+    types = tuple(dict.fromkeys(table["contact_type"].astype(str)))
+    replication = table["replication"].to_numpy()
+    labels = np.unique(replication)
+    r = np.searchsorted(labels, replication)
+    i = starts.get_indexer(pd.DatetimeIndex(table["interval_start"]))
+    k = pd.Index(types).get_indexer(table["contact_type"].astype(str))
+    columns = {}
+    for name in table.columns:
+        if name in ("replication", "interval_start", "contact_type") or table[name].dtype.kind not in "iufb":
+            continue
+        values = np.zeros((len(labels), len(starts), len(types)))
+        np.add.at(values, (r, i, k), table[name].to_numpy(dtype=float, na_value=0.0))
+        columns[str(name)] = values
+    length = np.broadcast_to(np.asarray(hours, dtype=float), (len(starts),))
+    return Counts(starts, length, types, columns, batches=batches)
+
+
+def tabulate(
+    contacts: pd.DataFrame,
+    *,
+    starts: pd.DatetimeIndex,
+    thresholds_s: Iterable[float] = (20.0, 60.0),
+    short_s: Iterable[float] = (5.0,),
+    booking: str = "arrival",
+    hours: np.ndarray | float = 0.5,
+) -> pd.DataFrame:
+    """Return the IntervalTable of a contact log; arguments as in :func:`counts_of_contacts`."""
+    every = [*thresholds_s, *short_s]
+    return counts_of_contacts(contacts, starts=starts, hours=hours, thresholds_s=every, booking=booking).frame()

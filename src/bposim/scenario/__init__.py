@@ -1,0 +1,402 @@
+"""The frozen description of an operation and of its targets; reading, writing, comparing, describing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from pydantic import ValidationError
+
+from bposim.errors import ScenarioError, require
+from bposim.provenance import content_hash
+from bposim.scenario.check import check_fit, check_names, nearest
+from bposim.scenario.describe import Description, describe
+from bposim.scenario.document import Document, Where, read_document
+from bposim.scenario.models import (
+    AgentGroup,
+    Arrivals,
+    ContactType,
+    Operation,
+    Routing,
+    ShiftPattern,
+    dump,
+    read_targets,
+)
+from bposim.scenario.target import AtMost, ServiceLevel, Target, Turnaround, make_target
+from bposim.schema import STAFFING
+from bposim.units import Grid, clock, make_grid, weekdays, zone
+
+__all__ = [
+    "AgentGroup", "Arrivals", "AtMost", "ContactType", "Description", "Routing", "Scenario", "ServiceLevel",
+    "ShiftPattern", "Target", "Turnaround", "load_scenario", "make_target",
+]  # fmt: skip
+
+
+class Scenario(Operation):
+    """An operation: who calls, who answers, when, by which rules, and what was promised.
+
+    Frozen: ``replace()`` gives a changed copy. Made by :func:`load_scenario`, which checks everything.
+
+    Attributes
+    ----------
+    staffing : mapping of agent group to tuple of float, or None
+        Agents scheduled in every open interval of the horizon; takes the place of ``heads``.
+    """
+
+    staffing: dict[str, tuple[float, ...]] | None = None
+
+    @cached_property
+    def grid(self) -> Grid:
+        """Open intervals of the horizon."""
+        return make_grid(self.start, self.days, zone(self.time_zone), self.interval, self.opening_hours, self.closed)
+
+    @cached_property
+    def hash(self) -> str:
+        """Sixteen hex digits that name the content."""
+        return content_hash(self.canonical)
+
+    def open_mask(self, contact_type: str) -> np.ndarray:
+        """Return which intervals of the grid take contacts of a type, bool, shape (n_intervals,)."""
+        hours = self.contact_types[contact_type].opening_hours
+        if hours is None:
+            return np.ones(len(self.grid), dtype=bool)
+        inside = np.zeros((7, 1440), dtype=bool)
+        for d, spans in hours.items():
+            for begin, end in spans:
+                inside[d, begin:end] = True
+        return inside[self.grid.weekday, self.grid.minute]
+
+    def expected_contacts(self, contact_type: str) -> np.ndarray:
+        """Return the expected contacts of a type in every interval of the grid, shape (n_intervals,)."""
+        arrivals = self.contact_types[contact_type].arrivals
+        if arrivals.rate is not None:
+            expected = arrivals.rate * 3600 * self.grid.hours
+        else:
+            expected = _over_grid(arrivals.per_interval or {}, self.grid)
+        return np.where(self.open_mask(contact_type), expected, 0.0)
+
+    def scheduled_heads(self, agent_group: str) -> np.ndarray:
+        """Return the agents of a group scheduled in every interval of the grid, shape (n_intervals,)."""
+        if self.staffing is not None:
+            return np.asarray(self.staffing.get(agent_group, (0.0,) * len(self.grid)), dtype=float)
+        return _over_grid(self.agent_groups[agent_group].heads, self.grid)
+
+    def staffing_frame(self) -> pd.DataFrame:
+        """Return the scheduled heads as a Staffing frame."""
+        parts = [
+            pd.DataFrame({"agent_group": g, "interval_start": self.grid.starts, "heads": self.scheduled_heads(g)})
+            for g in self.agent_groups
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    def with_staffing(self, staffing: Any) -> Scenario:
+        """Return a copy staffed by a Staffing frame or a mapping of agent group to heads per interval."""
+        spec = self.canonical | {"staffing": _read_staffing(staffing, self)}
+        return _build(Document(spec, f"scenario {self.name!r}"))
+
+    def replace(self, changes: Mapping[str, Any] | None = None, /, **named: Any) -> Scenario:
+        """Return a checked copy with other values.
+
+        Parameters
+        ----------
+        changes : mapping, optional
+            Dotted paths to values: ``{"contact_types.regular.priority": 2}``. None removes a key.
+        **named
+            Fields of the scenario; ``__`` stands for the dot: ``agent_groups__tellers__heads=9``. A mapping replaces
+            what stands there; ``staffing`` takes a Staffing frame.
+
+        Raises
+        ------
+        ScenarioError
+            The path does not exist, or the result is no scenario.
+        """
+        data = json.loads(json.dumps(self.canonical, default=str))
+        if self.staffing is not None:
+            data["staffing"] = {g: list(v) for g, v in self.staffing.items()}
+        items = dict(changes or {}) | {k.replace("__", "."): v for k, v in named.items()}
+        staffing = items.pop("staffing", data.pop("staffing", None))
+        for path, value in items.items():
+            keys = path.split(".")
+            spot: Any = data
+            for key in keys[:-1]:
+                if not isinstance(spot.get(key), dict):
+                    spot[key] = {}
+                spot = spot[key]
+            if value is None:
+                spot.pop(keys[-1], None)
+            else:
+                spot[keys[-1]] = value
+        changed = _build(Document(data, f"scenario {self.name!r}"))
+        if staffing is None:
+            return changed
+        if isinstance(staffing, Mapping) and "staffing" not in (changes or {}) and "staffing" not in named:
+            lengths = {len(v) for v in staffing.values()}
+            if lengths != {len(changed.grid)}:
+                return changed  # the horizon changed; a plan for another one does not carry over
+        return changed.with_staffing(staffing)
+
+    def diff(self, other: Scenario) -> pd.DataFrame:
+        """Return what differs: columns ``path, this, other``, one row per value."""
+        mine, theirs = _flatten(self.canonical), _flatten(other.canonical)
+        rows = [
+            {"path": ".".join(k), "this": mine.get(k), "other": theirs.get(k)}
+            for k in dict.fromkeys([*mine, *theirs])
+            if mine.get(k) != theirs.get(k)
+        ]
+        return pd.DataFrame(rows, columns=["path", "this", "other"])
+
+    def describe(self) -> Description:
+        """Return contacts, workload and heads by contact type, group and interval, before anything runs."""
+        return describe(self)
+
+    def to_yaml(self, path: str | Path | None = None) -> str:
+        """Return the scenario as YAML text, and write it to ``path`` if given."""
+        text = yaml.safe_dump(self.canonical, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def __repr__(self) -> str:
+        return (
+            f"Scenario({self.name!r}: {len(self.contact_types)} contact types, {len(self.agent_groups)} agent groups, "
+            f"{self.days} days from {self.start}, {self.hash})"
+        )
+
+    def __str__(self) -> str:
+        return str(self.describe())
+
+    def _repr_html_(self) -> str:
+        return self.describe()._repr_html_()
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Scenario) and self.canonical == other.canonical
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in type(self).model_fields:
+            raise AttributeError(f"a Scenario is frozen. Write scenario.replace({name}=…) for a changed copy.")
+        super().__setattr__(name, value)
+
+
+def _over_grid(series: Mapping[int, tuple[float, ...]], grid: Grid) -> np.ndarray:
+    """Lay per-weekday lists (one value, or one per slot) over the grid, shape (n_intervals,)."""
+    table = np.zeros((7, int(grid.slot.max(initial=0)) + 1))
+    for d, values in series.items():
+        width = table.shape[1]
+        table[d] = values[0] if len(values) == 1 else np.pad(values, (0, max(width - len(values), 0)))[:width]
+    return table[grid.weekday, grid.slot]
+
+
+def _flatten(value: Any, where: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    if isinstance(value, Mapping) and value:
+        return {k: v for key, item in value.items() for k, v in _flatten(item, (*where, str(key))).items()}
+    return {where: value}
+
+
+def _read_staffing(staffing: Any, scenario: Scenario) -> dict[str, list[float]]:
+    grid = scenario.grid
+    known = scenario.agent_groups
+    if isinstance(staffing, Mapping):
+        problems = [
+            f"staffing names {g!r}, which is no agent group.{nearest(g, known)} Known: {', '.join(known)}."
+            for g in staffing
+            if g not in known
+        ]
+        result = {}
+        for g, heads in staffing.items():
+            values = np.broadcast_to(np.asarray(heads, dtype=float), (len(grid),)) if np.ndim(heads) == 0 else np.asarray(heads, float)
+            if len(values) != len(grid):
+                problems.append(f"staffing of {g!r} has {len(values)} values; the horizon has {len(grid)} open intervals.")
+            elif not (np.isfinite(values).all() and (values >= 0).all()):
+                problems.append(f"staffing of {g!r} must be finite and at least 0. Got {values.min():g}.")
+            result[str(g)] = values.tolist()
+        require(problems, ScenarioError)
+        return result
+    if not isinstance(staffing, pd.DataFrame):
+        raise ScenarioError(
+            f"staffing must be a frame with columns {', '.join(STAFFING.names)}, or a mapping of agent group to heads. "
+            f"Got {type(staffing).__name__}."
+        )
+    STAFFING.check(staffing, caller="with_staffing()", error=ScenarioError)
+    problems = []
+    index = pd.Index(grid.starts.tz_convert("UTC"))
+    result = {}
+    for g, rows in staffing.groupby("agent_group", sort=False):
+        if g not in known:
+            problems.append(f"staffing names {g!r}, which is no agent group.{nearest(g, known)} Known: {', '.join(known)}.")
+            continue
+        starts = pd.DatetimeIndex(rows["interval_start"])
+        if starts.tz is None:
+            problems.append(f"staffing of {g!r} has times without a zone. Localise interval_start first.")
+            continue
+        place = index.get_indexer(starts.tz_convert("UTC"))
+        outside = (place < 0) & (rows["heads"].to_numpy(float) > 0)
+        if outside.any():
+            first = starts[outside][0]
+            problems.append(
+                f"staffing of {g!r} has {int(outside.sum())} rows outside the scenario's open intervals (first {first}). "
+                f"Give the scenario the same start, days and interval as the plan."
+            )
+        heads = np.zeros(len(index))
+        np.add.at(heads, place[place >= 0], rows["heads"].to_numpy(float)[place >= 0])
+        if not (np.isfinite(heads).all() and (heads >= 0).all()):
+            problems.append(f"staffing of {g!r} must be finite and at least 0.")
+        result[str(g)] = heads.tolist()
+    require(problems, ScenarioError)
+    return result
+
+
+def load_scenario(source: Any) -> Scenario:
+    """Read a scenario and check all of it.
+
+    Parameters
+    ----------
+    source : str, Path, mapping or Scenario
+        A file, YAML text, or the same as plain values. ``extends: other.yaml`` lays the file over another.
+
+    Returns
+    -------
+    Scenario
+
+    Raises
+    ------
+    ScenarioError
+        Anything is wrong; ``.problems`` lists everything, with line numbers.
+
+    Examples
+    --------
+    >>> text = '''
+    ... name: one-queue
+    ... contact_types:
+    ...   billing: {arrivals: {rate: 100/h}, handle_time: {exponential: {mean: 3min}}}
+    ... agent_groups:
+    ...   tellers: {skills: [billing], heads: 8}
+    ... '''
+    >>> float(load_scenario(text).expected_contacts("billing").sum())
+    2400.0
+    """
+    if isinstance(source, Scenario):
+        return source
+    return _build(read_document(source, kind="scenario"))
+
+
+def _build(document: Document) -> Scenario:
+    problems = list(document.problems)
+    data = document.data
+    problems += check_names(document)
+    problems += _inline_profiles(data, document)
+    data = _with_targets(data, document, problems)
+    try:
+        operation = Scenario.model_validate(data)
+    except ValidationError as error:
+        problems += [_sentence(e, document) for e in error.errors()]
+        raise ScenarioError(dict.fromkeys(problems)) from None
+    length = max(int(operation.interval // 60), 1)
+    slots = {
+        d: sum(-(-(end - begin) // length) for begin, end in spans) for d, spans in operation.opening_hours.items()
+    }
+    problems += check_fit(operation, document, slots)
+    if operation.staffing is not None and not problems:
+        problems += [
+            f"staffing of {g!r} has {len(v)} values; the horizon has {len(operation.grid)} open intervals. "
+            f"{document.place(('staffing', g))}"
+            for g, v in operation.staffing.items()
+            if len(v) != len(operation.grid)
+        ]
+    require(problems, ScenarioError)
+    return operation
+
+
+def _with_targets(data: Any, document: Document, problems: list[str]) -> Any:
+    """Replace target words by Target values, so that their problems join the list."""
+    data = dict(data)
+    types = data.get("contact_types")
+    if isinstance(types, Mapping):
+        types = dict(types)
+        for name, body in types.items():
+            if isinstance(body, Mapping) and "targets" in body:
+                where: Where = ("contact_types", name, "targets")
+                found, wrong = read_targets(body["targets"], caller=f"contact type {name!r}")
+                problems += [f"{w} {document.place(where)}" for w in wrong]
+                types[name] = {**body, "targets": [t.replace(contact_type=t.contact_type or name) for t in found]}
+        data["contact_types"] = types
+    if "targets" in data:
+        found, wrong = read_targets(data["targets"], caller="the scenario")
+        problems += [f"{w} {document.place(('targets',))}" for w in wrong]
+        for t in found:
+            if t.contact_type is not None and isinstance(types, Mapping) and t.contact_type not in types:
+                problems.append(f"target {t} names {t.contact_type!r}, which is no contact type. {document.place(('targets',))}")
+        data["targets"] = found
+    return data
+
+
+def _inline_profiles(data: Any, document: Document) -> list[str]:
+    """Replace ``{profile: file.csv}`` by its numbers: a loaded scenario needs no other file."""
+    problems: list[str] = []
+    types = data.get("contact_types")
+    for name, body in (types.items() if isinstance(types, Mapping) else ()):
+        arrivals = body.get("arrivals") if isinstance(body, Mapping) else None
+        if not (isinstance(arrivals, Mapping) and arrivals.get("profile")):
+            continue
+        where = document.place(("contact_types", name, "arrivals"))
+        path = (document.base or Path(".")) / str(arrivals["profile"])
+        try:
+            table = pd.read_csv(path)
+            missing = {"weekday", "interval", "contacts"} - set(table.columns)
+            if missing:
+                raise ValueError(f"it has no column {', '.join(sorted(missing))}")
+            table["day"] = [weekdays(w)[0] for w in table["weekday"]]
+            table["minute"] = [clock(c) for c in table["interval"]]
+        except (OSError, ValueError) as error:
+            problems.append(f"profile {str(path)!r} of {name!r} cannot be read: {error}. {where}")
+            continue
+        table = table.sort_values(["day", "minute"])
+        per_day = {d: rows["contacts"].astype(float).tolist() for d, rows in table.groupby("day")}
+        body["arrivals"] = {"per_interval": per_day}
+    return problems
+
+
+def _sentence(error: Any, document: Document) -> str:
+    """Turn one finding of the validator into what, where, rule, way out."""
+    where: Where = tuple(k for k in error["loc"] if k not in ("function-after", "function-before"))
+    path = ".".join(str(k) for k in where)
+    place = document.place(where)
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(where)
+        return f"unknown key {path!r}.{nearest(where[-1], known)} Known here: {', '.join(known)}. {place}"
+    if error["type"] == "missing":
+        return f"{path} is missing. Add {str(where[-1])!r}. {place}"
+    said = str(error.get("ctx", {}).get("error", "")) or error["msg"].replace("Input should be", "must be")
+    value = error.get("input")
+    shown = f" Got {value!r}." if error["type"] != "value_error" and not isinstance(value, dict | list) else ""
+    return f"{path}: {said.rstrip('.')}.{shown} {place}".replace("\n", " ")
+
+
+def _known_keys(where: Where) -> list[str]:
+    """Return the keys allowed beside an unknown one."""
+    models = {"contact_types": ContactType, "agent_groups": AgentGroup, "shifts": ShiftPattern}
+    model: Any = Scenario
+    keys = list(where[:-1])
+    if keys and keys[0] in models:
+        model = models[str(keys[0])]
+        keys = keys[2:]
+        if keys and keys[0] == "arrivals":
+            model = Arrivals
+        elif keys and keys[0] == "breaks":
+            from bposim.scenario.models import Break
+
+            model = Break
+    elif keys and keys[0] == "routing":
+        model = Routing
+    return [f.alias or n for n, f in model.model_fields.items()]
+
+
+_ = dump

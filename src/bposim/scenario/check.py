@@ -1,0 +1,144 @@
+"""Rules that tie the parts of a scenario together: names that must exist, lists that must fit the day."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bposim.errors import UnitError
+from bposim.scenario.document import Document, Where
+from bposim.scenario.models import Operation
+from bposim.units import WEEKDAYS, clock_text, format_seconds, hours_text
+
+
+def nearest(name: object, known: Iterable[object]) -> str:
+    """Return `` Did you mean 'x'?`` for the nearest known name, or nothing."""
+    near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def _names(values: Iterable[object]) -> str:
+    return ", ".join(repr(str(v)) for v in values) or "none"
+
+
+def _map(data: Any, *keys: str) -> dict[str, Any]:
+    for key in keys:
+        data = data.get(key) if isinstance(data, Mapping) else None
+    return dict(data) if isinstance(data, Mapping) else {}
+
+
+def check_names(document: Document) -> list[str]:
+    """Return a sentence for every name that refers to nothing; works on a file that has other faults too."""
+    data = document.data
+    types, groups = _map(data, "contact_types"), _map(data, "agent_groups")
+    problems: list[str] = []
+
+    def unknown(name: object, known: Mapping[str, Any], said: str, kind: str, where: Where) -> None:
+        if name not in known:
+            problems.append(
+                f"{said} {str(name)!r}, which is no {kind}.{nearest(name, known)} Known: {_names(known)}. "
+                f"{document.place(where)}"
+            )
+
+    skilled: set[object] = set()
+    for group, body in groups.items():
+        skills = body.get("skills") if isinstance(body, Mapping) else None
+        for k, skill in enumerate(skills if isinstance(skills, list | tuple | Mapping) else ()):
+            where: Where = ("agent_groups", group, "skills", skill if isinstance(skills, Mapping) else k)
+            unknown(skill, types, f"agent group {group!r} lists skill", "contact type", where)
+            skilled.add(skill)
+    for name in types:
+        if groups and name not in skilled:
+            problems.append(
+                f"contact type {name!r} is a skill of no agent group, so nobody would ever answer it. Add it to the skills "
+                f"of one: {_names(groups)}. {document.place(('contact_types', name))}"
+            )
+    for contact_type, listed in _map(data, "routing", "preference").items():
+        at: Where = ("routing", "preference", contact_type)
+        unknown(contact_type, types, "routing.preference ranks groups for", "contact type", at)
+        for k, group in enumerate(listed if isinstance(listed, list | tuple) else ()):
+            unknown(group, groups, f"routing.preference of {contact_type!r} lists", "agent group", (*at, k))
+            skills = groups.get(group, {}).get("skills", {}) if isinstance(groups.get(group), Mapping) else {}
+            if group in groups and contact_type in types and contact_type not in skills:
+                problems.append(
+                    f"routing.preference of {contact_type!r} lists agent group {group!r}, which lacks that skill. Add the "
+                    f"skill or take the group off the list. {document.place((*at, k))}"
+                )
+    for shift, body in _map(data, "shifts").items():
+        for k, group in enumerate((body.get("groups") or ()) if isinstance(body, Mapping) else ()):
+            unknown(group, groups, f"shift {shift!r} lists", "agent group", ("shifts", shift, "groups", k))
+    for group in _map(data, "staffing"):
+        unknown(group, groups, "staffing names", "agent group", ("staffing", group))
+    return problems
+
+
+def check_fit(operation: Operation, document: Document, slots: Mapping[int, int]) -> list[str]:
+    """Return a sentence for every list, shift or span that does not fit the opening hours."""
+    problems: list[str] = []
+    try:
+        from bposim.units import zone
+
+        zone(operation.time_zone)
+    except UnitError as error:
+        problems.append(f"{error} {document.place(('time_zone',))}")
+    if operation.interval < 60 or operation.interval % 60 or 86400 % operation.interval:
+        problems.append(
+            f"interval must be whole minutes and divide a day. Got {format_seconds(operation.interval)}. "
+            f"Write 15min, 30min or 1h. {document.place(('interval',))}"
+        )
+        return problems
+    if not any(slots.values()):
+        problems.append(f"opening_hours never opens. {document.place(('opening_hours',))}")
+    length = format_seconds(operation.interval)
+
+    def fits(series: Mapping[int, tuple[Any, ...]], what: str, where: Where) -> None:
+        for d in range(7):
+            given = len(series.get(d, ()))
+            if slots[d] and d not in series:
+                problems.append(f"{what} says nothing for {WEEKDAYS[d]}, an open day. Add it. {document.place(where)}")
+            elif slots[d] and given not in (1, slots[d]):
+                problems.append(
+                    f"{what} has {given} values; {WEEKDAYS[d]} has {slots[d]} open intervals of {length} "
+                    f"({hours_text(operation.opening_hours)}). Give one value, or one for each. {document.place(where)}"
+                )
+                return
+
+    for name, contact_type in operation.contact_types.items():
+        at: Where = ("contact_types", name)
+        if contact_type.arrivals.per_interval is not None:
+            fits(contact_type.arrivals.per_interval, f"arrivals.per_interval of {name!r}", (*at, "arrivals"))
+        for field in ("handle_time", "patience"):
+            listed = getattr(contact_type, field)
+            if len(listed) > 1:
+                fits(dict.fromkeys(range(7), listed), f"{field} of {name!r}", (*at, field))
+        for k, dist in enumerate(contact_type.handle_time):
+            if dist.mean == float("inf"):
+                problems.append(f"handle_time of {name!r} has no finite mean (entry {k + 1}). {document.place((*at, 'handle_time'))}")
+        for d, spans in (contact_type.opening_hours or {}).items():
+            for begin, end in spans:
+                if not any(a <= begin and end <= b for a, b in operation.opening_hours[d]):
+                    problems.append(
+                        f"opening_hours of {name!r} on {WEEKDAYS[d]} ({clock_text(begin)}-{clock_text(end)}) lie outside the "
+                        f"scenario's. Widen the scenario's opening_hours. {document.place((*at, 'opening_hours'))}"
+                    )
+    for group, body in operation.agent_groups.items():
+        fits(body.heads, f"heads of agent group {group!r}", ("agent_groups", group, "heads"))
+    for name, shift in operation.shifts.items():
+        end = shift.length_s / 60
+        starts = range(shift.start[0], shift.start[1] + 1, max(int(shift.step // 60), 1))
+        spans = operation.opening_hours
+        useful = any(
+            begin < s + end - day and s - day < stop
+            for d in shift.days
+            for s in starts
+            for day in (0, 1440)
+            for begin, stop in spans[(d + (day > 0)) % 7]
+        )
+        if not useful:
+            problems.append(
+                f"shift {name!r} can never start: from {clock_text(shift.start[0])} to {clock_text(shift.start[1])} for "
+                f"{format_seconds(shift.length_s)} it meets no open hour ({hours_text(spans)}). Change its start or days. "
+                f"{document.place(('shifts', name))}"
+            )
+    return problems

@@ -1,0 +1,196 @@
+"""What a simulation says: tidy frames with intervals, and a recipe to make it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bposim.engines import Draws, Records
+from bposim.errors import ParameterError, parameter
+from bposim.metrics import Counts, summary, windows
+from bposim.provenance import Provenance, content_hash
+from bposim.scenario import Scenario
+from bposim.schema import OUTCOMES
+from bposim.simulate.run import Recipe, count, parallel
+
+
+class SimulationResult:
+    """Replications of a scenario: counts by interval, metrics with intervals, any replication's contacts.
+
+    Attributes
+    ----------
+    scenario : Scenario
+    replications, seed : int
+    provenance : Provenance
+    """
+
+    def __init__(self) -> None:
+        raise TypeError("a SimulationResult comes from bposim.simulate().")
+
+    @classmethod
+    def make(cls, recipe: Recipe, counts: Counts, default_within_s: float, *, keep_log: bool = False) -> SimulationResult:
+        """Wrap a recipe and its counts (used by ``simulate``)."""
+        self = object.__new__(cls)
+        self._recipe = recipe
+        self._counts = counts
+        self.default_within_s = default_within_s
+        self.scenario = recipe.scenario
+        self.replications = recipe.replications
+        self.seed = recipe.seed
+        self._log = [recipe.records(k) for k in range(recipe.replications)] if keep_log else None
+        self.provenance = Provenance(
+            "simulate",
+            {
+                "scenario": recipe.scenario.hash,
+                "volumes": content_hash([recipe.source.counts, float(recipe.source.expected.sum()), recipe.source.samples]),
+                "staffing": content_hash(recipe.source.net_heads.tolist()),
+                "replications": recipe.replications,
+                "seed": recipe.seed,
+                "first_replication": recipe.offset,
+                "engine": recipe.engine,
+                "drain": recipe.model.drain,
+                "warm_up_ms": recipe.warm_up_ms,
+            },
+        )
+        return self
+
+    # What metrics ask of a source ------------------------------------------------------------------------------------
+
+    def counts(self, thresholds_s: Sequence[float] = ()) -> Counts:
+        """Return counts that hold these thresholds; missing ones are counted by playing the same draws again."""
+        have = set(self._counts.thresholds())
+        missing = {round(float(t), 3) for t in thresholds_s} - have
+        if missing:
+            self._counts = count(self._recipe, sorted(have | missing), title="counting again")
+        return self._counts
+
+    def wait_quantiles(self, q: float, labels: np.ndarray, types: bool) -> np.ndarray:
+        """Return the q-quantile of the waits of all that queued, shape (n_replications, n_labels, n_types or 1)."""
+        model = self._recipe.model
+        keep = model.start_ms >= self._recipe.warm_up_ms
+        codes = np.full(len(model.start_ms), -1)
+        codes[keep] = labels
+        n_labels = int(labels.max(initial=-1)) + 1
+        result = np.full((self.replications, n_labels, len(model.types) if types else 1), np.nan)
+        blocked = OUTCOMES.index("blocked")
+
+        def one(k: int) -> None:
+            draws, records = self._records(k)
+            wait = np.where(records.answered_ms >= 0, records.answered_ms, records.ended_ms) - draws.arrival_ms
+            label = codes[self.scenario.grid.locate(draws.arrival_ms)]
+            use = (label >= 0) & (records.outcome != blocked)
+            column = draws.kind if types else np.zeros(len(draws), dtype=np.int64)
+            result[k] = _quantiles(q, wait[use] / 1000, label[use], column[use], result.shape[1:])
+
+        parallel(one, range(self.replications), workers=self._recipe.workers, progress=self._recipe.progress, title="waits")
+        return result
+
+    def _records(self, replication: int) -> tuple[Draws, Records]:
+        return self._log[replication] if self._log is not None else self._recipe.records(replication)
+
+    # What people ask -------------------------------------------------------------------------------------------------
+
+    def summary(
+        self,
+        by: str | Iterable[str] | None = None,
+        metrics: str | Iterable[str] | None = None,
+        within: Any = None,
+        counting: str | None = None,
+        confidence: float = 0.95,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Return ``…by…, metric, value, ci_low, ci_high, n``; see :func:`bposim.metrics.summary`."""
+        return summary(self, by, metrics, within, counting, confidence, **options)
+
+    def windows(
+        self, metric: str, window: str = "day", within: Any = None, counting: str | None = None, **options: Any
+    ) -> pd.DataFrame:
+        """Return one row per replication and window; see :func:`bposim.metrics.windows`."""
+        return windows(self, metric, window, within, counting, **options)
+
+    @property
+    def intervals(self) -> pd.DataFrame:
+        """IntervalTable of every replication."""
+        return self._counts.frame()
+
+    @property
+    def agents(self) -> pd.DataFrame:
+        """AgentLog of every replication."""
+        return self._counts.agent_frame()
+
+    def contacts(self, replication: int = 0) -> pd.DataFrame:
+        """Return the ContactLog of one replication.
+
+        Raises
+        ------
+        ParameterError
+            There is no such replication.
+        """
+        if not 0 <= replication < self.replications:
+            rule = f"between 0 and {self.replications - 1}"
+            raise ParameterError(parameter("replication", "contacts()", rule, replication))
+        draws, records = self._records(replication)
+        return contact_log(self.scenario, draws, records, replication)
+
+    def fresh(self, replications: int) -> SimulationResult:
+        """Return as many further replications of the same recipe, none of which this result has seen."""
+        from dataclasses import replace
+
+        recipe = replace(self._recipe, replications=replications, offset=self._recipe.offset + self.replications)
+        return SimulationResult.make(recipe, count(recipe, self._counts.thresholds()), self.default_within_s)
+
+    def __repr__(self) -> str:
+        table = self.summary(metrics=[m for m in ("offered", "service_level", "asa", "abandonment", "occupancy")])
+        lines = [f"Simulation of {self.scenario.name!r}: {self.replications} replications, seed {self.seed}"]
+        lines += [
+            f"  {row.metric:<14} {row.value:>12,.4g}  [{row.ci_low:,.4g}, {row.ci_high:,.4g}]" for row in table.itertuples()
+        ]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        head = f"<p>Simulation of <b>{self.scenario.name}</b>: {self.replications} replications, seed {self.seed}</p>"
+        return head + self.summary().to_html(index=False, float_format=lambda x: f"{x:,.4g}")
+
+
+def _quantiles(q: float, wait: np.ndarray, label: np.ndarray, column: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    result = np.full(shape, np.nan)
+    cell = label * shape[1] + column
+    order = np.argsort(cell, kind="stable")
+    edges = np.searchsorted(cell[order], np.arange(shape[0] * shape[1] + 1))
+    for c in range(shape[0] * shape[1]):
+        part = wait[order[edges[c] : edges[c + 1]]]
+        if len(part):
+            result[c // shape[1], c % shape[1]] = np.quantile(part, q)
+    return result
+
+
+def contact_log(scenario: Scenario, draws: Draws, records: Records, replication: int) -> pd.DataFrame:
+    """Return the ContactLog frame of one replication."""
+    types, groups = list(scenario.contact_types), list(scenario.agent_groups)
+    origin = scenario.grid.origin.tz_convert("UTC")
+
+    def stamp(ms: np.ndarray) -> pd.DatetimeIndex:
+        delta = pd.to_timedelta(np.where(ms >= 0, ms, 0), unit="ms")
+        stamps = pd.DatetimeIndex(origin + delta).tz_convert(scenario.grid.zone).as_unit("ms")
+        return stamps.where(ms >= 0)
+
+    answered = records.answered_ms >= 0
+    wait = np.where(answered, records.answered_ms, records.ended_ms) - draws.arrival_ms
+    return pd.DataFrame(
+        {
+            "replication": replication,
+            "contact_id": np.arange(len(draws)),
+            "contact_type": pd.Categorical.from_codes(draws.kind, types),
+            "arrived": stamp(draws.arrival_ms),
+            "answered": stamp(records.answered_ms),
+            "ended": stamp(records.ended_ms),
+            "agent_group": pd.Categorical.from_codes(records.group, groups),
+            "agent": pd.array(np.where(answered, records.agent, -1), dtype="Int64").astype("Int64"),
+            "outcome": pd.Categorical.from_codes(records.outcome, list(OUTCOMES)),
+            "wait_s": wait / 1000,
+            "handle_s": np.where(answered, (records.ended_ms - records.answered_ms) / 1000, np.nan),
+        }
+    ).assign(agent=lambda f: f["agent"].where(f["agent"] >= 0))
