@@ -337,7 +337,7 @@ def make_grid(
     date_of = local.normalize()
     day = ((date_of - pd.Timestamp(start)) // pd.Timedelta(days=1)).to_numpy().astype(np.int64)
     minute = (local.hour * 60 + local.minute).to_numpy().astype(np.int64)
-    weekday = local.weekday.to_numpy().astype(np.int64)
+    weekday = local.day_of_week.to_numpy().astype(np.int64)
     slot_of = np.full((7, 1440), -1, dtype=np.int64)
     slot_start = np.zeros((7, 1440), dtype=np.int64)
     length = round(interval_s / 60)

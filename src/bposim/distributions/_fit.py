@@ -372,7 +372,8 @@ def fit_best(
     """
     if criterion not in ("aic", "bic", "ks"):
         raise ParameterError(parameter("criterion", "fit_best()", "one of aic, bic, ks", criterion))
-    fits, problems = [], []
+    fits: list[Fit] = []
+    problems: list[str] = []
     for kind in kinds:
         try:
             fits.append(fit(kind, durations, observed, zero=zero))

@@ -14,7 +14,7 @@ from bposim.errors import ParameterError, parameter, require
 Written = tuple[tuple[str, Any], ...]
 
 
-def _positive(caller: str, **values: float) -> None:
+def _positive(caller: str, **values: Any) -> None:
     problems = []
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int | float | np.number):
@@ -40,6 +40,9 @@ def _body(written: Written) -> dict[str, Any]:
 
 
 def _rewritten(written: Written, factor: float) -> Written:
+    """Return the words for ``factor`` times the law; none where they hold no time (a day factor's)."""
+    if not any(name in ("mean", "scale") for name, _ in written):
+        return ()
     return tuple((name, value * factor if name in ("mean", "scale") else value) for name, value in written)
 
 
@@ -49,7 +52,7 @@ class _Exponential(Distribution):
     kind: ClassVar[str] = "exponential"
 
     @property
-    def variance(self) -> float:
+    def variance(self) -> float:  # type: ignore[override]
         return self.mean**2
 
     def _cdf(self, v: Floats) -> Floats:
@@ -96,7 +99,7 @@ class _Gamma(Distribution):
         return self.shape * self.scale
 
     @property
-    def variance(self) -> float:
+    def variance(self) -> float:  # type: ignore[override]
         return self.shape * self.scale**2
 
     def _cdf(self, v: Floats) -> Floats:
@@ -123,7 +126,8 @@ class _Gamma(Distribution):
         return rng.gamma(self.shape, self.scale, size)
 
     def _scaled(self, factor: float) -> Distribution:
-        return _Gamma(self.shape, self.scale * factor, _rewritten(self.written, factor))
+        written = _rewritten(self.written, factor)
+        return gamma(**dict(written)) if written else _Gamma(self.shape, self.scale * factor)
 
     def to_spec(self) -> Any:
         return {"gamma": _body(self.written or (("shape", self.shape), ("scale", self.scale)))}
@@ -141,7 +145,7 @@ class _LogNormal(Distribution):
         return float(np.exp(self.mu + self.sigma**2 / 2))
 
     @property
-    def variance(self) -> float:
+    def variance(self) -> float:  # type: ignore[override]
         return float(np.expm1(self.sigma**2)) * self.mean**2
 
     def _z(self, v: Floats) -> Floats:
@@ -193,7 +197,7 @@ class _Weibull(Distribution):
         return float(self.scale * special.gamma(1 + 1 / self.shape))
 
     @property
-    def variance(self) -> float:
+    def variance(self) -> float:  # type: ignore[override]
         log1, log2 = special.gammaln(1 + 1 / self.shape), special.gammaln(1 + 2 / self.shape)
         return float(self.scale**2 * np.exp(2 * log1) * np.expm1(log2 - 2 * log1))
 
@@ -247,7 +251,7 @@ class _Uniform(Distribution):
         return (self.low + self.high) / 2
 
     @property
-    def variance(self) -> float:
+    def variance(self) -> float:  # type: ignore[override]
         return (self.high - self.low) ** 2 / 12
 
     @property
@@ -292,7 +296,7 @@ class _Deterministic(Distribution):
         return self.value
 
     @property
-    def variance(self) -> float:
+    def variance(self) -> float:  # type: ignore[override]
         return 0.0
 
     @property
@@ -373,7 +377,7 @@ def gamma(
     *, mean: float | None = None, cv: float | None = None, shape: float | None = None, scale: float | None = None
 ) -> Distribution:
     """Return a gamma distribution by (mean, cv), (mean, shape) or (shape, scale); mean and scale in seconds."""
-    given = {"mean": mean, "cv": cv, "shape": shape, "scale": scale}
+    given: dict[str, Any] = {"mean": mean, "cv": cv, "shape": shape, "scale": scale}
     form = _one_form("gamma()", given, ("mean", "cv"), ("shape", "scale"), ("mean", "shape"))
     _positive("gamma()", **{name: given[name] for name in form})
     written = tuple((name, float(given[name])) for name in form)
@@ -392,7 +396,7 @@ def lognormal(
     >>> round(d.mean, 9), round(d.cv, 9), round(d.quantile(0.5), 3)
     (180.0, 1.2, 115.233)
     """
-    given = {"mean": mean, "cv": cv, "mu": mu, "sigma": sigma}
+    given: dict[str, Any] = {"mean": mean, "cv": cv, "mu": mu, "sigma": sigma}
     form = _one_form("lognormal()", given, ("mean", "cv"), ("mu", "sigma"))
     _positive("lognormal()", **{name: given[name] for name in form if name != "mu"})
     if mu is not None and not np.isfinite(mu):
@@ -408,7 +412,7 @@ def weibull(
     *, mean: float | None = None, cv: float | None = None, shape: float | None = None, scale: float | None = None
 ) -> Distribution:
     """Return a Weibull distribution by (mean, cv), (mean, shape) or (shape, scale); mean and scale in seconds."""
-    given = {"mean": mean, "cv": cv, "shape": shape, "scale": scale}
+    given: dict[str, Any] = {"mean": mean, "cv": cv, "shape": shape, "scale": scale}
     form = _one_form("weibull()", given, ("mean", "cv"), ("shape", "scale"), ("mean", "shape"))
     _positive("weibull()", **{name: given[name] for name in form})
     written = tuple((name, float(given[name])) for name in form)

@@ -36,7 +36,7 @@ class _Mixture(Distribution):
         return float(self._sum([c.mean for c in self.components]))
 
     @property
-    def variance(self) -> float:
+    def variance(self) -> float:  # type: ignore[override]
         if not np.isfinite(self.mean):
             return float("nan")
         return float(self._sum([c.variance + (c.mean - self.mean) ** 2 for c in self.components]))

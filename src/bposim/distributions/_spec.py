@@ -136,9 +136,9 @@ def _read_kind(kind: str, body: Any, what: str, problems: _Problems) -> Distribu
                 if not 0 <= share < 1:
                     problems.add(f"{label} must be a share of at least 0 and below 1. Got {value!r} instead.")
             elif key not in keys:
-                known = [*keys, "zero"]
-                near = _near(str(key), known)
-                problems.add(f"{what} {kind} has the unknown key {key!r}.{near} Known: {', '.join(known)}.")
+                names = [*keys, "zero"]
+                near = _near(str(key), names)
+                problems.add(f"{what} {kind} has the unknown key {key!r}.{near} Known: {', '.join(names)}.")
             else:
                 values[key] = _value(keys[key], value, label, body.get(_UNIT))
         except BposimError as error:

@@ -97,7 +97,7 @@ class _QuantileTable(Distribution):
         return float(np.mean((self._q[1:] + self._q[:-1]) / 2))
 
     @property
-    def variance(self) -> float:
+    def variance(self) -> float:  # type: ignore[override]
         a, b = self._q[:-1], self._q[1:]
         return float(np.mean(((a + b) / 2 - self.mean) ** 2 + (b - a) ** 2 / 12))
 

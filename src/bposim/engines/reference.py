@@ -113,8 +113,8 @@ class Centre:
         """Change the number of agents: all leave before any join (paragraphs 3 and 9)."""
         d = self.draws
         instants, first = np.unique(d.change_ms, return_index=True)
-        last = np.append(first[1:], len(d.change_ms))
-        for when, begin, end in zip(instants.tolist(), first.tolist(), last.tolist(), strict=True):
+        edges = [*first.tolist(), len(d.change_ms)]
+        for when, begin, end in zip(instants.tolist(), edges[:-1], edges[1:], strict=True):
             yield self.at(when, STAFFING, 0)
             self.closed = False
             rows = range(begin, end)

@@ -54,7 +54,7 @@ def erlang_b(arrival_rate: Any, handle_time: Any, agents: Any) -> QueueMeasures:
     args = numbers("erlang_b()", arrival_rate=arrival_rate, handle_time=handle_time, agents=agents)
     load = args["arrival_rate"] * args["handle_time"]
     inverse = inverse_b(args["agents"], load)
-    carried = np.where(load > 0, load * _ratio(inverse - 1, inverse), 0.0)
+    carried = np.where(load > 0, load * (1 - 1 / inverse), 0.0)
     small = inverse < 2
     if np.any(small):
         below = below_all_busy(args["agents"], load)

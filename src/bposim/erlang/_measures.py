@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -92,7 +92,7 @@ def _short(value: Any) -> str:
     return f"{value:.6g}" if np.ndim(value) == 0 else f"array{np.shape(value)}"
 
 
-_RULES = {
+_RULES: dict[str, tuple[str, Callable[[np.ndarray], Any]]] = {
     "arrival_rate": ("a finite number of at least 0", lambda v: np.isfinite(v) & (v >= 0)),
     "handle_time": ("a finite number above 0", lambda v: np.isfinite(v) & (v > 0)),
     "agents": ("a finite number of at least 0", lambda v: np.isfinite(v) & (v >= 0)),

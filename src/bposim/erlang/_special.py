@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import special
 
@@ -35,7 +37,7 @@ def _deviance(k: Floats, mean: Floats) -> Floats:
     return np.where(near, close, special.xlogy(k, k / mean) + mean - k)
 
 
-def inverse_b(agents: Floats, load: Floats) -> Floats:
+def inverse_b(agents: Any, load: Any) -> Floats:
     """Return 1 / B(n, a) for real n ≥ 0, where B is the Erlang loss probability; ``inf`` where B is below 1e-308.
 
     1/B = Q(n+1, a) / (e^-a a^n / Γ(n+1)), the analytic continuation of Jagerman (1974); far above n, where both
@@ -73,7 +75,7 @@ def _upper_fraction(s: Floats, x: Floats) -> Floats:
     return h
 
 
-def below_all_busy(agents: Floats, load: Floats) -> Floats:
+def below_all_busy(agents: Any, load: Any) -> Floats:
     """Return P(fewer than n in a loss system) / P(n in it), real n ≥ 0."""
     n, a = np.asarray(agents, dtype=float), np.asarray(load, dtype=float)
     whole = np.maximum(n, 1.0)

@@ -62,14 +62,14 @@ def time_labels(starts: pd.DatetimeIndex, unit: str) -> pd.Index:
     if unit == "time_of_day":
         return pd.Index(local.strftime("%H:%M"))
     if unit == "weekday":
-        return pd.Index(["mon tue wed thu fri sat sun".split()[d] for d in local.weekday])
+        return pd.Index(["mon tue wed thu fri sat sun".split()[d] for d in local.day_of_week])
     if unit == "all":
         return pd.DatetimeIndex([local[0].normalize()] * len(local)) if len(local) else local
     day = local.normalize()
     if unit == "day":
         return day
     if unit == "week":
-        return day - pd.to_timedelta(day.weekday, unit="D")
+        return day - pd.to_timedelta(day.day_of_week, unit="D")
     if unit in ("month", "quarter"):
         return day.to_period("M" if unit == "month" else "Q").to_timestamp()
     raise ParameterError(f"stretch of time {unit!r} is unknown. Known: {', '.join((*_TIME, 'all'))}.")

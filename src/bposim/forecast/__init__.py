@@ -1,0 +1,14 @@
+"""Forecast volumes as sample paths: what may come in every open interval, and how surely.
+
+=========================  ==========================================================
+:func:`forecast`           history → :class:`Forecast`
+:class:`Forecast`          paths, means, quantiles, notes; ``.backtest()``
+:class:`Backtest`          errors and coverage at past origins, against naive baselines
+=========================  ==========================================================
+"""
+
+from bposim.forecast._api import forecast
+from bposim.forecast._backtest import Backtest
+from bposim.forecast._result import Forecast
+
+__all__ = ["Backtest", "Forecast", "forecast"]

@@ -1,0 +1,190 @@
+"""The verb: arguments checked once, every ``None`` resolved, one forecast out."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+
+from bposim.errors import ForecastWarning, ParameterError, parameter, require
+from bposim.forecast._build import Settings, build
+from bposim.forecast._calendar import country_problems
+from bposim.forecast._counts import Counts, read_counts
+from bposim.forecast._days import METHODS
+from bposim.forecast._result import Forecast
+from bposim.provenance import Provenance, content_hash
+
+_CALLER = "forecast()"
+
+
+def forecast(
+    history: Any,
+    *,
+    start: date | str | None = None,
+    days: int = 28,
+    method: str = "prophet",
+    country: str | None = None,
+    subdivision: str | None = None,
+    regressors: pd.DataFrame | None = None,
+    samples: int = 500,
+    seed: int = 1,
+    closed: Iterable[date | str] = (),
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Forecast:
+    """Forecast the contacts of every open interval as sample paths.
+
+    Day totals are modelled on the log scale and spread over the day by a profile of weekday and interval; paths add
+    drift of the level, a persistent day factor, noise of the day's shape and counting noise.
+
+    Parameters
+    ----------
+    history : History or DataFrame
+        A history, or a Volumes frame (``contact_type, interval_start, contacts``), whose zone, interval and
+        opening hours are then inferred.
+    start : date, str or None
+        First local day; None is the day after the last day of history. History on and after it is not used.
+    days : int
+        Calendar days of the horizon.
+    method : str
+        ``"prophet"``, ``"seasonal-naive"`` (the last same weekday) or ``"mean-4"`` (the mean of the last four).
+    country, subdivision : str or None
+        ISO codes of the customers' market, for its holidays. None: no holidays.
+    regressors : DataFrame or None
+        ``date`` and one numeric column per regressor, known for every day of history and horizon; the effect is
+        log-linear. Only with ``method="prophet"``.
+    samples : int
+        Sample paths.
+    seed : int
+        Seed of the paths and of the fit.
+    closed : iterable of date or str
+        Days of the horizon on which nobody opens.
+    progress : callable or None
+        Called with (done, total, contact type).
+
+    Returns
+    -------
+    Forecast
+
+    Raises
+    ------
+    ParameterError
+        An argument breaks its rule; all problems are reported at once.
+    ForecastError
+        The history is too short or cannot be read.
+
+    Warns
+    -----
+    ForecastWarning
+        The history spans less than eight weeks.
+
+    References
+    ----------
+    Taylor & Letham (2018), Forecasting at scale, The American Statistician 72; Ibrahim, Ye, L'Ecuyer & Shen (2016),
+    Modeling and forecasting call center arrivals, International Journal of Forecasting 32; Duan (1983), Smearing
+    estimate, JASA 78.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> days = pd.date_range("2024-01-01", periods=28, freq="D", tz="Asia/Manila")
+    >>> past = pd.DataFrame({"contact_type": "claims", "interval_start": days, "contacts": [90, 80, 80, 70, 60, 0, 0] * 4})
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     ahead = forecast(past, days=7, method="seasonal-naive")
+    >>> ahead.mean(by="day")["contacts"].tolist()
+    [90.0, 80.0, 80.0, 70.0, 60.0, 0.0, 0.0]
+    """
+    counts = read_counts(history)
+    problems = country_problems(country, subdivision, _CALLER)
+    for name, value, least in (("days", days, 1), ("samples", samples, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            problems.append(parameter(name, _CALLER, f"a whole number of at least {least}", value))
+    if method not in METHODS:
+        near = difflib.get_close_matches(str(method), METHODS, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else ""
+        problems.append(parameter("method", _CALLER, f"one of {', '.join(METHODS)}", method, hint))
+    shut: list[date] = []
+    for value in (closed,) if isinstance(closed, str | date) else tuple(closed):
+        day = as_day(value)
+        if day is None:
+            problems.append(parameter("closed", _CALLER, 'a list of days such as "2024-12-25"', value))
+        else:
+            shut.append(day)
+    first = as_day(start) if start is not None else (counts.dates[-1] + timedelta(days=1)).date()
+    if first is None:
+        problems.append(parameter("start", _CALLER, 'a day such as "2024-12-01"', start))
+    elif first <= counts.dates[0].date():
+        problems.append(
+            parameter("start", _CALLER, f"a day after the first of the history, {counts.dates[0].date()}", str(first))
+        )
+    known = None
+    if regressors is not None:
+        if method != "prophet":
+            problems.append(parameter("regressors", _CALLER, f"None with method={method!r}", type(regressors).__name__))
+        known, found = _regressors(regressors, counts, first, days if isinstance(days, int) else 1)
+        problems += found
+    require(problems, ParameterError)
+    assert first is not None
+    settings = Settings(first, days, method, country, subdivision, known, samples, seed, tuple(shut))
+    parts = build(counts, settings, progress)
+    if parts.thin:
+        warnings.warn(parts.thin, ForecastWarning, stacklevel=2)
+    inputs = {
+        "start": str(first), "days": days, "method": method, "country": country, "subdivision": subdivision,
+        "samples": samples, "seed": seed, "closed": [str(d) for d in shut],
+        "regressors": [] if known is None else list(map(str, known)),
+        "history": content_hash([counts.types, [str(d.date()) for d in counts.dates], counts.table.sum(axis=1).tolist()]),
+    }  # fmt: skip
+    parents = (counts.provenance,) if counts.provenance is not None else ()
+    return Forecast(counts, settings, parts, Provenance("forecast", inputs, parents))
+
+
+def as_day(value: object) -> date | None:
+    """Return a local day, None if the value is none."""
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError:
+        return None
+
+
+def _regressors(
+    frame: pd.DataFrame, counts: Counts, start: date | None, days: int
+) -> tuple[pd.DataFrame | None, list[str]]:
+    if not isinstance(frame, pd.DataFrame) or "date" not in frame.columns or frame.shape[1] < 2:
+        rule = "a frame with the column 'date' and at least one numeric column"
+        got = list(frame.columns) if isinstance(frame, pd.DataFrame) else type(frame).__name__
+        return None, [parameter("regressors", _CALLER, rule, got)]
+    dates = pd.DatetimeIndex(pd.to_datetime(frame["date"]))
+    if dates.tz is not None:
+        dates = dates.tz_convert(counts.zone).tz_localize(None)
+    table = frame.drop(columns="date").set_axis(dates.normalize(), axis=0)
+    problems = []
+    for name in table:
+        if table[name].dtype.kind not in "iufb":
+            problems.append(parameter("regressors", _CALLER, f"numeric in {name!r}", str(table[name].dtype)))
+    if table.index.has_duplicates:
+        twice = table.index[table.index.duplicated()][0].date()
+        problems.append(parameter("regressors", _CALLER, "a frame with each date once", f"{twice} twice"))
+    if problems or start is None:
+        return None, problems
+    for what, need in (("history", counts.dates), ("horizon", pd.date_range(start, periods=max(days, 1)))):
+        if what == "history":
+            need = need[need < pd.Timestamp(start)]
+        else:
+            need = need[[bool(counts.spans.get(d)) for d in need.weekday]]
+        lacking = need[table.reindex(need).isna().any(axis=1).to_numpy()]
+        if len(lacking):
+            some = ", ".join(str(d.date()) for d in lacking[:3])
+            problems.append(
+                parameter("regressors", _CALLER, f"known on every day of the {what}", f"{len(lacking)} days without ({some})")
+            )
+    return table, problems

@@ -1,0 +1,262 @@
+"""Rolling-origin back-test: errors, bias and coverage by lead, beside naive baselines and the noise floor."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import gammaln
+
+from bposim.errors import ForecastError, ParameterError, parameter, require
+from bposim.forecast._build import Parts, Settings, build, check_length
+from bposim.forecast._counts import Counts
+from bposim.forecast._days import METHODS
+from bposim.provenance import Provenance
+
+_QUANTILES = np.array([0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975])
+
+
+def poisson_deviation(mean: np.ndarray) -> np.ndarray:
+    """Return the mean absolute deviation of Poisson counts: what a perfect expectation would still miss.
+
+    Notes
+    -----
+    ``E|N − m| = 2 e^{-m} m^{⌊m⌋+1} / ⌊m⌋!``.
+    """
+    m = np.maximum(np.asarray(mean, dtype=float), 1e-12)
+    k = np.floor(m)
+    return np.asarray(2 * np.exp(-m + (k + 1) * np.log(m) - gammaln(k + 1)))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Backtest:
+    """What forecasts at earlier origins would have missed.
+
+    Attributes
+    ----------
+    cells : DataFrame
+        One row per ``method, origin, contact_type, by`` window: ``window_start, lead_days, expected, actual, pinball,
+        in_80, in_95, floor``.
+    origins : tuple of date
+        First days of the test horizons; each fit saw only the days before.
+    """
+
+    cells: pd.DataFrame
+    origins: tuple[date, ...]
+    days: int
+    method: str
+    provenance: Provenance
+    notes: tuple[str, ...] = ()
+
+    def summary(self, by: str | None = None, lead: bool = False) -> pd.DataFrame:
+        """Return errors per method, contact type and window.
+
+        Parameters
+        ----------
+        by : str or None
+            ``"interval"``, ``"day"`` or ``"week"``; None is all three.
+        lead : bool
+            Whether to split by week of lead.
+
+        Returns
+        -------
+        DataFrame
+            ``method, contact_type, by, [lead_week,] wape, bias, pinball`` (mean loss over mean actual, seven
+            quantiles), ``coverage_80, coverage_95, noise_floor, excess_wape, n``.
+        """
+        if by is not None and by not in ("interval", "day", "week"):
+            raise ParameterError(parameter("by", "summary()", "one of interval, day, week", by))
+        cells = self.cells if by is None else self.cells[self.cells["by"] == by]
+        keys = ["method", "contact_type", "by"] + (["lead_week"] if lead else [])
+        rows = []
+        for key, part in cells.groupby(keys, sort=False):
+            total = part["actual"].sum()
+            whole = total if total > 0 else np.nan
+            wape = (part["expected"] - part["actual"]).abs().sum() / whole
+            floor = part["floor"].sum() / whole
+            rows.append(
+                dict(zip(keys, key, strict=True))
+                | {
+                    "wape": wape,
+                    "bias": (part["expected"] - part["actual"]).sum() / whole,
+                    "pinball": part["pinball"].sum() / whole,
+                    "coverage_80": part["in_80"].mean(),
+                    "coverage_95": part["in_95"].mean(),
+                    "noise_floor": floor,
+                    "excess_wape": wape - floor,
+                    "n": len(part),
+                }
+            )
+        return pd.DataFrame(rows)
+
+    @property
+    def verdict(self) -> str:
+        """Say in one sentence whether the method beats the baselines on day totals."""
+        table = self.summary("day")
+        pooled = table.assign(w=table["wape"] * table["n"]).groupby("method", sort=False)[["w", "n"]].sum()
+        wape = pooled["w"] / pooled["n"]
+        others = wape.drop(self.method, errors="ignore")
+        if others.empty:
+            return f"{self.method}: WAPE {wape[self.method]:.1%} on days."
+        best = str(others.idxmin())
+        word = "beats" if wape[self.method] < others[best] else "does not beat"
+        return (
+            f"{self.method} {word} the best other method on days: WAPE {wape[self.method]:.1%} "
+            f"against {others[best]:.1%} of {best}, over {len(self.origins)} origins."
+        )
+
+    def plot(self, ax: Any = None, by: str = "day") -> Any:
+        """Draw WAPE by week of lead for each method, with the noise floor; return the axes."""
+        import matplotlib.pyplot as plt
+
+        if ax is None:
+            _, ax = plt.subplots(figsize=(7, 4))
+        cells = self.cells[self.cells["by"] == by]
+        for method, part in cells.groupby("method", sort=False):
+            gap = (part["expected"] - part["actual"]).abs().groupby(part["lead_week"]).sum()
+            ax.plot(gap / part.groupby("lead_week")["actual"].sum(), marker="o", label=method)
+        own = cells[cells["method"] == self.method].groupby("lead_week")[["floor", "actual"]].sum()
+        ax.plot(own["floor"] / own["actual"], color="grey", linestyle=":", label="noise floor")
+        ax.set_ylim(bottom=0)
+        ax.set_xlabel("week of lead")
+        ax.set_ylabel(f"WAPE per {by}")
+        ax.legend(frameon=False, fontsize="small")
+        return ax
+
+    def __repr__(self) -> str:
+        head = f"Backtest of {self.method}: {len(self.origins)} origins of {self.days} days"
+        return "\n".join([head, self.verdict, self.summary().to_string(index=False, float_format="{:.3f}".format)])
+
+    def _repr_html_(self) -> str:
+        table = self.summary().to_html(index=False, float_format="{:.3f}".format)
+        return f"<b>{html.escape(self.verdict)}</b>{table}"
+
+
+def run_backtest(counts: Counts, settings: Settings, origins: Any, days: int | None) -> Backtest:
+    """Refit at each origin on the days strictly before it."""
+    days = settings.days if days is None else days
+    starts, skipped = _origins(counts, origins, days)
+    methods = (settings.method, *(m for m in METHODS[1:] if m != settings.method))
+    parts = []
+    for origin in starts:
+        past = counts.until(origin)
+        ahead = counts.since(pd.Timestamp(origin)).until(origin + timedelta(days=days))
+        for method in methods:
+            wanted = replace(
+                settings, start=origin, days=days, method=method,
+                regressors=settings.regressors if method == "prophet" else None,
+            )  # fmt: skip
+            parts.append(_score(build(past, wanted), past, ahead, origin, days).assign(method=method))
+    cells = pd.concat(parts, ignore_index=True)
+    notes = tuple(f"origin {d} was left out: fewer than two weeks of history before it." for d in skipped)
+    inputs = {"origins": [str(d) for d in starts], "days": days, "method": settings.method, "seed": settings.seed}
+    return Backtest(cells, tuple(starts), days, settings.method, Provenance("backtest", inputs), notes)
+
+
+def _origins(counts: Counts, origins: Any, days: int) -> tuple[list[date], list[date]]:
+    problems = []
+    if isinstance(days, bool) or not isinstance(days, int) or days < 1:
+        problems.append(parameter("days", "backtest()", "a whole number of at least 1", days))
+        days = 1
+    last = counts.dates[-1].date()
+    if origins is None or (isinstance(origins, int) and not isinstance(origins, bool)):
+        number = 6 if origins is None else origins
+        if number < 1:
+            problems.append(parameter("origins", "backtest()", "a number of at least 1, or days", origins))
+        wanted = [last - timedelta(days=k * days - 1) for k in range(max(number, 1), 0, -1)]
+    else:
+        wanted = []
+        given = (origins,) if isinstance(origins, str | date) else origins
+        for value in given if isinstance(given, Iterable) else (given,):
+            try:
+                day = value.date() if isinstance(value, datetime) else date.fromisoformat(str(value)[:10])
+            except ValueError:
+                problems.append(parameter("origins", "backtest()", 'days such as "2024-12-01"', value))
+                continue
+            if day > last:
+                rule = f"days of the history, at most {last}"
+                problems.append(parameter("origins", "backtest()", rule, str(day)))
+            wanted.append(day)
+    require(problems, ParameterError)
+    kept, skipped = [], []
+    for day in wanted:
+        try:
+            check_length(counts.until(day))
+        except ForecastError:
+            skipped.append(day)
+        else:
+            kept.append(day)
+    if not kept:
+        raise ForecastError(
+            f"the history, {counts.dates[0].date()} to {last}, is too short for a back-test of {days} days: no origin has "
+            "two whole weeks before it. Ask for fewer days or give later origins."
+        )
+    return kept, skipped
+
+
+def _score(parts: Parts, past: Counts, ahead: Counts, origin: date, days: int) -> pd.DataFrame:
+    """Compare a forecast with the days that came, on every interval either side knows."""
+    grid = parts.grid
+    slot = np.minimum(np.searchsorted(past.minutes, grid.minute), len(past.minutes) - 1)
+    day = np.array([pd.Timestamp(origin) + pd.Timedelta(days=int(k)) for k in grid.day])
+    # Intervals of a repeated hour are pooled, as in the history's table.
+    key = pd.DataFrame({"day": day, "slot": slot})
+    code, unique = pd.factorize(pd.MultiIndex.from_frame(key))
+    n = len(unique)
+    s, _, k = parts.array.shape
+    expected, paths = np.zeros((n, k)), np.zeros((s, n, k))
+    np.add.at(expected, code, parts.expected)
+    np.add.at(paths, (slice(None), code), parts.array)
+    # What came: every open interval of the days with data; days without data were not observed.
+    rows, cols = np.nonzero(ahead.times)
+    came = pd.MultiIndex.from_arrays([ahead.dates[rows], cols])
+    at = unique.get_indexer(came)
+    full_expected = np.where(at[:, None] >= 0, expected[np.maximum(at, 0)], 0.0)
+    full_paths = np.where(at[None, :, None] >= 0, paths[:, np.maximum(at, 0)], 0.0)
+    actual = ahead.table[:, rows, cols].T
+    on = ahead.dates[rows]
+    lead = (on - pd.Timestamp(origin)).days.to_numpy()
+    frames = []
+    for by in ("interval", "day", "week"):
+        if by == "interval":
+            if len(past.minutes) == 1:
+                continue
+            first = np.arange(len(rows))
+        else:
+            block = lead if by == "day" else lead // 7
+            first = np.flatnonzero(np.insert(np.diff(block) != 0, 0, True)) if len(block) else np.empty(0, dtype=int)
+        if not len(first):
+            continue
+        e, a = np.add.reduceat(full_expected, first, axis=0), np.add.reduceat(actual, first, axis=0)
+        bands = np.quantile(np.add.reduceat(full_paths, first, axis=1), _QUANTILES, axis=0)
+        miss = a - bands
+        q = _QUANTILES[:, None, None]
+        pinball = 2 * np.maximum(q * miss, (q - 1) * miss).mean(axis=0)
+        stamp = on[first].tz_localize(past.zone, ambiguous=True, nonexistent="shift_forward")
+        minute = past.minutes[cols[first]] if by == "interval" else np.zeros(len(first))
+        for j, name in enumerate(past.types):
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "origin": origin,
+                        "contact_type": name,
+                        "by": by,
+                        "window_start": stamp,
+                        "minute": minute.astype(int),
+                        "lead_days": lead[first] + 1,
+                        "lead_week": lead[first] // 7 + 1,
+                        "expected": e[:, j],
+                        "actual": a[:, j],
+                        "pinball": pinball[:, j],
+                        "in_80": (a[:, j] >= bands[1, :, j]) & (a[:, j] <= bands[5, :, j]),
+                        "in_95": (a[:, j] >= bands[0, :, j]) & (a[:, j] <= bands[6, :, j]),
+                        "floor": poisson_deviation(a[:, j]),
+                    }
+                )
+            )
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()

@@ -1,0 +1,151 @@
+"""From counts and settings to the parts of a forecast: horizon, outlook of each type, paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bposim.errors import ForecastError
+from bposim.forecast._calendar import closed_days, load_holidays
+from bposim.forecast._counts import Counts
+from bposim.forecast._days import BUSY, Inputs, Outlook, outlook
+from bposim.forecast._paths import draw_paths
+from bposim.forecast._prophet import untouched
+from bposim.units import Grid, make_grid
+
+#: Weeks of history below which a forecast comes with a warning.
+THIN_WEEKS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """The arguments of ``forecast()``, resolved."""
+
+    start: date
+    days: int
+    method: str
+    country: str | None
+    subdivision: str | None
+    regressors: pd.DataFrame | None
+    samples: int
+    seed: int
+    closed: tuple[date, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a forecast is made of."""
+
+    grid: Grid
+    expected: np.ndarray
+    array: np.ndarray
+    outlooks: tuple[Outlook, ...]
+    notes: tuple[str, ...]
+    thin: str
+
+
+def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
+    """Forecast every contact type.
+
+    Parameters
+    ----------
+    counts : Counts
+        Days on and after ``settings.start`` are cut off first.
+    progress : callable or None
+        Called with (done, total, contact type) after each contact type.
+    """
+    counts = counts.until(settings.start)
+    thin = check_length(counts)
+    dates = counts.dates
+    horizon = [settings.start + timedelta(days=k) for k in range(settings.days)]
+    holidays = load_holidays(
+        settings.country, settings.subdivision, range(dates[0].year - 1, horizon[-1].year + 2)
+    )  # fmt: skip
+    open_weekdays = {d for d in range(7) if counts.spans.get(d)}
+    total = counts.totals.sum(axis=0)
+    dead = set(dates[total == 0].date) if np.median(total) >= BUSY else set()
+    shut = closed_days(horizon, dates, open_weekdays, holidays, dead)
+    grid = make_grid(
+        settings.start, settings.days, counts.zone, counts.interval_s, counts.spans, (*settings.closed, *shut)
+    )  # fmt: skip
+    if not len(grid):
+        raise ForecastError(
+            f"no interval is open in the {settings.days} days from {settings.start}. "
+            "Lengthen the horizon, or check the opening hours and closed days."
+        )
+    open_days, first = np.unique(grid.day, return_index=True)
+    future = pd.DatetimeIndex([pd.Timestamp(horizon[k]) for k in open_days])
+    leads = (future - dates[-1]).days.to_numpy().astype(float)
+    inputs = Inputs(settings.method, holidays, settings.regressors, settings.seed)
+    outlooks: list[Outlook] = []
+    with untouched():
+        for kind, name in enumerate(counts.types):
+            outlooks.append(outlook(counts, kind, future, inputs))
+            if progress is not None:
+                progress(kind + 1, len(counts.types), name)
+    slot = _slots(counts, grid)
+    of_day = np.searchsorted(open_days, grid.day)
+    expected = np.column_stack(
+        [
+            np.where(slot >= 0, o.share[grid.weekday, np.maximum(slot, 0)], 0.0) * o.expected[of_day]
+            for o in outlooks
+        ]
+    )  # fmt: skip
+    array = draw_paths(outlooks, counts.types, expected, grid, leads, settings.samples, settings.seed)
+    array.setflags(write=False)
+    expected.setflags(write=False)
+    notes = [*counts.notes, *([thin] if thin else [])]
+    notes += [f"{d} is closed: {why}." for d, why in sorted(shut.items())]
+    notes += _notes(counts, settings, outlooks, (future[0] - dates[-1]).days)
+    return Parts(grid, expected, array, tuple(outlooks), tuple(notes), thin)
+
+
+def check_length(counts: Counts) -> str:
+    """Raise if the history is too short; return a sentence if it is thin."""
+    if not len(counts.dates):
+        raise ForecastError("there is no history before the start of the horizon. Give a later start or more history.")
+    open_weekdays = max(sum(bool(s) for s in counts.spans.values()), 1)
+    n, span = len(counts.dates), (counts.dates[-1] - counts.dates[0]).days + 1
+    if n < 2 * open_weekdays:
+        raise ForecastError(
+            f"the history has {n} days with data before the horizon, fewer than two whole weeks of its "
+            f"{open_weekdays} open weekdays ({2 * open_weekdays} days): the pattern of the week cannot be told from "
+            "chance. Give at least 14 days, better eight weeks or more."
+        )
+    if span < THIN_WEEKS * 7:
+        return (
+            f"The history spans {span} days, less than {THIN_WEEKS} weeks: drift and day factor lean on "
+            "assumed values, the bands are wider, and effects of month, season and most holidays cannot be estimated."
+        )
+    return ""
+
+
+def _slots(counts: Counts, grid: Grid) -> np.ndarray:
+    """Return the index of each horizon interval among the history's wall-clock intervals, −1 if never seen."""
+    found = np.searchsorted(counts.minutes, grid.minute)
+    found = np.minimum(found, len(counts.minutes) - 1)
+    return np.where(counts.minutes[found] == grid.minute, found, -1)
+
+
+def _notes(counts: Counts, settings: Settings, outlooks: list[Outlook], gap: int) -> list[str]:
+    notes = []
+    for name, view in zip(counts.types, outlooks, strict=True):
+        if view.masked:
+            notes.append(f"{name!r}: {view.masked} outlying days were masked and not learnt.")
+        notes += [f"{name!r}: {sentence}" for sentence in view.notes]
+        if view.error.regular and view.expected.any():
+            notes.append(f"{name!r}: day totals vary less than Poisson; counts are drawn by rounding.")
+    if settings.method == "prophet":
+        notes.append("The level is held at the end of the history; growth is not extrapolated.")
+        span = (counts.dates[-1] - counts.dates[0]).days + 1
+        if not THIN_WEEKS * 7 > span and span < 475:
+            notes.append(f"The history spans {span} days: the time of the year cannot be estimated and is assumed flat.")
+        if settings.country is None:
+            notes.append("No country was given: holidays are not modelled.")
+    if gap > 7:
+        notes.append(f"The horizon starts {gap} days after the last day of history; its level has drifted meanwhile.")
+    return notes

@@ -1,0 +1,292 @@
+"""Day totals: the forecast of each method, and how far it errs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from bposim.forecast import _prophet
+from bposim.forecast._calendar import COMMON, MONTH_NEEDS, Holidays, columns
+from bposim.forecast._counts import Counts
+from bposim.forecast._profile import fit_profile, shape_noise
+from bposim.forecast._twin import screen
+
+METHODS = ("prophet", "seasonal-naive", "mean-4")
+#: Days of history used, and days from which a year shows.
+RECENT_DAYS, YEAR_NEEDS = 1096, 475
+#: Median contacts a day from which a day without contacts is taken for an outage.
+BUSY = 50
+#: Drift of the level per day (variance in logs), variance of the day factor, and the weeks and days they are worth.
+DRIFT_PRIOR, DRIFT_WEIGHT = 1e-4, 6.0
+FACTOR_PRIOR, FACTOR_WEIGHT = 0.08**2, 10.0
+#: Share of Poisson variance below which counts are taken as regular.
+REGULAR = 0.5
+_ORIGINS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Error:
+    """How far day totals and their shape err around the expectation (variances of logs).
+
+    Attributes
+    ----------
+    factor, persistence : float
+        Variance and lag-one correlation of the day factor.
+    drift : float
+        Variance of the level per day of lead.
+    shape, shape_rho : float
+        Variance and lag-one correlation of the noise along the intervals of a day.
+    regular, regular_shape : bool
+        Day totals (their split over the day) vary much less than Poisson.
+    """
+
+    factor: float
+    persistence: float
+    drift: float
+    shape: float
+    shape_rho: float
+    regular: bool
+    regular_shape: bool
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Outlook:
+    """The forecast of one contact type: expected day totals, profile, residuals and error."""
+
+    expected: np.ndarray
+    share: np.ndarray
+    residual: pd.Series
+    error: Error
+    effects: tuple[str, ...]
+    n_days: int
+    masked: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What is known in advance: holidays, regressors, the method and its seed."""
+
+    method: str
+    holidays: Holidays
+    regressors: pd.DataFrame | None
+    seed: int
+
+
+def outlook(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inputs) -> Outlook:
+    """Forecast one contact type for the open days of a horizon.
+
+    Parameters
+    ----------
+    counts : Counts
+        History, all of it before the horizon.
+    future : DatetimeIndex
+        Open days of the horizon, without a time zone.
+    """
+    central = _central(counts, kind, future, inputs)
+    if inputs.method != "prophet" or not counts.totals[kind].any():
+        return central
+    return _scaled(counts, kind, inputs, central)
+
+
+def _central(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inputs) -> Outlook:
+    counts = counts.since(counts.dates[-1] - pd.Timedelta(days=RECENT_DAYS - 1))
+    if not counts.totals[kind].any():
+        share = fit_profile(counts, kind, np.ones(len(counts.dates), dtype=bool))
+        none = Error(0.0, 0.0, 0.0, 0.0, 0.0, True, True)
+        return Outlook(
+            np.zeros(len(future)), share, pd.Series(0.0, index=counts.dates), none, (), len(counts.dates), 0,
+            (f"{counts.types[kind]!r} had no contacts in the history; its forecast is zero.",),
+        )  # fmt: skip
+    if inputs.method == "prophet":
+        return _by_prophet(counts, kind, future, inputs)
+    return _by_repeating(counts, kind, future, 1 if inputs.method == "seasonal-naive" else 4)
+
+
+def _outages(totals: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the days without contacts that count as outages, and the constant of log(y + c)."""
+    busy = np.median(totals) >= BUSY
+    return (totals == 0) & busy, 0.0 if busy else 1.0
+
+
+def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inputs) -> Outlook:
+    totals = counts.totals[kind].astype(float)
+    outage, c = _outages(totals)
+    share = fit_profile(counts, kind, ~outage)
+    covered = (share[counts.dates.weekday] * counts.times).sum(axis=1)
+    totals = totals / np.where(covered > 0.5, covered, 1.0)
+    with np.errstate(divide="ignore"):
+        logs = np.where(outage, np.nan, np.log(totals + c))
+    past, n = counts.dates, len(counts.dates)
+    span = (past[-1] - past[0]).days + 1
+    yearly = 0 if span < YEAR_NEEDS else (4 if span < 730 else 10)
+    open_weekdays, quiet = _weekdays(past, logs)
+    days = past.append(future)
+    table, groups, freedom = columns(days, inputs.holidays, open_weekdays, quiet, n, span >= MONTH_NEEDS)
+    kept, masked, words = screen(past, logs, table.iloc[:n], groups, yearly)
+    names = [c for g in kept for c in groups[g]]
+    table = table[names]
+    if inputs.regressors is not None:
+        known = inputs.regressors.reindex(days).astype(float)
+        spread = known.iloc[:n].std().replace(0, 1.0).fillna(1.0)
+        table = pd.concat([table, (known - known.iloc[:n].mean()) / spread], axis=1)
+        freedom = freedom | {str(k): COMMON for k in known}
+        words = [*words, *(f"{k} (regressor, given)" for k in known)]
+    masked = masked | outage
+    y = np.where(masked, np.nan, logs)
+    fit = _prophet.fit_days(past, y, future, table, freedom, yearly=yearly, seed=inputs.seed)
+    residual = np.where(masked, np.nan, logs - fit.fitted)
+    surprise = _persistent(residual)
+    ahead = fit.ahead + surprise[0] * surprise[1] ** np.arange(1, len(future) + 1)
+    ok = np.isfinite(residual)
+    recent = ok & np.asarray(past >= past[-1] - pd.Timedelta(days=364))
+    fitted = np.maximum(np.exp(fit.fitted) - c, 0.0)
+    smear = float(np.clip(totals[recent].sum() / max(fitted[recent].sum(), 1e-9), 0.8, 1.5)) if recent.any() else 1.0
+    expected = np.maximum(np.exp(np.minimum(ahead, np.nanmax(logs) + 3.0)) - c, 0.0) * smear
+    level = pd.Series(np.where(ok, logs - fit.calendar, np.nan), index=past)
+    parameters = 7 + len(kept) * 2 + 2 * yearly + min(n // 15, 20)
+    series = pd.Series(residual, index=past)
+    error = _error(series, fitted, level, parameters, shape_noise(counts, kind, share, ok))
+    effects = ("day of the week", *(("time of the year",) if yearly else ()), *words)
+    return Outlook(expected, share, series, error, effects, int(ok.sum()), int(masked.sum()), ())
+
+
+def _by_repeating(counts: Counts, kind: int, future: pd.DatetimeIndex, back: int) -> Outlook:
+    """Average the last days of the same weekday, interval by interval."""
+    totals = counts.totals[kind].astype(float)
+    weekday = counts.dates.weekday.to_numpy()
+    usable = counts.normal if counts.normal.any() else np.ones_like(counts.normal)
+    day_total, share = np.zeros(7), np.zeros((7, len(counts.minutes)))
+    flat = counts.open_slots / np.maximum(counts.open_slots.sum(axis=1, keepdims=True), 1)
+    for day in range(7):
+        rows = np.flatnonzero((weekday == day) & usable)[-back:]
+        mean = counts.table[kind][rows].mean(axis=0) if len(rows) else np.zeros(len(counts.minutes))
+        day_total[day] = mean.sum()
+        share[day] = mean / mean.sum() if mean.sum() > 0 else flat[day]
+    frame = pd.Series(totals, index=counts.dates)
+    before = frame.groupby(weekday).transform(lambda s: s.shift().rolling(back, min_periods=1).mean())
+    _, c = _outages(totals)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        residual = np.log(frame + c) - np.log(before + c)
+        logs = np.log(frame + c)
+    residual = residual.where(np.isfinite(residual))
+    logs = logs.where(np.isfinite(logs))
+    level = logs - logs.groupby(weekday).transform("mean")
+    ok = np.isfinite(residual.to_numpy())
+    # Around its own past mean the shape is measured by what the mean of `back` days left unexplained.
+    own_share = fit_profile(counts, kind, np.ones(len(ok), dtype=bool))
+    variance, rho, dispersion = shape_noise(counts, kind, own_share, np.ones(len(ok), dtype=bool))
+    error = _error(residual, before.fillna(0).to_numpy(), level, 0, (variance * (1 + 1 / back), rho, dispersion))
+    what = "the last same weekday" if back == 1 else f"the mean of the last {back} same weekdays"
+    return Outlook(
+        day_total[future.weekday], share, residual, error, (what,), int(np.isfinite(totals).sum()), 0, ()
+    )  # fmt: skip
+
+
+def _weekdays(past: pd.DatetimeIndex, logs: np.ndarray) -> tuple[set[int], set[int]]:
+    """Return the weekdays of the history, and those with less than 60 % of the busiest one's contacts."""
+    median = pd.Series(np.exp(logs)).groupby(past.weekday.to_numpy()).median().dropna()
+    quiet = set(median.index[median < 0.6 * median.max()])
+    return set(past.weekday), quiet
+
+
+def _persistent(residual: np.ndarray) -> tuple[float, float]:
+    """Return the smoothed latest residual and the factor by which it fades per open day."""
+    r = residual[np.isfinite(residual)][-400:]
+    if len(r) < 20 or not r.any():
+        return 0.0, 0.0
+    leads = (1, 3, 6, 10)
+    best, choice = sum(float((r[20 + h :] ** 2).sum()) for h in leads if 20 + h < len(r)) * 0.99, (0.0, 0.0)
+    for alpha in (0.15, 0.3, 0.5):
+        state = np.empty(len(r))
+        level = 0.0
+        for i, value in enumerate(r):
+            level = alpha * value + (1 - alpha) * level
+            state[i] = level
+        for fade in (0.6, 0.8, 0.9, 0.97):
+            loss = sum(
+                float(((r[20 + h :] - fade**h * state[20 : len(r) - h]) ** 2).sum()) for h in leads if 20 + h < len(r)
+            )
+            if loss < best:
+                best, choice = loss, (float(state[-1]), fade)
+    return choice
+
+
+def _error(
+    residual: pd.Series, fitted: np.ndarray, level: pd.Series, parameters: int, shape: tuple[float, float, float]
+) -> Error:
+    r = residual.to_numpy()
+    ok = np.isfinite(r) & (fitted > 0)
+    n = int(ok.sum())
+    if n < 3:
+        return Error(FACTOR_PRIOR, 0.0, DRIFT_PRIOR, shape[0], shape[1], False, False)
+    r, mean = r[ok], fitted[ok]
+    freedom = n / max(n - parameters, n / 3)
+    square = float((r**2).mean()) * freedom
+    poisson = float((1 / np.maximum(mean, 0.5)).mean())
+    regular = float((r**2 * mean).mean()) * freedom < REGULAR
+    factor = square if regular else max(square - poisson, 0.0)
+    weeks = max(len(residual) / 5, 1.0)
+    drift = _drift(level)
+    if not regular:
+        factor = (n * factor + FACTOR_WEIGHT * FACTOR_PRIOR) / (n + FACTOR_WEIGHT)
+        drift = (weeks * drift + DRIFT_WEIGHT * DRIFT_PRIOR) / (weeks + DRIFT_WEIGHT)
+    near = float((r[1:] * r[:-1]).mean())
+    persistence = float(np.clip(near / factor, 0.0, 0.95)) if factor > 1e-12 else 0.0
+    return Error(factor, persistence, drift, shape[0], shape[1], regular, shape[2] < REGULAR)
+
+
+def _drift(level: pd.Series) -> float:
+    """Return the variance per day of the level's random walk, from weekly means at lags of one to eight weeks."""
+    week = -((level.index[-1] - level.index).days // 7)
+    weekly = level.groupby(np.asarray(week)).mean().dropna()
+    if len(weekly) < 5:
+        return DRIFT_PRIOR if level.std() > 1e-9 else 0.0
+    lags = np.arange(1, min(8, len(weekly) // 2) + 1)
+    values = weekly.reindex(range(int(weekly.index[0]), 1))
+    squares = np.array([float(((values - values.shift(int(k))) ** 2).mean()) for k in lags])
+    good = np.isfinite(squares)
+    if good.sum() < 2:
+        return DRIFT_PRIOR
+    slope = np.polyfit(lags[good], squares[good], 1)[0]
+    return float(max(slope / 7, 0.0))
+
+
+def _scaled(counts: Counts, kind: int, inputs: Inputs, central: Outlook) -> Outlook:
+    """Refit at earlier origins and scale the error so that it covers what those forecasts missed."""
+    if central.error.regular:
+        return central
+    dates = counts.dates
+    span = (dates[-1] - dates[0]).days + 1
+    step = int(np.clip(span // 6, 7, 28))
+    squares: list[np.ndarray] = []
+    for k in range(1, _ORIGINS + 1):
+        origin = dates[-1] + pd.Timedelta(days=1 - k * step)
+        past = counts.until(origin)
+        ahead = np.asarray((dates >= origin) & (dates < origin + pd.Timedelta(days=step)))
+        if not len(past.dates) or (past.dates[-1] - past.dates[0]).days + 1 < 21 or not past.totals[kind].any():
+            break
+        then = _central(past, kind, dates[ahead], inputs)
+        actual = counts.totals[kind][ahead].astype(float)
+        lead = (dates[ahead] - past.dates[-1]).days.to_numpy()
+        good = (actual > 0) & (then.expected > 0)
+        gap = np.log(actual[good] / then.expected[good])
+        variance = then.error.factor + then.error.drift * lead[good] + 1 / np.maximum(then.expected[good], 0.5)
+        squares.append(np.minimum(gap**2 / variance, 9.0))
+    if not squares:
+        return replace(
+            central,
+            error=_stretch(central.error, 1.5),
+            notes=(*central.notes, "too little history to test the error on earlier origins; the bands are widened."),
+        )
+    z = np.concatenate(squares)
+    prior = 20.0
+    scale = float(np.clip((z.sum() + prior) / (len(z) + prior), 0.6, 4.0))
+    return replace(central, error=_stretch(central.error, scale))
+
+
+def _stretch(error: Error, scale: float) -> Error:
+    return replace(error, factor=error.factor * scale, drift=error.drift * scale, scale=scale)

@@ -1,0 +1,312 @@
+"""The forecast as a value: paths, means, quantiles, notes and a picture."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from bposim.errors import ParameterError, parameter, require
+from bposim.forecast._build import Parts, Settings
+from bposim.forecast._counts import Counts
+from bposim.provenance import Provenance
+
+if TYPE_CHECKING:
+    from bposim.forecast._backtest import Backtest
+
+WINDOWS = ("interval", "day", "week", "month", "all")
+
+
+def window_codes(stamps: pd.DatetimeIndex, by: str) -> tuple[np.ndarray, pd.DatetimeIndex]:
+    """Return the first interval of each window and its zone-aware start (local midnight; Monday for a week)."""
+    if by == "interval":
+        return np.arange(len(stamps)), stamps
+    day = stamps.tz_localize(None).normalize()
+    if by == "week":
+        key = day - pd.to_timedelta(day.weekday, unit="D")
+    elif by == "month":
+        key = day - pd.to_timedelta(day.day - 1, unit="D")
+    else:
+        key = day if by == "day" else pd.DatetimeIndex([day[0]] * len(day))
+    change = np.insert(np.asarray(key[1:] != key[:-1]), 0, True)
+    first = np.flatnonzero(change)
+    starts = pd.DatetimeIndex(key[first]).tz_localize(stamps.tz, ambiguous=True, nonexistent="shift_forward")
+    return first, starts
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Forecast:
+    """Contacts of every open interval of a horizon, as sample paths.
+
+    Made by :func:`bposim.forecast.forecast`; do not build one by hand.
+
+    Attributes
+    ----------
+    array : ndarray of int32, shape (samples, n_intervals, n_types)
+        The paths, read-only; intervals as in ``starts``, types as in ``contact_types``.
+    expected : ndarray of float, shape (n_intervals, n_types)
+        Expected contacts; the paths scatter around them.
+    volumes : DataFrame
+        Volumes frame ``contact_type, interval_start, contacts, sample`` of all paths, built when first asked for.
+    notes : tuple of str
+        What was assumed, masked, closed or thin.
+    """
+
+    _counts: Counts
+    _settings: Settings
+    _parts: Parts
+    provenance: Provenance
+
+    @property
+    def contact_types(self) -> tuple[str, ...]:
+        """Names of the contact types."""
+        return self._counts.types
+
+    @property
+    def starts(self) -> pd.DatetimeIndex:
+        """Zone-aware starts of the open intervals of the horizon."""
+        return self._parts.grid.starts
+
+    @property
+    def start(self) -> date:
+        """First local day of the horizon."""
+        return self._settings.start
+
+    @property
+    def days(self) -> int:
+        """Calendar days of the horizon."""
+        return self._settings.days
+
+    @property
+    def samples(self) -> int:
+        """Number of sample paths."""
+        return self._settings.samples
+
+    @property
+    def method(self) -> str:
+        """Method of the day totals."""
+        return self._settings.method
+
+    @property
+    def interval_s(self) -> float:
+        """Length of an interval in seconds."""
+        return self._counts.interval_s
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Time zone of the operation."""
+        return self._counts.zone
+
+    @property
+    def array(self) -> np.ndarray:
+        """Counts of all paths, shape (samples, n_intervals, n_types), read-only."""
+        return self._parts.array
+
+    @property
+    def expected(self) -> np.ndarray:
+        """Expected contacts, shape (n_intervals, n_types), read-only."""
+        return self._parts.expected
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed, masked, closed or thin, in sentences."""
+        return self._parts.notes
+
+    @cached_property
+    def volumes(self) -> pd.DataFrame:
+        """All paths as a Volumes frame with ``sample``."""
+        s, n, k = self.array.shape
+        kinds = pd.Categorical.from_codes(np.tile(np.repeat(np.arange(k), n), s), categories=list(self.contact_types))
+        return pd.DataFrame(
+            {
+                "contact_type": pd.Series(kinds).astype(str) if s * n * k < 200_000 else kinds,
+                "interval_start": self.starts[np.tile(np.arange(n), s * k)],
+                "contacts": self.array.transpose(0, 2, 1).reshape(-1).astype(np.int64),
+                "sample": np.repeat(np.arange(s), n * k),
+            }
+        )
+
+    def mean(self, by: str = "interval") -> pd.DataFrame:
+        """Return expected contacts per contact type and window.
+
+        Parameters
+        ----------
+        by : str
+            ``"interval"`` (a Volumes frame), ``"day"``, ``"week"`` (from Monday), ``"month"`` or ``"all"``.
+
+        Returns
+        -------
+        DataFrame
+            ``contact_type``, the window's zone-aware start (``interval_start``, ``day``, ``week`` or ``month``; none
+            for ``"all"``), ``contacts``.
+
+        Notes
+        -----
+        Computed, not averaged over the paths: free of sampling error.
+        """
+        _check_by(by, "mean()")
+        first, stamps = window_codes(self.starts, by)
+        values = np.add.reduceat(self.expected, first, axis=0)
+        frame = self._frame(by, stamps)
+        frame["contacts"] = values.T.reshape(-1)
+        return frame
+
+    def quantiles(self, q: float | Iterable[float], by: str = "interval") -> pd.DataFrame:
+        """Return quantiles of the contacts per contact type and window.
+
+        Parameters
+        ----------
+        q : float or iterable of float
+            In [0, 1].
+        by : str
+            As in :meth:`mean`; paths are summed over the window before the quantile is taken.
+
+        Returns
+        -------
+        DataFrame
+            As :meth:`mean`, with ``quantile``.
+        """
+        _check_by(by, "quantiles()")
+        levels = [float(v) for v in ([q] if np.isscalar(q) else q)]  # type: ignore[union-attr,list-item]
+        bad = [v for v in levels if not 0 <= v <= 1]
+        require([parameter("q", "quantiles()", "between 0 and 1", v) for v in bad], ParameterError)
+        first, stamps = window_codes(self.starts, by)
+        values = np.quantile(np.add.reduceat(self.array, first, axis=1), levels, axis=0)
+        parts = []
+        for level, value in zip(levels, values, strict=True):
+            frame = self._frame(by, stamps)
+            frame["quantile"] = level
+            frame["contacts"] = value.T.reshape(-1)
+            parts.append(frame)
+        return pd.concat(parts, ignore_index=True)
+
+    def _frame(self, by: str, stamps: pd.DatetimeIndex) -> pd.DataFrame:
+        k, n = len(self.contact_types), len(stamps)
+        frame = pd.DataFrame({"contact_type": np.repeat(np.array(self.contact_types, dtype=object), n)})
+        if by != "all":
+            frame["interval_start" if by == "interval" else by] = stamps[np.tile(np.arange(n), k)]
+        return frame
+
+    def summary(self) -> pd.DataFrame:
+        """Return one row per contact type.
+
+        Returns
+        -------
+        DataFrame
+            ``contact_type, contacts`` (expected over the horizon), ``low, high`` (90 % band of the total),
+            ``day_cv`` (of a day's contacts in the paths), ``drift_4_weeks`` (sd of the level after 28 days, in logs),
+            ``method, effects, days_used, days_masked, sentence``.
+        """
+        first, _ = window_codes(self.starts, "day")
+        per_day = np.add.reduceat(self.array, first, axis=1).astype(float)
+        total = self.array.sum(axis=1, dtype=np.int64)
+        rows = []
+        for j, (name, view) in enumerate(zip(self.contact_types, self._parts.outlooks, strict=True)):
+            mean = per_day[:, :, j].mean(axis=0)
+            spread = per_day[:, :, j].std(axis=0)
+            cv = float(np.mean(spread[mean > 0] / mean[mean > 0])) if (mean > 0).any() else float("nan")
+            low, high = np.quantile(total[:, j], [0.05, 0.95])
+            expected = float(self.expected[:, j].sum())
+            rows.append(
+                {
+                    "contact_type": name,
+                    "contacts": expected,
+                    "low": float(low),
+                    "high": float(high),
+                    "day_cv": cv,
+                    "drift_4_weeks": float(np.sqrt(28 * view.error.drift)),
+                    "method": self.method,
+                    "effects": ", ".join(view.effects),
+                    "days_used": view.n_days,
+                    "days_masked": view.masked,
+                    "sentence": f"{expected:,.0f} contacts expected ({low:,.0f} to {high:,.0f} with 90 %), from "
+                    f"{view.n_days} days; a day is off by {cv:.0%} (one standard deviation).",
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def backtest(self, origins: Any = None, days: int | None = None) -> Backtest:
+        """Refit at earlier origins and measure what the forecasts would have missed.
+
+        Parameters
+        ----------
+        origins : None, int or iterable of date
+            First days of the test horizons; a number takes so many, ``days`` apart, ending with the history; None is 6.
+        days : int or None
+            Length of each horizon; None is that of this forecast.
+
+        Returns
+        -------
+        Backtest
+        """
+        from bposim.forecast._backtest import run_backtest
+
+        return run_backtest(self._counts, self._settings, origins, days)
+
+    def plot(self, ax: Any = None, by: str = "day", contact_type: str | None = None) -> Any:
+        """Draw the expectation with bands of 50, 80 and 95 %.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None
+            None makes a new figure.
+        by : str
+            As in :meth:`mean`, except ``"all"``.
+        contact_type : str or None
+            None sums all contact types.
+
+        Returns
+        -------
+        Axes
+        """
+        problems = []
+        if by not in WINDOWS[:-1]:
+            problems.append(parameter("by", "plot()", f"one of {', '.join(WINDOWS[:-1])}", by))
+        if contact_type is not None and contact_type not in self.contact_types:
+            problems.append(parameter("contact_type", "plot()", f"one of {', '.join(self.contact_types)}", contact_type))
+        require(problems, ParameterError)
+        import matplotlib.pyplot as plt
+
+        if ax is None:
+            _, ax = plt.subplots(figsize=(9, 4))
+        pick = list(range(len(self.contact_types))) if contact_type is None else [self.contact_types.index(contact_type)]
+        first, stamps = window_codes(self.starts, by)
+        paths = np.add.reduceat(self.array[:, :, pick].sum(axis=2), first, axis=1)
+        mean = np.add.reduceat(self.expected[:, pick].sum(axis=1), first)
+        x = stamps.tz_localize(None)
+        for cover, alpha in ((0.95, 0.15), (0.80, 0.22), (0.50, 0.32)):
+            low, high = np.quantile(paths, [(1 - cover) / 2, (1 + cover) / 2], axis=0)
+            ax.fill_between(x, low, high, color="tab:blue", alpha=alpha, linewidth=0, label=f"{cover:.0%} of paths")
+        ax.plot(x, mean, color="tab:blue", linewidth=1.5, label="expected")
+        ax.set_ylim(bottom=0)
+        ax.set_ylabel(f"contacts per {by}")
+        ax.set_title(f"{contact_type or ', '.join(self.contact_types)}: {self.days} days from {self.start}")
+        ax.legend(frameon=False, fontsize="small")
+        ax.figure.autofmt_xdate()
+        return ax
+
+    def __repr__(self) -> str:
+        lines = [
+            f"Forecast of {self.days} days from {self.start} ({self.zone.key}), {self.samples} paths, {self.method}",
+            *(f"  {row.contact_type}: {row.sentence}" for row in self.summary().itertuples()),
+            *(f"  Note: {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        table = self.summary().drop(columns="sentence").to_html(index=False, float_format=lambda v: f"{v:,.3g}" if v < 10 else f"{v:,.0f}")
+        title = f"Forecast of {self.days} days from {self.start} ({self.zone.key}), {self.samples} paths, {self.method}"
+        items = "".join(f"<li>{html.escape(n)}</li>" for n in self.notes)
+        return f"<b>{html.escape(title)}</b>{table}<ul>{items}</ul>"
+
+
+def _check_by(by: str, caller: str) -> None:
+    if by not in WINDOWS:
+        raise ParameterError(parameter("by", caller, f"one of {', '.join(WINDOWS)}", by))

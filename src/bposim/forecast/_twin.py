@@ -1,0 +1,85 @@
+"""The least-squares twin of the day model: fast enough to test effects and to find days not to be learnt."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+#: Share of false alarms per tested group of calendar effects.
+LEVEL = 0.01
+#: Robust standard deviations beyond which a day is masked.
+OUTLIER = 4.5
+
+
+def base_design(days: pd.DatetimeIndex, yearly: int) -> np.ndarray:
+    """Return weekday, trend and season columns: what is always in the model."""
+    t = ((days - days[0]).days.to_numpy()).astype(float)
+    span = max(t[-1], 1.0)
+    parts = [(days.weekday.to_numpy()[:, None] == np.unique(days.weekday)).astype(float)]
+    knots = np.linspace(0, span * 0.9, int(np.clip(span // 42, 1, 30)) + 1)[:-1]
+    parts.append(np.maximum(t[:, None] - knots, 0.0) / span)
+    for j in range(1, yearly + 1):
+        angle = 2 * np.pi * j * t / 365.25
+        parts.append(np.column_stack([np.sin(angle), np.cos(angle)]))
+    return np.column_stack(parts)
+
+
+def screen(
+    days: pd.DatetimeIndex, log_total: np.ndarray, candidates: pd.DataFrame, groups: dict[str, list[str]], yearly: int
+) -> tuple[list[str], np.ndarray, list[str]]:
+    """Return the groups of effects that the data show, the days to mask, and the tests in words.
+
+    Parameters
+    ----------
+    log_total : ndarray, shape (n_days,)
+        NaN on days masked already.
+    candidates : DataFrame
+        Candidate columns on ``days``.
+    groups : dict of group to its columns
+    """
+    base = base_design(days, yearly)
+    ok = np.isfinite(log_total)
+    every = {g: candidates[c].to_numpy() for g, c in groups.items()}
+    for _ in range(3):
+        design = np.column_stack([base, *every.values()]) if every else base
+        if ok.sum() <= design.shape[1] + 3:
+            design = base
+        residual = log_total - design @ np.linalg.lstsq(design[ok], log_total[ok], rcond=None)[0]
+        centre = np.median(residual[ok])
+        spread = 1.4826 * np.median(np.abs(residual[ok] - centre))
+        wild = np.isfinite(residual) & (np.abs(residual - centre) > OUTLIER * max(spread, 0.01))
+        # A day that a fitted column of its own explains is no outlier; what is left is. At most one day in ten goes.
+        if wild.sum() > 0.1 * len(days):
+            wild &= np.abs(residual - centre) >= np.sort(np.abs(residual[wild] - centre))[-max(len(days) // 10, 1)]
+        new = np.isfinite(log_total) & ~wild
+        if (new == ok).all():
+            break
+        ok = new
+    kept, words = list(groups), []
+    y = log_total[ok]
+    # One group at a time leaves, the least needed first.
+    while kept:
+        rss, rank = _fit(np.column_stack([base, *(every[g] for g in kept)])[ok], y)
+        df = len(y) - rank
+        p = {}
+        for g in kept:
+            others = [every[k] for k in kept if k != g]
+            rss0, rank0 = _fit(np.column_stack([base, *others])[ok], y)
+            extra = rank - rank0
+            if extra < 1 or df < 3 or rss <= 0:
+                p[g] = 1.0
+            else:
+                p[g] = float(stats.f.sf((rss0 - rss) / extra / (rss / df), extra, df))
+        worst = max(p, key=lambda g: p[g])
+        if p[worst] <= LEVEL:
+            words = [f"{g} (F test, p {'< 0.001' if p[g] < 1e-3 else f'= {p[g]:.3f}'})" for g in kept]
+            break
+        kept.remove(worst)
+    return kept, np.isfinite(log_total) & ~ok, words
+
+
+def _fit(design: np.ndarray, y: np.ndarray) -> tuple[float, int]:
+    _, _, rank, _ = np.linalg.lstsq(design, y, rcond=None)
+    coef = np.linalg.lstsq(design, y, rcond=None)[0]
+    return float(((y - design @ coef) ** 2).sum()), int(rank)

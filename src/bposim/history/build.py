@@ -1,0 +1,235 @@
+"""From cells to a history: columns mapped, rows cleaned, findings about the whole added."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from bposim.errors import DataQualityWarning, HistoryError, ParameterError, UnitError, parameter
+from bposim.history.cells import map_columns, text_of
+from bposim.history.contacts import Reading, clean_contacts
+from bposim.history.core import History
+from bposim.history.files import RawTable, read_table
+from bposim.history.hours import load_centre, place, ranges_text
+from bposim.history.intervals import clean_intervals, counts_table, interval_length
+from bposim.history.profiles import Profile, find_profile
+from bposim.history.quality import Finding, Ledger, QualityReport, finding
+from bposim.history.tables import nearest_types, read_interval
+from bposim.provenance import Provenance, file_hash
+from bposim.units import zone
+
+
+def read_history(
+    path: str | Path, *, profile: str | Profile, tz: Any, columns: Mapping[str, Any] | None = None, interval: Any = None,
+    types: Iterable[str] | str | None = None, limit: int | None = None, day_first: bool | None = None,
+    decimal: str | None = None,
+) -> History:  # fmt: skip
+    """Read a history of contacts or an interval report.
+
+    Nothing is dropped silently: rows that break a rule are set aside in ``history.rejected``, and ``history.check()``
+    tells each rule, its rows, what was done and how to override it.
+
+    Parameters
+    ----------
+    path : str or Path
+        CSV (delimiter ``,`` ``;`` tab or ``|``, found by itself; also ``.gz``), ``.parquet`` or ``.xlsx`` (first sheet).
+    profile : str or Profile
+        ``"contacts"``, ``"intervals"``, ``"anonbank"``, or a changed copy of one (``PROFILES["contacts"].replace(…)``).
+    tz : str or ZoneInfo
+        IANA time zone of the file's clock; times written with an offset are converted to it.
+    columns : mapping, optional
+        Our column → the file's, with a unit where it is not seconds: ``{"arrived": "Start", "handle_s": ("Talk", "min")}``.
+    interval : str, optional
+        Length of the intervals, ``"30min"``; None: told from an interval report, 30 min for a contact log.
+    types : str or list of str, optional
+        Contact types to keep.
+    limit : int, optional
+        Read at most this many data rows.
+    day_first : bool, optional
+        Whether ``03/04/2026`` is 3 April; None: told from the column, an error where it does not tell.
+    decimal : "." or ",", optional
+        Decimal sign; None: told from the column, an error where it does not tell.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    HistoryError
+        The file cannot be read, a needed column is missing, or what is ambiguous was not told.
+
+    Warns
+    -----
+    DataQualityWarning
+        Rows were set aside as errors.
+
+    Examples
+    --------
+    >>> history = read_history("calls.csv.gz", profile="contacts", tz="Asia/Manila")  # doctest: +SKIP
+    """
+    how = find_profile(profile)
+    clock = _zone(tz)
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise ParameterError(parameter("limit", "read_history()", "a whole number of at least 1, or None", limit))
+    if decimal not in (None, ".", ","):
+        raise ParameterError(parameter("decimal", "read_history()", 'one of ".", "," or None', decimal))
+    raw = read_table(path, limit=limit)
+    told = {
+        "file": Path(path).name, "sha256": file_hash(path), "profile": how.name, "tz": clock.key,
+        "columns": dict(columns or {}), "interval": interval, "types": types, "limit": limit, "day_first": day_first,
+        "decimal": decimal,
+    }  # fmt: skip
+    made = Provenance("read_history", {k: v for k, v in told.items() if v not in (None, {})})
+    return _build(raw, how, clock, made, columns, interval, types, day_first, decimal)
+
+
+def from_frame(
+    frame: pd.DataFrame, *, source: str, profile: Any, tz: Any, columns: Any, interval: Any, types: Any,
+    day_first: bool | None, step: str,
+) -> History:  # fmt: skip
+    """Make a history of a frame's cells by the same rules as of a file's."""
+    how = find_profile(profile)
+    clock = _zone(tz)
+    if not isinstance(frame, pd.DataFrame):
+        raise ParameterError(parameter("frame", f"{step}()", "a DataFrame", type(frame).__name__))
+    if not len(frame):
+        raise HistoryError(f"{source} is empty: it has no rows. Give at least one contact.")
+    cells = frame.reset_index(drop=True).set_axis([str(c) for c in frame.columns], axis=1)
+    raw = RawTable(cells, source)
+    made = Provenance(step, {"rows": len(frame), "profile": how.name, "tz": clock.key, "columns": dict(columns or {})})
+    return _build(raw, how, clock, made, columns, interval, types, day_first, None)
+
+
+def from_counts(series: Any, *, contact_type: str, freq: Any, tz: Any) -> History:
+    """Make a history of counts; see :meth:`History.from_counts`."""
+    name = "from_counts()"
+    own = getattr(getattr(series, "index", None), "tz", None)
+    clock = _zone(tz) if tz is not None else _zone(str(own)) if own is not None else ZoneInfo("UTC")
+    table, ledger = counts_table(series, contact_type=str(contact_type), zone=clock, ledger_name=name)
+    if tz is None and own is None:
+        ledger.whole("zone_assumed")
+    length = read_interval(freq, 0.0, "counts", True) if freq is not None else None
+    asked = f"{length:g}s" if length else None
+    interval_s = interval_length(pd.DatetimeIndex(table["interval_start"]), asked, name=name)
+    made = Provenance("from_counts", {"rows": len(series), "interval_s": interval_s, "tz": clock.key})
+    rejected = pd.DataFrame({"source_row": ledger.source_row, "rule": ledger.reason})[~ledger.kept].reset_index(drop=True)
+    return _finish("counts", clock, interval_s, "arrival", "the counts given to from_counts()", ledger, rejected, made, table)
+
+
+def _zone(tz: Any) -> ZoneInfo:
+    if tz is None or not str(tz).strip():
+        raise HistoryError('no time zone was given. Write tz="Asia/Manila" (an IANA name): local times mean nothing without.')
+    try:
+        return zone(tz)
+    except UnitError as error:
+        raise HistoryError(error.problems) from None
+
+
+def _build(
+    raw: RawTable, profile: Profile, clock: ZoneInfo, made: Provenance, columns: Any, interval: Any, types: Any,
+    day_first: bool | None, decimal: str | None,
+) -> History:  # fmt: skip
+    found, factors = map_columns(raw.frame, profile, columns, name=raw.name)
+    cells = raw.frame[list(found.values())].set_axis(list(found), axis=1)
+    rows = np.arange(1, len(cells) + 1)
+    left_out = 0
+    if types is not None:
+        cells, rows, left_out = _only(cells, rows, types)
+    order = profile.day_first if day_first is None else day_first
+    how = Reading(profile, clock, factors, raw.name, raw.delimiter, decimal, order)
+    ledger = Ledger(rows)
+    if raw.encoding == "cp1252":
+        ledger.whole("encoding", len(rows))
+    if profile.kind == "contacts":
+        interval_s = read_interval(interval, 1800.0, "contacts", True)
+        frame, kind = clean_contacts(cells, ledger, how), "contacts"
+    else:
+        frame = clean_intervals(cells, ledger, how)
+        kind = "intervals" if len(frame) and frame["answered"].notna().any() else "counts"
+    rejected = cells[~ledger.kept].astype("str")
+    rejected.insert(0, "rule", ledger.reason[~ledger.kept])
+    rejected.insert(0, "source_row", rows[~ledger.kept])
+    if not len(frame):
+        report = QualityReport(tuple(ledger.findings), raw.name, len(rows), 0, len(rows), left_out)
+        raise HistoryError([f"{raw.name}: not one of {len(rows):,} rows can be used.", *(f.message for f in report.findings)])
+    if profile.kind != "contacts":
+        interval_s = interval_length(pd.DatetimeIndex(frame["interval_start"]), interval, name=raw.name)
+    return _finish(
+        kind, clock, interval_s, profile.booking, raw.name, ledger, rejected.reset_index(drop=True), made, frame, left_out
+    )
+
+
+def _only(cells: pd.DataFrame, rows: np.ndarray, types: Any) -> tuple[pd.DataFrame, np.ndarray, int]:
+    kinds = text_of(cells["contact_type"]) if "contact_type" in cells else pd.Series("all", index=cells.index, dtype="str")
+    keep = kinds.isin(nearest_types(types, tuple(sorted(kinds.dropna().unique())))).to_numpy()
+    return cells[keep].reset_index(drop=True), rows[keep], int((~keep).sum())
+
+
+def _finish(
+    kind: str, clock: ZoneInfo, interval_s: float, booking: str, source: str, ledger: Ledger, rejected: pd.DataFrame,
+    made: Provenance, frame: pd.DataFrame, left_out: int = 0,
+) -> History:  # fmt: skip
+    rows_read = len(ledger.source_row) + left_out
+    report = QualityReport(
+        tuple(ledger.findings), source, rows_read, int(ledger.kept.sum()), int((~ledger.kept).sum()), left_out
+    )
+    is_log = kind == "contacts"
+    history = History(
+        kind, clock, interval_s, booking, source, report, rejected, made,
+        _contacts=frame if is_log else None, _table=None if is_log else frame,
+    )  # fmt: skip
+    report = replace(report, findings=report.findings + whole_findings(history))
+    history = replace(history, quality=report, _cache={})
+    errors = [f for f in report.findings if f.severity == "error"]
+    if errors:
+        rows = sum(f.count for f in errors)
+        warnings.warn(
+            f"{rows:,} of {rows_read:,} rows of {source} were set aside ({', '.join(f.rule for f in errors)}). "
+            "history.check() tells which and why; history.drop_invalid() goes on without them.",
+            DataQualityWarning, stacklevel=4,
+        )  # fmt: skip
+    return history
+
+
+def whole_findings(history: History) -> tuple[Finding, ...]:
+    """Return what can only be said of a history as a whole: missing days, odd hours, a probable slip of the zone."""
+    found = []
+    rows = history.quality.kept
+    if history.missing_days:
+        detail = f" ({ranges_text(history.missing_days)})"
+        found.append(finding("missing_days", count=len(history.missing_days), total=rows, detail=detail))
+    day, slot = history._day_slot
+    slots = 1440 // history._slot_min
+    if history._contacts is not None:
+        grid = history._grid(1800.0)
+        out = place(grid, history._times) < 0
+        if out.any():
+            late = history._frame["source_row"].to_numpy()[out]
+            found.append(finding("outside_hours", count=len(late), total=rows, rows=np.sort(late)))
+    elif slots > 1:
+        gaps, first = _gaps(day, slot)
+        if gaps:
+            found.append(finding("missing_intervals", count=gaps, total=rows, detail=f", the first on {first}"))
+    if slots > 1 and np.nansum(history._weight) >= 100:
+        busy = slot if history._contacts is not None else np.repeat(slot, np.nan_to_num(history._weight).astype(int))
+        hour, strength = load_centre(busy, slots)
+        if strength > 0.3 and (hour >= 22 or hour < 6):
+            clock = f"{int(hour):02d}:{int(hour % 1 * 60):02d}"
+            found.append(finding("zone_slip", count=rows, total=rows, detail=clock))
+    return tuple(found)
+
+
+def _gaps(day: np.ndarray, slot: np.ndarray) -> tuple[int, str]:
+    """Return how many slots between a day's first and last the report has not, and the day of the first of them."""
+    cell = pd.DataFrame({"day": day, "slot": slot}).drop_duplicates().groupby("day")["slot"].agg(["min", "max", "count"])
+    gaps = cell["max"] - cell["min"] + 1 - cell["count"]
+    some = gaps[gaps > 0]
+    return int(some.sum()), str(np.datetime64(int(some.index[0]), "D")) if len(some) else ""

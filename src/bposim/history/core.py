@@ -1,0 +1,449 @@
+"""The history of an operation: what was observed, in which zone, how trustworthy, and the tables made from it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from bposim.errors import HistoryError, ParameterError
+from bposim.history.hours import (
+    ALL_DAY,
+    Spans,
+    infer_hours,
+    local_slots,
+    missing_days,
+    observed_grid,
+    place,
+    weekday_of,
+)
+from bposim.history.quality import QualityReport
+from bposim.history.tables import coarsen, nearest_types, read_interval
+from bposim.provenance import Provenance
+from bposim.units import Grid, format_seconds, hours_text
+
+if TYPE_CHECKING:
+    from bposim.metrics import Counts
+
+THRESHOLDS_S = (5.0, 20.0, 60.0)
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class History:
+    """What was observed of an operation. Made by :func:`read_history`, ``from_contacts()`` or ``from_counts()``.
+
+    Attributes
+    ----------
+    kind : {"contacts", "intervals", "counts"}
+        A contact log, an interval report, or bare counts of contacts.
+    zone : ZoneInfo
+    interval_s : float
+        Length of the intervals in seconds; of a contact log, the length its tables use unless told otherwise.
+    booking : {"arrival", "end"}
+        Interval to which the source books a contact.
+    source : str
+    quality : QualityReport
+    rejected : DataFrame
+        Rows set aside: ``source_row, rule`` and the cells as read.
+    provenance : Provenance
+    """
+
+    kind: str
+    zone: ZoneInfo
+    interval_s: float
+    booking: str
+    source: str
+    quality: QualityReport
+    rejected: pd.DataFrame
+    provenance: Provenance
+    _contacts: pd.DataFrame | None = None
+    _table: pd.DataFrame | None = None
+    _cache: dict[Any, Any] = field(default_factory=dict)
+
+    # -- making -------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_contacts(cls, frame: pd.DataFrame, *, tz: Any, profile: Any = "contacts", columns: Any = None,
+                      interval: Any = None, types: Any = None, day_first: bool | None = None) -> History:  # fmt: skip
+        """Make a history of a frame of contacts; arguments as in :func:`read_history`. The frame is not modified."""
+        from bposim.history.build import from_frame
+
+        return from_frame(
+            frame, source="the frame given to from_contacts()", profile=profile, tz=tz, columns=columns, interval=interval,
+            types=types, day_first=day_first, step="from_contacts",
+        )  # fmt: skip
+
+    @classmethod
+    def from_counts(cls, series: Any, *, contact_type: str = "all", freq: Any = None, tz: Any = None) -> History:
+        """Make a history of counts per day or interval.
+
+        Parameters
+        ----------
+        series : Series, or DataFrame with a column per contact type
+            Counts of contacts indexed by time; a missing count is unknown, not 0. Not modified.
+        contact_type : str
+            Name of a Series' contact type.
+        freq : str
+            Length of an interval: ``"D"``, ``"30min"``, ``"5min"``, ``"1h"``; None takes the most common step.
+        tz : str, optional
+            IANA time zone; None takes the index's own, or UTC with a note in the quality report.
+
+        Raises
+        ------
+        HistoryError
+            The index holds no times or repeats one, a count is negative, or the index does not fit ``freq``.
+
+        Examples
+        --------
+        >>> daily = pd.Series([120, 131], index=pd.to_datetime(["2026-03-02", "2026-03-03"]))
+        >>> History.from_counts(daily, contact_type="billing", freq="D").daily()["contacts"].tolist()
+        [120, 131]
+        """
+        from bposim.history.build import from_counts
+
+        return from_counts(series, contact_type=contact_type, freq=freq, tz=tz)
+
+    # -- what it holds ------------------------------------------------------------------------------------------------
+
+    @property
+    def contacts(self) -> pd.DataFrame | None:
+        """ContactLog frame in order of arrival, None where the source has only counts."""
+        return None if self._contacts is None else self._contacts.copy(deep=False)
+
+    @property
+    def intervals(self) -> pd.DataFrame:
+        """IntervalTable frame: the report's own, or counted from the contacts within 5, 20 and 60 s."""
+        if self._table is not None:
+            return self._table.copy(deep=False)
+        return self.counts(THRESHOLDS_S).frame()
+
+    @cached_property
+    def contact_types(self) -> tuple[str, ...]:
+        """Names of the contact types, in alphabetical order."""
+        return tuple(sorted(self._frame["contact_type"].unique()))
+
+    @property
+    def _frame(self) -> pd.DataFrame:
+        frame = self._contacts if self._contacts is not None else self._table
+        assert frame is not None
+        return frame
+
+    @property
+    def _times(self) -> pd.Series:
+        return self._frame["arrived" if self._contacts is not None else "interval_start"]
+
+    @cached_property
+    def _slot_min(self) -> int:
+        return 30 if self._contacts is not None else round(self.interval_s / 60)
+
+    @cached_property
+    def _day_slot(self) -> tuple[np.ndarray, np.ndarray]:
+        return local_slots(self._times, self._slot_min)
+
+    @cached_property
+    def _weight(self) -> np.ndarray:
+        if self._contacts is not None:
+            return np.ones(len(self._contacts))
+        return self._frame["offered"].to_numpy(dtype=float, na_value=np.nan)
+
+    @cached_property
+    def _days(self) -> np.ndarray:
+        """Observed local days, days since 1970."""
+        return np.unique(self._day_slot[0][~np.isnan(self._weight)])
+
+    @cached_property
+    def opening_hours(self) -> Spans:
+        """Open spans in minutes by weekday (Monday 0), inferred; a few stray contacts do not open a slot."""
+        day, slot = self._day_slot
+        return infer_hours(day, slot, np.nan_to_num(self._weight), self._slot_min)
+
+    @cached_property
+    def missing_days(self) -> tuple[date, ...]:
+        """Days within the range without contacts although their weekday is normally open: closed or missing."""
+        return missing_days(self._days, self.opening_hours)
+
+    @property
+    def days(self) -> tuple[date, date]:
+        """First and last local day observed."""
+        ends = self._days[[0, -1]]
+        return _EPOCH + timedelta(days=int(ends[0])), _EPOCH + timedelta(days=int(ends[1]))
+
+    # -- quality ------------------------------------------------------------------------------------------------------
+
+    def check(self) -> QualityReport:
+        """Return the data-quality report: each broken rule, its rows, what was done, how to override."""
+        return self.quality
+
+    def drop_invalid(self, *rules: str) -> History:
+        """Agree to go on without the rows that were set aside, and leave out the rows that break ``rules``.
+
+        Parameters
+        ----------
+        *rules : str
+            Ids of rules whose rows were kept or repaired and are to be left out too, such as ``"zero_handle"``.
+
+        Returns
+        -------
+        History
+            Its report has no errors; ``rejected`` still holds the rows.
+
+        Raises
+        ------
+        HistoryError
+            A rule does not exist, or concerns no rows.
+        """
+        rows = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(self.quality.rows_of(r) for r in rules)]))
+        whole = [r for r in rules if self.quality.count(r) and not len(self.quality.rows_of(r))]
+        if whole:
+            raise HistoryError(f"rule {whole[0]!r} is about the history as a whole: there are no rows to leave out.")
+        frame = self._frame
+        out = frame["source_row"].isin(rows)
+        left = frame[out].drop(columns=["replication", "contact_id"], errors="ignore")
+        rejected = self.rejected
+        if len(left):
+            names = {int(r): rule for rule in reversed(rules) for r in self.quality.rows_of(rule)}
+            left = left.assign(rule=left["source_row"].map(names))
+            rejected = pd.concat([rejected.astype(object), left.astype(object)], ignore_index=True)
+        report = self.quality.accepted(rules=rules)
+        report = replace(report, kept=report.kept - int(out.sum()), set_aside=report.set_aside + int(out.sum()))
+        return self._with(frame[~out], quality=report, rejected=rejected, step=("drop_invalid", {"rules": list(rules)}))
+
+    def _with(self, frame: pd.DataFrame, *, step: tuple[str, dict[str, Any]], **changes: Any) -> History:
+        if not len(frame):
+            raise HistoryError(f"{step[0]}() leaves no rows of {self.source}. Its days are {self.days[0]} to {self.days[1]}.")
+        key = "_contacts" if self._contacts is not None else "_table"
+        made = Provenance(step[0], step[1], (self.provenance,))
+        return replace(self, **({key: frame.reset_index(drop=True), "provenance": made, "_cache": {}} | changes))
+
+    def between(self, start: Any, end: Any) -> History:
+        """Return the history from ``start`` until before ``end``.
+
+        Parameters
+        ----------
+        start, end : date, str or Timestamp
+            Local dates or times; ``end`` is not included.
+
+        Raises
+        ------
+        HistoryError
+            An end is no time, ``end`` is not after ``start``, or nothing lies between them.
+        """
+        low, high = (self._instant(v, n) for v, n in ((start, "start"), (end, "end")))
+        if high <= low:
+            raise HistoryError(f"between(): end {end} must be after start {start}.")
+        inside = ((self._times >= low) & (self._times < high)).to_numpy()
+        rows = self._frame["source_row"].to_numpy()[~inside]
+        findings = []
+        for f in self.quality.findings:
+            kept = f.rows[~np.isin(f.rows, rows)]
+            if len(kept) == len(f.rows):
+                findings.append(f)
+            elif len(kept):
+                findings.append(replace(f, rows=kept, count=len(kept)))
+        findings = [f for f in findings if f.rule not in ("missing_days", "outside_hours", "missing_intervals", "zone_slip")]
+        gone = int((~inside).sum())
+        report = replace(
+            self.quality, findings=tuple(findings), kept=self.quality.kept - gone, left_out=self.quality.left_out + gone
+        )
+        made = self._with(self._frame[inside], quality=report, step=("between", {"start": str(low), "end": str(high)}))
+        from bposim.history.build import whole_findings
+
+        return replace(made, quality=replace(report, findings=report.findings + whole_findings(made)))
+
+    def _instant(self, value: Any, name: str) -> pd.Timestamp:
+        try:
+            stamp = pd.Timestamp(value)
+        except (ValueError, TypeError):
+            raise HistoryError(f'between(): {name}={value!r} is no date. Write "2026-03-01".') from None
+        if stamp.tzinfo is None:
+            return stamp.tz_localize(self.zone, ambiguous=True, nonexistent="shift_forward")
+        return stamp.tz_convert(self.zone)
+
+    # -- tables -------------------------------------------------------------------------------------------------------
+
+    def volumes(self, interval: Any = None, types: Iterable[str] | str | None = None, *, hours: Any = None) -> pd.DataFrame:
+        """Return the Volumes frame: ``contact_type, interval_start, contacts``, complete, zeros filled in.
+
+        Parameters
+        ----------
+        interval : str, optional
+            ``"15min"``, ``"1h"``, ``"1d"``; None takes the history's own (30 min for a contact log). A report cannot
+            be cut finer than it is. ``"1d"`` counts the whole local day.
+        types : str or list of str, optional
+        hours : mapping, "all", or None
+            Open hours of a contact log, as a scenario's ``opening_hours``; None: as inferred, so that contacts outside
+            them are not counted (rule ``outside_hours`` tells how many); ``"all"``: around the clock.
+
+        Notes
+        -----
+        Days in ``missing_days`` are left out: they are unknown, not zero. An interval report gives the intervals it
+        has, except those whose count is missing.
+        """
+        interval_s = read_interval(interval, self.interval_s, self.kind, self._contacts is not None)
+        names = nearest_types(types, self.contact_types)
+        if self._contacts is None:
+            if hours is not None:
+                raise HistoryError("volumes(hours=…) is for contact logs; a report has the intervals it has.")
+            return coarsen(self._frame, interval_s, self.interval_s, names, self.zone)
+        grid = self._grid(interval_s, hours)
+        frame = self._contacts
+        k = place(grid, frame["arrived"])
+        kind = pd.Index(names).get_indexer(frame["contact_type"])
+        use = (k >= 0) & (kind >= 0)
+        count = np.bincount(kind[use] * len(grid) + k[use], minlength=len(names) * len(grid)).astype(np.int64)
+        return pd.DataFrame({
+            "contact_type": np.repeat(np.array(names, dtype=object), len(grid)),
+            "interval_start": grid.starts[np.tile(np.arange(len(grid)), len(names))], "contacts": count,
+        }).astype({"contact_type": "str"})  # fmt: skip
+
+    def _grid(self, interval_s: float, hours: Any = None) -> Grid:
+        from bposim.scenario.models import parse_hours
+
+        if isinstance(hours, str) and hours == "all":
+            spans = ALL_DAY
+        elif hours is not None:
+            try:
+                spans = parse_hours(hours)
+            except ValueError as error:
+                raise HistoryError(f"volumes(): {error}") from None
+        else:
+            spans = self.opening_hours
+        if interval_s >= 86400:
+            spans = {d: ((0, 1440),) if s else () for d, s in spans.items()}
+        return observed_grid(self._days, self.zone, interval_s, spans, self.missing_days)
+
+    def daily(self, types: Iterable[str] | str | None = None) -> pd.DataFrame:
+        """Return ``date, contact_type, contacts`` of every day with data, zeros filled in; dates are local."""
+        names = nearest_types(types, self.contact_types)
+        day, weight = self._day_slot[0], self._weight
+        kind = pd.Index(names).get_indexer(self._frame["contact_type"])
+        d = np.searchsorted(self._days, day)
+        use = (kind >= 0) & ~np.isnan(weight)
+        count = np.bincount(d[use] * len(names) + kind[use], weight[use], minlength=len(self._days) * len(names))
+        frame = pd.DataFrame({
+            "date": np.repeat(self._days.astype("datetime64[D]").astype("datetime64[us]"), len(names)),
+            "contact_type": np.tile(np.array(names, dtype=object), len(self._days)), "contacts": count,
+        }).astype({"contact_type": "str"})  # fmt: skip
+        return frame.astype({"contacts": "int64"}) if not (count % 1).any() else frame
+
+    # -- metrics ------------------------------------------------------------------------------------------------------
+
+    @property
+    def default_within_s(self) -> float:
+        """Acceptable waiting time where none is given: 20 s, or the report's smallest if it has not counted 20 s."""
+        known = [float(c.rsplit("_s", 1)[1]) for c in self._frame if str(c).startswith("answered_within_s")]
+        return 20.0 if self._contacts is not None or not known or 20.0 in known else min(known)
+
+    def counts(self, thresholds_s: Sequence[float] = ()) -> Counts:
+        """Return counts per interval, every contact included, with at least these thresholds (seconds)."""
+        from bposim.metrics import counts_of_contacts, counts_of_intervals
+
+        hours = self.interval_s / 3600
+        if self._contacts is None:
+            return counts_of_intervals(self._frame.drop(columns="source_row"), hours=hours)
+        every = tuple(sorted({*THRESHOLDS_S, *map(float, thresholds_s)}))
+        if every not in self._cache:
+            grid = self._counted_grid
+            self._cache[every] = counts_of_contacts(
+                self._contacts, starts=grid, hours=hours, thresholds_s=every, types=self.contact_types
+            )
+        return self._cache[every]
+
+    @cached_property
+    def _counted_grid(self) -> pd.DatetimeIndex:
+        """Starts of the open intervals, and of those outside the hours in which contacts arrived all the same."""
+        everything = self._grid(self.interval_s, "all")
+        used = np.zeros(len(everything), dtype=bool)
+        k = place(everything, self._times)
+        used[k[k >= 0]] = True
+        is_open = np.zeros((7, 1440), dtype=bool)
+        for d, spans in self.opening_hours.items():
+            for begin, end in spans:
+                is_open[d, begin:end] = True
+        # Closed weekdays carry the weekday −1 only on days that are missing, which the grid has left out.
+        return everything.starts[used | is_open[everything.weekday, everything.minute]]
+
+    def wait_quantiles(self, q: float, labels: np.ndarray, types: bool) -> np.ndarray:
+        """Return the q-quantile of the waits of all that queued, shape (1, n_labels, n_types or 1).
+
+        Parameters
+        ----------
+        q : float
+        labels : ndarray of int, shape (n_intervals,)
+            Label of each interval of ``counts()``.
+        types : bool
+            Whether to split by contact type.
+        """
+        if self._contacts is None:
+            raise ParameterError("quantiles of the wait need a contact log; this history holds counts per interval.")
+        frame = self._contacts
+        starts = self._counted_grid.tz_convert("UTC").as_unit("us").asi8
+        stamps = pd.DatetimeIndex(frame["arrived"]).tz_convert("UTC").as_unit("us").asi8
+        label = labels[np.maximum(np.searchsorted(starts, stamps, side="right") - 1, 0)]
+        kind = pd.Index(self.contact_types).get_indexer(frame["contact_type"]) if types else np.zeros(len(frame), dtype=int)
+        use = (frame["outcome"] != "blocked").to_numpy() & frame["wait_s"].notna().to_numpy() & (label >= 0)
+        n_types = len(self.contact_types) if types else 1
+        result = np.full((1, int(labels.max(initial=-1)) + 1, n_types), np.nan)
+        waits = pd.DataFrame({"cell": label[use] * n_types + kind[use], "w": frame["wait_s"].to_numpy()[use]})
+        found = waits.groupby("cell")["w"].quantile(q)
+        result.reshape(-1)[found.index.to_numpy()] = found.to_numpy()
+        return result
+
+    def metrics(self, by: Any = None, metrics: Any = None, within: Any = None, counting: str | None = None,
+                confidence: float = 0.95, **options: Any) -> pd.DataFrame:  # fmt: skip
+        """Return KPIs with confidence intervals over days; arguments as in :func:`bposim.metrics.summary`.
+
+        Raises
+        ------
+        HistoryError
+            The history holds bare counts, which tell nothing but what was offered.
+        """
+        from bposim.metrics import summary
+
+        if self.kind == "counts":
+            asked = [metrics] if isinstance(metrics, str) else list(metrics or ["offered"])
+            if asked != ["offered"]:
+                raise HistoryError(
+                    f"{self.source} holds counts of contacts and nothing of what became of them: its only metric is "
+                    f"'offered'. Got {', '.join(map(repr, asked))}. Read a contact log or an interval report."
+                )
+            metrics = asked
+        return summary(self, by, metrics, within, counting, confidence, **options)
+
+    # -- faces --------------------------------------------------------------------------------------------------------
+
+    def summary(self) -> pd.DataFrame:
+        """Return ``contact_type, contacts, days, contacts_per_day``."""
+        daily = self.daily()
+        table = daily.groupby("contact_type", as_index=False)["contacts"].sum()
+        return table.assign(days=len(self._days), contacts_per_day=table["contacts"] / len(self._days))
+
+    def _facts(self) -> list[tuple[str, str]]:
+        total = float(np.nansum(self._weight))
+        open_days = int(np.isin(weekday_of(self._days), [d for d, s in self.opening_hours.items() if s]).sum())
+        types = ", ".join(self.contact_types[:8]) + (" …" if len(self.contact_types) > 8 else "")
+        return [
+            ("source", self.source),
+            ("kind", f"{self.kind}, {format_seconds(self.interval_s)} intervals, booked by {self.booking}"),
+            ("days", f"{self.days[0]} to {self.days[1]} ({self.zone.key}): {len(self._days):,} with data, {open_days:,} of "
+                     f"them on open weekdays, {len(self.missing_days):,} closed or missing"),
+            ("contacts", f"{total:,.0f} of {types}"),
+            ("open", hours_text(self.opening_hours)),
+            ("quality", f"{'no errors' if self.quality.ok else 'NOT OK'}: {self.quality.kept:,} rows kept, "
+                        f"{self.quality.set_aside:,} set aside; history.check() tells why"),
+        ]  # fmt: skip
+
+    def __repr__(self) -> str:
+        return "\n".join(["History", *(f"  {name:<9}{text}" for name, text in self._facts())])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th>{html.escape(n)}</th><td>{html.escape(t)}</td></tr>" for n, t in self._facts())
+        return f"<table>{rows}</table>"

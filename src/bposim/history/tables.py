@@ -1,0 +1,100 @@
+"""Interval reports into coarser volumes, and the reading of the arguments that volumes take."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from bposim.errors import HistoryError, UnitError
+from bposim.units import format_seconds, seconds
+
+_FREQUENCIES = {"d": "1d", "1d": "1d", "h": "1h", "min": "1min", "t": "1min"}
+
+
+def read_interval(interval: Any, own_s: float, kind: str, is_log: bool) -> float:
+    """Return an interval's length in seconds; a report's may only be a multiple of its own.
+
+    Raises
+    ------
+    HistoryError
+        It is no whole number of minutes that divides a day, or is finer than the report.
+    """
+    if interval is None:
+        return own_s
+    text = _FREQUENCIES.get(str(interval).strip().lower(), interval)
+    try:
+        length = seconds(text, what="interval")
+    except UnitError as error:
+        raise HistoryError(error.problems) from None
+    if length <= 0 or length % 60 or 86400 % length:
+        raise HistoryError(
+            f'interval={interval!r} must be a whole number of minutes that divides a day. Write "15min", "30min", "1h" or "1d".'
+        )
+    if not is_log and length % own_s:
+        raise HistoryError(
+            f"interval={interval!r} is no multiple of the {format_seconds(own_s)} of these {kind}: a report cannot be cut "
+            f'finer than it is. Write "{format_seconds(own_s)}" or a multiple.'
+        )
+    return length
+
+
+def nearest_types(types: Iterable[str] | str | None, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the contact types asked for, all if None.
+
+    Raises
+    ------
+    HistoryError
+        One does not exist.
+    """
+    if types is None:
+        return known
+    asked = (types,) if isinstance(types, str) else tuple(dict.fromkeys(map(str, types)))
+    problems = []
+    for name in asked:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            problems.append(f"contact type {name!r} is not in the history.{hint} Known: {', '.join(map(repr, known))}.")
+    if problems or not asked:
+        raise HistoryError(problems or "types is an empty list. Write None for all contact types.")
+    return asked
+
+
+def coarsen(table: pd.DataFrame, interval_s: float, own_s: float, names: tuple[str, ...], zone: ZoneInfo) -> pd.DataFrame:
+    """Return the Volumes of an interval report: each of its intervals for each type, summed into longer ones.
+
+    An interval that the report has for some type counts 0 for the others; one whose count is missing is left out, and
+    so is a longer one that contains it.
+    """
+    starts = table["interval_start"]
+    if interval_s > own_s:
+        wall = starts.dt.tz_localize(None)
+        seconds_of_day = (wall - wall.dt.normalize()).dt.total_seconds()
+        floor = wall - pd.to_timedelta(seconds_of_day % interval_s, unit="s").astype("timedelta64[us]")
+        # The two passages of a doubled hour stay apart, unless the interval is longer than the hour.
+        offset = (wall - starts.dt.tz_convert("UTC").dt.tz_localize(None)) if interval_s <= 3600 else pd.Series(0, index=wall.index)
+        first = starts.groupby([floor, offset]).transform("min")
+        naive = floor.where((floor == first.dt.tz_localize(None)) | (interval_s < 86400), floor)
+        whole = naive.dt.tz_localize(zone, ambiguous=np.ones(len(naive), dtype=bool), nonexistent="shift_forward")
+        second = naive.dt.tz_localize(zone, ambiguous=np.zeros(len(naive), dtype=bool), nonexistent="shift_forward")
+        starts = second.where((second <= first) & (second != whole), whole)
+    wide = table.assign(interval_start=starts).pivot_table(
+        index="interval_start", columns="contact_type", values="offered", aggfunc=lambda v: v.sum(skipna=False), dropna=False
+    )
+    unknown = table.assign(interval_start=starts, gap=table["offered"].isna()).pivot_table(
+        index="interval_start", columns="contact_type", values="gap", aggfunc="max", dropna=False
+    )
+    missing = unknown.reindex(index=wide.index, columns=wide.columns).fillna(False).astype(bool)
+    wide = wide.fillna(0).mask(missing)
+    long = wide.reindex(columns=list(names)).rename_axis(columns="contact_type").melt(
+        ignore_index=False, value_name="contacts"
+    ).reset_index().dropna(subset="contacts")[["contact_type", "interval_start", "contacts"]].reset_index(drop=True)  # fmt: skip
+    long["contact_type"] = long["contact_type"].astype("str")
+    if not (long["contacts"] % 1).any():
+        long["contacts"] = long["contacts"].astype("int64")
+    return long

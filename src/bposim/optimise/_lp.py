@@ -1,0 +1,284 @@
+"""Integer programs behind one small door: the only module that imports PuLP.
+
+PuLP 4 changes how variables are made and drops the bundled CBC; both live here.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from bposim.errors import BposimWarning, ParameterError, SolverError, parameter
+
+SOLVERS = ("highs", "cbc")
+Status = Literal["optimal", "infeasible", "stopped"]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What a solver found.
+
+    Attributes
+    ----------
+    status : "optimal", "infeasible" or "stopped"
+        ``stopped``: the time limit came first; ``values`` holds the best found, if any.
+    objective, bound, gap : float
+        Value found, the least that any solution can have, and (objective − bound) / |objective|; nan if unknown.
+    values : ndarray, shape (n_columns,), or None
+    solver : str
+    """
+
+    status: Status
+    objective: float
+    bound: float
+    values: np.ndarray | None
+    solver: str
+
+    @property
+    def gap(self) -> float:
+        return max(self.objective - self.bound, 0.0) / max(abs(self.objective), 1e-9)
+
+
+@dataclass
+class Model:
+    """A minimisation in non-negative columns, built row by row."""
+
+    cost: list[float] = field(default_factory=list)
+    low: list[float] = field(default_factory=list)
+    high: list[float] = field(default_factory=list)
+    whole: list[bool] = field(default_factory=list)
+    rows: list[tuple[list[int], list[float], str, float]] = field(default_factory=list)
+
+    def column(self, cost: float, *, low: float = 0.0, high: float = math.inf, whole: bool = True) -> int:
+        """Add a variable and return its number."""
+        self.cost.append(float(cost))
+        self.low.append(float(low))
+        self.high.append(float(high))
+        self.whole.append(whole)
+        return len(self.cost) - 1
+
+    def row(self, columns: list[int], factors: list[float], sense: Literal["<=", ">=", "=="], limit: float) -> None:
+        """Add Σ factor × column (sense) limit."""
+        self.rows.append((list(columns), [float(f) for f in factors], sense, float(limit)))
+
+    def solve(
+        self,
+        *,
+        solver: str | None = None,
+        gap: float = 1e-4,
+        time_limit: float | None = 60.0,
+        seed: int = 1,
+        progress: Callable[[int, int], Any] | None = None,
+    ) -> Solution:
+        """Minimise, block by block where the rows leave independent blocks; equal blocks are solved once.
+
+        Parameters
+        ----------
+        solver : "highs", "cbc" or None
+            None tries HiGHS, then CBC, and warns of the change.
+        gap : float
+            Relative gap at which a solution counts as optimal.
+        time_limit : float or None
+            Seconds for all blocks together.
+        seed : int
+        progress : callable, optional
+            Called with blocks done and blocks in all.
+
+        Raises
+        ------
+        SolverError
+            No solver is there, or it failed.
+        """
+        name = choose(solver)
+        until = math.inf if time_limit is None else time.monotonic() + time_limit
+        values = np.array(self.low)
+        objective = bound = 0.0
+        status: Status = "optimal"
+        found = True
+        known: dict[bytes, Solution] = {}
+        blocks, hopeless = self._blocks()
+        if hopeless:
+            return Solution("infeasible", math.nan, math.nan, None, name)
+        for done, (columns, rows) in enumerate(blocks):
+            part = self._part(columns, rows)
+            key = part._key()
+            if key not in known:
+                left = None if math.isinf(until) else max(until - time.monotonic(), 0.1)
+                known[key] = _run(part, name, gap, left, seed)
+            one = known[key]
+            if one.status == "infeasible":
+                return Solution("infeasible", math.nan, math.nan, None, name)
+            if one.status == "stopped":
+                status = "stopped"
+            found = found and one.values is not None
+            if one.values is not None:
+                values[columns] = one.values
+            objective += one.objective
+            bound += one.bound
+            if progress is not None:
+                progress(done + 1, len(blocks))
+        return Solution(status, objective if found else math.nan, bound, values if found else None, name)
+
+    def _blocks(self) -> tuple[list[tuple[np.ndarray, list[int]]], bool]:
+        """Return the independent blocks as (columns, rows), and whether an empty row already fails."""
+        n, m = len(self.cost), len(self.rows)
+        i = [n + r for r, row in enumerate(self.rows) for _ in row[0]]
+        j = [c for row in self.rows for c in row[0]]
+        graph = coo_array((np.ones(len(i)), (i, j)), shape=(n + m, n + m))
+        _, label = connected_components(graph, directed=False)
+        order = np.argsort(label[:n], kind="stable")
+        groups = np.split(order, np.flatnonzero(np.diff(label[:n][order])) + 1) if n else []
+        rows: dict[int, list[int]] = {}
+        for r, (columns, _, sense, limit) in enumerate(self.rows):
+            if columns:
+                rows.setdefault(int(label[n + r]), []).append(r)
+            elif (sense != "<=" and limit > 1e-9) or (sense != ">=" and limit < -1e-9):
+                return [], True
+        return sorted(((g, rows.get(int(label[g[0]]), [])) for g in groups), key=lambda b: int(b[0][0])), False
+
+    def _part(self, columns: np.ndarray, rows: list[int]) -> Model:
+        place = {int(c): k for k, c in enumerate(columns)}
+        part = Model(*([values[c] for c in columns] for values in (self.cost, self.low, self.high, self.whole)))
+        part.rows = [([place[c] for c in r[0]], r[1], r[2], r[3]) for r in (self.rows[k] for k in rows)]
+        return part
+
+    def _key(self) -> bytes:
+        return repr((self.cost, self.low, self.high, self.whole, self.rows)).encode()
+
+
+def choose(solver: str | None) -> str:
+    """Return the solver to use; None tries HiGHS, then CBC by name."""
+    if solver is not None and solver not in SOLVERS:
+        raise ParameterError(parameter("solver", "optimise", "one of highs, cbc, or None", solver))
+    missing = []
+    for name in SOLVERS if solver is None else (solver,):
+        reason = _missing(name)
+        if reason is None:
+            if missing:
+                warnings.warn(f"{missing[0]} Solving with {name} instead.", BposimWarning, stacklevel=4)
+            return name
+        missing.append(f"Solver {name!r} is not there: {reason}.")
+    raise SolverError([*missing, 'Install HiGHS: pip install "highspy>=1.8".'])
+
+
+def _missing(name: str) -> str | None:
+    """Return why a solver cannot be used, None if it can."""
+    try:
+        if name == "highs":
+            import highspy  # noqa: F401
+        import pulp
+    except ImportError as error:
+        return str(error)
+    if name == "highs":
+        return None
+    path = _cbc_path(pulp)
+    return None if path and os.access(path, os.X_OK) else "PuLP came without its CBC"
+
+
+def _cbc_path(pulp: Any) -> str | None:
+    bundled = getattr(pulp, "PULP_CBC_CMD", None)
+    return getattr(bundled, "pulp_cbc_path", None)
+
+
+@cache
+def _swallow_banner() -> None:
+    """Make the first HiGHS object of the process with standard output shut: it prints a banner past every option."""
+    import highspy
+
+    kept, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 1)
+        highspy.Highs()
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(null)
+
+
+def _run(model: Model, name: str, gap: float, time_limit: float | None, seed: int) -> Solution:
+    """Hand one block to a solver."""
+    import pulp
+
+    if not model.rows:
+        # Costs are never negative on unbounded columns here, so each column rests at its cheaper end.
+        values = np.where(np.array(model.cost) < 0, model.high, model.low)
+        total = float(values @ np.array(model.cost))
+        return Solution("optimal", total, total, values, name)
+    problem = pulp.LpProblem("block", pulp.LpMinimize)
+    columns = [
+        problem.add_variable(f"x{k}", low, None if math.isinf(high) else high,
+                             cat=pulp.LpInteger if whole else pulp.LpContinuous)
+        for k, (low, high, whole) in enumerate(zip(model.low, model.high, model.whole, strict=True))
+    ]  # fmt: skip
+    problem.setObjective(pulp.LpAffineExpression(list(zip(columns, model.cost, strict=True))))
+    sense = {"<=": pulp.LpConstraintLE, ">=": pulp.LpConstraintGE, "==": pulp.LpConstraintEQ}
+    for k, (places, factors, way, limit) in enumerate(model.rows):
+        total = pulp.LpAffineExpression([(columns[p], f) for p, f in zip(places, factors, strict=True)])
+        problem.addConstraint(pulp.LpConstraint(total, sense[way], f"r{k}", limit))
+    try:
+        status, bound = (_highs if name == "highs" else _cbc)(pulp, problem, gap, time_limit, seed)
+    except pulp.PulpSolverError as error:
+        raise SolverError(f"Solver {name!r} failed: {error}") from error
+    if status == "infeasible":
+        return Solution("infeasible", math.nan, math.nan, None, name)
+    if bound is None:
+        return Solution("stopped", math.nan, -math.inf, None, name)
+    raw = np.array([low if c.varValue is None else c.varValue for c, low in zip(columns, model.low, strict=True)])
+    values = np.where(model.whole, np.round(raw), raw)
+    objective = float(values @ np.array(model.cost))
+    return Solution(status, objective, min(bound, objective), values, name)
+
+
+def _highs(pulp: Any, problem: Any, gap: float, time_limit: float | None, seed: int) -> tuple[Status, float | None]:
+    import highspy
+
+    _swallow_banner()
+    problem.solve(pulp.HiGHS(msg=False, gapRel=gap, timeLimit=time_limit, threads=1, random_seed=seed))
+    solver = problem.solverModel
+    state, info = solver.getModelStatus(), solver.getInfo()
+    kinds = highspy.HighsModelStatus
+    if state in (kinds.kInfeasible, kinds.kUnboundedOrInfeasible):
+        return "infeasible", None
+    # For a problem without whole columns the dual bound stands in the objective itself.
+    whole = any(v.cat == pulp.LpInteger for v in problem.variables())
+    if state == kinds.kOptimal:
+        return "optimal", float(info.mip_dual_bound if whole else info.objective_function_value)
+    if state in (kinds.kTimeLimit, kinds.kInterrupt, kinds.kIterationLimit, kinds.kSolutionLimit):
+        feasible = info.primal_solution_status == 2
+        return "stopped", float(info.mip_dual_bound if whole else -math.inf) if feasible else None
+    raise SolverError(f"Solver 'highs' ended with {solver.modelStatusToString(state)!r}.")
+
+
+def _cbc(pulp: Any, problem: Any, gap: float, time_limit: float | None, seed: int) -> tuple[Status, float | None]:
+    with tempfile.TemporaryDirectory() as folder:
+        log = os.path.join(folder, "cbc.log")
+        problem.solve(
+            pulp.COIN_CMD(path=_cbc_path(pulp), msg=False, gapRel=gap, timeLimit=time_limit, threads=1, logPath=log,
+                          options=[f"randomCbcSeed {seed}"])
+        )  # fmt: skip
+        with open(log, encoding="utf-8", errors="replace") as handle:
+            text = handle.read()
+    if problem.sol_status in (pulp.LpSolutionInfeasible, pulp.LpSolutionUnbounded):
+        return "infeasible", None
+    if problem.sol_status == pulp.LpSolutionNoSolutionFound:
+        if "infeasible" in text.lower() and "time limit" not in text.lower():
+            return "infeasible", None
+        return "stopped", None
+    stated = re.search(r"Lower bound:\s+(\S+)", text)
+    value = float(pulp.value(problem.objective) or 0.0)
+    stopped = problem.sol_status != pulp.LpSolutionOptimal or "Stopped on time limit" in text
+    if stated:
+        return "stopped" if stopped else "optimal", float(stated[1])
+    return ("stopped", -math.inf) if stopped else ("optimal", value)
