@@ -14,7 +14,7 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "read and calibrate": {
         "bposim.history": ("History", "read_history"),
-        "bposim.calibrate": ("Calibration", "calibrate"),
+        "bposim.calibrate": ("Calibration", "calibrate", "draft_scenario"),
     },
     "forecast": {"bposim.forecast": ("Forecast", "forecast")},
     "simulate": {"bposim.simulate": ("SimulationResult", "compare", "simulate")},
@@ -34,7 +34,7 @@ _HOME = {name: module for group in _TABLE.values() for module, names in group.it
 __all__ = [
     "Advice", "Assessment", "AtMost", "BposimError", "BposimWarning", "Calibration", "Forecast", "History",
     "Requirement", "Scenario", "ServiceLevel", "ShiftPlan", "SimulationResult", "Target", "Turnaround", "__version__",
-    "assess_target", "attainable_frontier", "calibrate", "compare", "forecast", "glossary", "load_scenario",
+    "assess_target", "attainable_frontier", "calibrate", "compare", "draft_scenario", "forecast", "glossary", "load_scenario",
     "optimise_shifts", "read_history", "recommend_targets", "report", "required_agents", "simulate",
 ]  # fmt: skip
 

@@ -136,6 +136,8 @@ def build_source(scenario: Scenario, volumes: Any = None) -> Source:
 
 def read_volumes(volumes: Any, scenario: Scenario) -> tuple[np.ndarray, bool]:
     """Return volumes over the scenario's grid, shape (n_samples, n_intervals, n_types), and whether they are counts."""
+    if isinstance(getattr(volumes, "array", None), np.ndarray):
+        return _paths(volumes, scenario)
     frame = getattr(volumes, "volumes", volumes)
     if not isinstance(frame, pd.DataFrame):
         raise ParameterError(f"volumes must be a Forecast or a Volumes frame. Got {type(volumes).__name__}.")
@@ -183,6 +185,35 @@ def read_volumes(volumes: Any, scenario: Scenario) -> tuple[np.ndarray, bool]:
 
 #: Longer than any horizon (13 months, in ms): such a patience never ends.
 _LONGEST = 1 << 35
+
+
+def _paths(forecast: Any, scenario: Scenario) -> tuple[np.ndarray, bool]:
+    """Read a Forecast's array without the detour of a frame with a row for each path and interval."""
+    types, grid = tuple(scenario.contact_types), scenario.grid
+    named = tuple(forecast.contact_types)
+    problems = [f"the forecast holds nothing for contact type {t!r}. Forecast it, or drop it." for t in types if t not in named]
+    problems += [
+        f"the forecast holds the contact type {n!r}, which the scenario lacks. Known: {', '.join(types)}."
+        for n in named
+        if n not in types
+    ]
+    index = pd.DatetimeIndex(grid.starts.tz_convert("UTC")).as_unit("ns")
+    stamps = pd.DatetimeIndex(forecast.starts)
+    place = index.get_indexer(stamps.tz_convert("UTC").as_unit("ns"))
+    array = forecast.array
+    lost = (place < 0) & (array.max(axis=(0, 2), initial=0) > 0)
+    if lost.any():
+        problems.append(
+            f"the forecast has contacts in {int(lost.sum())} intervals outside the scenario's open ones (first "
+            f"{stamps[lost][0]}). Write scenario.replace(start=forecast.start, days=forecast.days), and give both the same "
+            f"opening hours and interval."
+        )
+    if problems:
+        raise ParameterError(problems)
+    result = np.zeros((array.shape[0], len(grid), len(types)), dtype=np.int64)
+    inside = place >= 0
+    result[:, place[inside]] = array[:, inside][:, :, [named.index(t) for t in types]]
+    return result, True
 
 
 def _milliseconds(values: np.ndarray) -> np.ndarray:

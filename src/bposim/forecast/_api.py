@@ -91,7 +91,8 @@ def forecast(
     --------
     >>> import pandas as pd
     >>> days = pd.date_range("2024-01-01", periods=28, freq="D", tz="Asia/Manila")
-    >>> past = pd.DataFrame({"contact_type": "claims", "interval_start": days, "contacts": [90, 80, 80, 70, 60, 0, 0] * 4})
+    >>> week = [90, 80, 80, 70, 60, 0, 0]
+    >>> past = pd.DataFrame({"contact_type": "claims", "interval_start": days, "contacts": week * 4})
     >>> import warnings
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore")
@@ -101,9 +102,9 @@ def forecast(
     """
     counts = read_counts(history)
     problems = country_problems(country, subdivision, _CALLER)
-    for name, value, least in (("days", days, 1), ("samples", samples, 1), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            problems.append(parameter(name, _CALLER, f"a whole number of at least {least}", value))
+    for name, number, least in (("days", days, 1), ("samples", samples, 1), ("seed", seed, 0)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < least:
+            problems.append(parameter(name, _CALLER, f"a whole number of at least {least}", number))
     if method not in METHODS:
         near = difflib.get_close_matches(str(method), METHODS, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else ""
@@ -138,7 +139,7 @@ def forecast(
         "start": str(first), "days": days, "method": method, "country": country, "subdivision": subdivision,
         "samples": samples, "seed": seed, "closed": [str(d) for d in shut],
         "regressors": [] if known is None else list(map(str, known)),
-        "history": content_hash([counts.types, [str(d.date()) for d in counts.dates], counts.table.sum(axis=1).tolist()]),
+        "history": content_hash([counts.types, list(map(str, counts.dates)), counts.table.tolist()]),
     }  # fmt: skip
     parents = (counts.provenance,) if counts.provenance is not None else ()
     return Forecast(counts, settings, parts, Provenance("forecast", inputs, parents))
@@ -180,11 +181,10 @@ def _regressors(
         if what == "history":
             need = need[need < pd.Timestamp(start)]
         else:
-            need = need[[bool(counts.spans.get(d)) for d in need.weekday]]
+            need = need[[bool(counts.spans.get(d)) for d in need.day_of_week]]
         lacking = need[table.reindex(need).isna().any(axis=1).to_numpy()]
         if len(lacking):
             some = ", ".join(str(d.date()) for d in lacking[:3])
-            problems.append(
-                parameter("regressors", _CALLER, f"known on every day of the {what}", f"{len(lacking)} days without ({some})")
-            )
+            got = f"{len(lacking)} days without ({some})"
+            problems.append(parameter("regressors", _CALLER, f"known on every day of the {what}", got))
     return table, problems

@@ -193,8 +193,8 @@ def _origins(counts: Counts, origins: Any, days: int) -> tuple[list[date], list[
             kept.append(day)
     if not kept:
         raise ForecastError(
-            f"the history, {counts.dates[0].date()} to {last}, is too short for a back-test of {days} days: no origin has "
-            "two whole weeks before it. Ask for fewer days or give later origins."
+            f"the history, {counts.dates[0].date()} to {last}, is too short for a back-test of {days} days: "
+            "no origin has two whole weeks before it. Ask for fewer days or give later origins."
         )
     return kept, skipped
 
@@ -211,7 +211,7 @@ def _score(parts: Parts, past: Counts, ahead: Counts, origin: date, days: int) -
     s, _, k = parts.array.shape
     expected, paths = np.zeros((n, k)), np.zeros((s, n, k))
     np.add.at(expected, code, parts.expected)
-    np.add.at(paths, (slice(None), code), parts.array)
+    np.add.at(paths.transpose(1, 0, 2), code, parts.array.transpose(1, 0, 2))
     # What came: every open interval of the days with data; days without data were not observed.
     rows, cols = np.nonzero(ahead.times)
     came = pd.MultiIndex.from_arrays([ahead.dates[rows], cols])

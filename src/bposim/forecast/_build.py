@@ -10,15 +10,12 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import ForecastError
-from bposim.forecast._calendar import closed_days, load_holidays
+from bposim.forecast._calendar import closed_days, load_holidays, unseen_holidays
 from bposim.forecast._counts import Counts
-from bposim.forecast._days import BUSY, Inputs, Outlook, outlook
+from bposim.forecast._days import BUSY, THIN_DAYS, YEAR_NEEDS, Inputs, Outlook, outlook
 from bposim.forecast._paths import draw_paths
 from bposim.forecast._prophet import untouched
 from bposim.units import Grid, make_grid
-
-#: Weeks of history below which a forecast comes with a warning.
-THIN_WEEKS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +74,7 @@ def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
             f"no interval is open in the {settings.days} days from {settings.start}. "
             "Lengthen the horizon, or check the opening hours and closed days."
         )
-    open_days, first = np.unique(grid.day, return_index=True)
+    open_days = np.unique(grid.day)
     future = pd.DatetimeIndex([pd.Timestamp(horizon[k]) for k in open_days])
     leads = (future - dates[-1]).days.to_numpy().astype(float)
     inputs = Inputs(settings.method, holidays, settings.regressors, settings.seed)
@@ -89,9 +86,11 @@ def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
                 progress(kind + 1, len(counts.types), name)
     slot = _slots(counts, grid)
     of_day = np.searchsorted(open_days, grid.day)
+    # An interval longer than its kind (an hour that the clock repeats at once) carries more.
+    longer = np.maximum(np.round(grid.hours * 3600 / counts.interval_s), 1.0)
     expected = np.column_stack(
         [
-            np.where(slot >= 0, o.share[grid.weekday, np.maximum(slot, 0)], 0.0) * o.expected[of_day]
+            np.where(slot >= 0, o.share[grid.weekday, np.maximum(slot, 0)], 0.0) * o.expected[of_day] * longer
             for o in outlooks
         ]
     )  # fmt: skip
@@ -100,6 +99,10 @@ def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
     expected.setflags(write=False)
     notes = [*counts.notes, *([thin] if thin else [])]
     notes += [f"{d} is closed: {why}." for d, why in sorted(shut.items())]
+    for d, name in unseen_holidays(future.date, dates, holidays).items():
+        notes.append(
+            f"{d} ({name}) is taken as open: the history holds no such day. If nobody opens, pass it in closed."
+        )
     notes += _notes(counts, settings, outlooks, (future[0] - dates[-1]).days)
     return Parts(grid, expected, array, tuple(outlooks), tuple(notes), thin)
 
@@ -116,9 +119,9 @@ def check_length(counts: Counts) -> str:
             f"{open_weekdays} open weekdays ({2 * open_weekdays} days): the pattern of the week cannot be told from "
             "chance. Give at least 14 days, better eight weeks or more."
         )
-    if span < THIN_WEEKS * 7:
+    if span < THIN_DAYS:
         return (
-            f"The history spans {span} days, less than {THIN_WEEKS} weeks: drift and day factor lean on "
+            f"The history spans {span} days, less than {THIN_DAYS // 7} weeks: drift and day factor lean on "
             "assumed values, the bands are wider, and effects of month, season and most holidays cannot be estimated."
         )
     return ""
@@ -142,8 +145,8 @@ def _notes(counts: Counts, settings: Settings, outlooks: list[Outlook], gap: int
     if settings.method == "prophet":
         notes.append("The level is held at the end of the history; growth is not extrapolated.")
         span = (counts.dates[-1] - counts.dates[0]).days + 1
-        if not THIN_WEEKS * 7 > span and span < 475:
-            notes.append(f"The history spans {span} days: the time of the year cannot be estimated and is assumed flat.")
+        if THIN_DAYS <= span < YEAR_NEEDS:
+            notes.append(f"The history spans {span} days: the year's season cannot be estimated and is assumed flat.")
         if settings.country is None:
             notes.append("No country was given: holidays are not modelled.")
     if gap > 7:

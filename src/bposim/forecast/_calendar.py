@@ -86,7 +86,8 @@ def load_holidays(country: str | None, subdivision: str | None, years: Iterable[
         warnings.simplefilter("ignore")
         public = dict(holidays.country_holidays(country, subdiv=subdivision, years=years))
         kind: Any = getattr(holidays, country, None)
-        categories = tuple(c for c in getattr(kind, "supported_categories", ()) if c in ("government", "bank", "optional"))
+        supported = getattr(kind, "supported_categories", ())
+        categories = tuple(c for c in supported if c in ("government", "bank", "optional"))
         other: dict[date, str] = {}
         if categories:
             try:
@@ -136,9 +137,12 @@ def columns(
             if on[:n_past].sum() < 2:
                 continue
             add(group, group, on, COMMON)
-            if group in ("holiday", "other_day"):
+            if group in ("holiday", "other_day", "after", "before"):
+                # One busy day beside a holiday proves nothing; a holiday seen once is half believed.
+                least = 1 if group in ("holiday", "other_day") else 2
                 for name in sorted(set(hit[:n_past]) - {""}):
-                    add(group, f"{group}: {name}", (hit == name).astype(float), BY_NAME)
+                    if (hit[:n_past] == name).sum() >= least:
+                        add(group, f"{group}: {name}", (hit == name).astype(float), BY_NAME)
     return pd.DataFrame(out, index=days), groups, freedom
 
 
@@ -147,12 +151,18 @@ def mark_days(holidays: Holidays, open_weekdays: set[int], quiet: set[int]) -> d
     marks: dict[str, dict[date, str]] = {g: {} for g in GROUPS if g != "month"}
     for d, name in holidays.public.items():
         if d.weekday() in quiet or d.weekday() not in open_weekdays:
-            marks["quiet_holiday"][d] = base_name(name)
+            marks["quiet_holiday"][d] = name
         else:
-            marks["holiday"][d] = base_name(name)
-    for d in marks["quiet_holiday"]:
+            marks["holiday"][d] = name
+    # A substitute that the country's calendar names itself counts as the holiday.
+    for d, name in holidays.other.items():
+        if base_name(name) != name and d.weekday() in open_weekdays - quiet:
+            marks["holiday"][d] = name
+    for d, name in marks["quiet_holiday"].items():
+        if any(base_name(marks["holiday"].get(d + timedelta(days=k), "")) == base_name(name) for k in (-1, 1, 2, 3)):
+            continue
         lieu = d + timedelta(days=1)
-        while lieu.weekday() in quiet or lieu.weekday() not in open_weekdays or lieu in holidays.public:
+        while lieu.weekday() in quiet or lieu.weekday() not in open_weekdays or lieu in marks["holiday"]:
             lieu += timedelta(days=1)
             if (lieu - d).days > 6:
                 break
@@ -160,17 +170,17 @@ def mark_days(holidays: Holidays, open_weekdays: set[int], quiet: set[int]) -> d
             if not any(d - timedelta(days=k) in holidays.public for k in (1, 2)):
                 marks["in_lieu"].setdefault(lieu, base_name(holidays.public[d]))
     for d, name in holidays.other.items():
-        if d.weekday() in open_weekdays - quiet and d not in marks["in_lieu"]:
+        if d.weekday() in open_weekdays - quiet and d not in marks["in_lieu"] and d not in marks["holiday"]:
             marks["other_day"][d] = base_name(name)
-    off = set(marks["holiday"]) | set(marks["in_lieu"])
-    busy = open_weekdays - quiet
-    for d in off:
+    named = marks["holiday"] | marks["in_lieu"]
+    off, busy = set(named), open_weekdays - quiet
+    for d in sorted(off):
         for step, group in ((1, "after"), (-1, "before")):
             near = d + timedelta(days=step)
             while (near in holidays.public or near in off or near.weekday() not in busy) and abs((near - d).days) < 6:
                 near += timedelta(days=step)
             if near not in off and near.weekday() in busy:
-                marks[group][near] = group
+                marks[group][near] = named[d]
     return marks
 
 
@@ -197,29 +207,29 @@ def closed_days(
     cases: dict[str, list[bool]] = {}
     for d, name in holidays.public.items():
         if first <= d <= last and d.weekday() in open_weekdays:
-            cases.setdefault(base_name(name), []).append(d not in worked)
-    pooled = [shut for found in cases.values() for shut in found]
+            cases.setdefault(name, []).append(d not in worked)
     result = {}
     for d in horizon:
         if d.weekday() not in open_weekdays:
             continue
         if d in holidays.public:
-            name = base_name(holidays.public[d])
-            own = cases.get(name)
-            if own:
-                shut = np.mean(own) >= 0.5
-                why = f"closed on {sum(own)} of {len(own)} earlier"
-            else:
-                shut = len(pooled) >= 2 and np.mean(pooled) >= 0.5
-                why = f"closed on {sum(pooled)} of {len(pooled)} public holidays"
-            if shut:
-                result[d] = f"{holidays.public[d]}, {why}"
+            own = cases.get(holidays.public[d])
+            if own and np.mean(own) >= 0.5:
+                result[d] = f"{holidays.public[d]}, closed on {sum(own)} of {len(own)} earlier"
             continue
         anniversaries = [_anniversary(d, k) for k in range(1, 6)]
         past = [a for a in anniversaries if a and first <= a <= last and a.weekday() in open_weekdays]
         if len(past) >= 2 and not any(a in worked for a in past):
             result[d] = f"closed on the same date in {len(past)} earlier years"
     return result
+
+
+def unseen_holidays(horizon: Iterable[date], history: pd.DatetimeIndex, holidays: Holidays) -> dict[date, str]:
+    """Return the public holidays of the horizon whose name the history does not hold."""
+    first, last = history[0].date(), history[-1].date()
+    seen = {base_name(n) for d, n in holidays.public.items() if first <= d <= last}
+    coming = {d: holidays.public[d] for d in horizon if d in holidays.public}
+    return {d: name for d, name in coming.items() if base_name(name) not in seen}
 
 
 def _anniversary(day: date, years: int) -> date | None:

@@ -55,7 +55,7 @@ class Counts:
     def normal(self) -> np.ndarray:
         """Whether the day has no clock change (no interval missing or repeated), shape (n_days,)."""
         usual = self.times.max(axis=1) <= 1
-        open_minutes = self.open_slots[self.dates.weekday]
+        open_minutes = self.open_slots[self.dates.day_of_week]
         return usual & ((self.times > 0) | ~open_minutes).all(axis=1)
 
     @cached_property
@@ -131,6 +131,7 @@ def read_counts(source: Any) -> Counts:
     passes = np.zeros((len(dates), len(minutes)), dtype=np.int64)
     seen = pd.DataFrame({"stamp": stamps.tz_convert("UTC"), "at": at, "slot": slot}).drop_duplicates("stamp")
     np.add.at(passes, (seen["at"].to_numpy(), seen["slot"].to_numpy()), 1)
+    spans: Spans
     if given is not None:
         hours = given.opening_hours
         spans = {d: tuple((int(a), int(b)) for a, b in hours.get(d, ())) for d in range(7)}
@@ -173,7 +174,7 @@ def _infer_spans(dates: pd.DatetimeIndex, minutes: np.ndarray, passes: np.ndarra
     length = round(interval_s / 60)
     spans: dict[int, tuple[tuple[int, int], ...]] = {}
     for day in range(7):
-        rows = passes[dates.weekday == day]
+        rows = passes[dates.day_of_week == day]
         found: list[tuple[int, int]] = []
         for m in minutes[(rows > 0).any(axis=0)] if len(rows) else ():
             if found and found[-1][1] >= m:
@@ -190,8 +191,8 @@ def _drop_rare_weekdays(spans: Spans, dates: pd.DatetimeIndex) -> tuple[Spans, l
     every = pd.date_range(since, dates[-1])
     kept, notes = dict(spans), []
     for day in range(7):
-        possible = int((every.weekday == day).sum())
-        got = int(((dates >= since) & (dates.weekday == day)).sum())
+        possible = int((every.day_of_week == day).sum())
+        got = int(((dates >= since) & (dates.day_of_week == day)).sum())
         if spans.get(day) and possible and got < 0.25 * possible:
             kept[day] = ()
             name = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")[day]
@@ -199,12 +200,10 @@ def _drop_rare_weekdays(spans: Spans, dates: pd.DatetimeIndex) -> tuple[Spans, l
     return kept, notes
 
 
-def _fill(
-    passes: np.ndarray, dates: pd.DatetimeIndex, minutes: np.ndarray, spans: Spans, zone: ZoneInfo
-) -> np.ndarray:
+def _fill(passes: np.ndarray, dates: pd.DatetimeIndex, minutes: np.ndarray, spans: Spans, zone: ZoneInfo) -> np.ndarray:
     result = passes.copy()
     for day, parts in spans.items():
-        rows = np.flatnonzero(dates.weekday == day)
+        rows = np.flatnonzero(dates.day_of_week == day)
         for low, high in parts:
             cols = np.flatnonzero((minutes >= low) & (minutes < high))
             result[np.ix_(rows, cols)] = np.maximum(result[np.ix_(rows, cols)], 1)

@@ -15,7 +15,9 @@ from bposim.forecast._twin import screen
 
 METHODS = ("prophet", "seasonal-naive", "mean-4")
 #: Days of history used, and days from which a year shows.
-RECENT_DAYS, YEAR_NEEDS = 1096, 475
+RECENT_DAYS, YEAR_NEEDS = 913, 475
+#: Days below which a history is thin.
+THIN_DAYS = 56
 #: Median contacts a day from which a day without contacts is taken for an outage.
 BUSY = 50
 #: Drift of the level per day (variance in logs), variance of the day factor, and the weeks and days they are worth.
@@ -23,6 +25,8 @@ DRIFT_PRIOR, DRIFT_WEIGHT = 1e-4, 6.0
 FACTOR_PRIOR, FACTOR_WEIGHT = 0.08**2, 10.0
 #: Share of Poisson variance below which counts are taken as regular.
 REGULAR = 0.5
+#: Weight of the latest residual in their running mean, and the share of that mean that is left an open day later.
+SMOOTH, FADE = 0.3, 0.9
 _ORIGINS = 4
 
 
@@ -116,7 +120,7 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
     totals = counts.totals[kind].astype(float)
     outage, c = _outages(totals)
     share = fit_profile(counts, kind, ~outage)
-    covered = (share[counts.dates.weekday] * counts.times).sum(axis=1)
+    covered = (share[counts.dates.day_of_week] * counts.times).sum(axis=1)
     totals = totals / np.where(covered > 0.5, covered, 1.0)
     with np.errstate(divide="ignore"):
         logs = np.where(outage, np.nan, np.log(totals + c))
@@ -157,7 +161,7 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
 def _by_repeating(counts: Counts, kind: int, future: pd.DatetimeIndex, back: int) -> Outlook:
     """Average the last days of the same weekday, interval by interval."""
     totals = counts.totals[kind].astype(float)
-    weekday = counts.dates.weekday.to_numpy()
+    weekday = counts.dates.day_of_week.to_numpy()
     usable = counts.normal if counts.normal.any() else np.ones_like(counts.normal)
     day_total, share = np.zeros(7), np.zeros((7, len(counts.minutes)))
     flat = counts.open_slots / np.maximum(counts.open_slots.sum(axis=1, keepdims=True), 1)
@@ -182,37 +186,27 @@ def _by_repeating(counts: Counts, kind: int, future: pd.DatetimeIndex, back: int
     error = _error(residual, before.fillna(0).to_numpy(), level, 0, (variance * (1 + 1 / back), rho, dispersion))
     what = "the last same weekday" if back == 1 else f"the mean of the last {back} same weekdays"
     return Outlook(
-        day_total[future.weekday], share, residual, error, (what,), int(np.isfinite(totals).sum()), 0, ()
+        day_total[future.day_of_week], share, residual, error, (what,), int(np.isfinite(totals).sum()), 0, ()
     )  # fmt: skip
 
 
 def _weekdays(past: pd.DatetimeIndex, logs: np.ndarray) -> tuple[set[int], set[int]]:
     """Return the weekdays of the history, and those with less than 60 % of the busiest one's contacts."""
-    median = pd.Series(np.exp(logs)).groupby(past.weekday.to_numpy()).median().dropna()
+    median = pd.Series(np.exp(logs)).groupby(past.day_of_week.to_numpy()).median().dropna()
     quiet = set(median.index[median < 0.6 * median.max()])
-    return set(past.weekday), quiet
+    return set(past.day_of_week), quiet
 
 
 def _persistent(residual: np.ndarray) -> tuple[float, float]:
-    """Return the smoothed latest residual and the factor by which it fades per open day."""
-    r = residual[np.isfinite(residual)][-400:]
-    if len(r) < 20 or not r.any():
-        return 0.0, 0.0
-    leads = (1, 3, 6, 10)
-    best, choice = sum(float((r[20 + h :] ** 2).sum()) for h in leads if 20 + h < len(r)) * 0.99, (0.0, 0.0)
-    for alpha in (0.15, 0.3, 0.5):
-        state = np.empty(len(r))
-        level = 0.0
-        for i, value in enumerate(r):
-            level = alpha * value + (1 - alpha) * level
-            state[i] = level
-        for fade in (0.6, 0.8, 0.9, 0.97):
-            loss = sum(
-                float(((r[20 + h :] - fade**h * state[20 : len(r) - h]) ** 2).sum()) for h in leads if 20 + h < len(r)
-            )
-            if loss < best:
-                best, choice = loss, (float(state[-1]), fade)
-    return choice
+    """Return the smoothed latest residual and the factor by which it fades per open day.
+
+    Nothing is carried over where residuals alternate instead of persisting.
+    """
+    r = residual[np.isfinite(residual)]
+    if len(r) < 20 or (r[1:] * r[:-1]).sum() <= 0:
+        return 0.0, FADE
+    weight = SMOOTH * (1 - SMOOTH) ** np.arange(len(r))
+    return float(weight @ r[::-1]), FADE
 
 
 def _error(
@@ -285,6 +279,9 @@ def _scaled(counts: Counts, kind: int, inputs: Inputs, central: Outlook) -> Outl
     z = np.concatenate(squares)
     prior = 20.0
     scale = float(np.clip((z.sum() + prior) / (len(z) + prior), 0.6, 4.0))
+    if span < THIN_DAYS:
+        # So few origins can flatter; a thin history does not get narrower bands for luck.
+        scale = 1.25 * max(scale, 1.0)
     return replace(central, error=_stretch(central.error, scale))
 
 

@@ -30,7 +30,7 @@ def fit_profile(counts: Counts, kind: int, use: np.ndarray) -> np.ndarray:
     age = (counts.dates[-1] - counts.dates).days.to_numpy() / 7
     weight = np.where(use, 0.5 ** (age / HALF_LIFE), 0.0)
     x = counts.table[kind].astype(float)
-    weekday = counts.dates.weekday.to_numpy()
+    weekday = counts.dates.day_of_week.to_numpy()
     # The pooled profile is a rate per open day, so that a weekday with fewer hours does not thin the rest.
     seen = (weight[:, None] * is_open[weekday]).sum(axis=0)
     pooled_rate = np.divide((weight[:, None] * x).sum(axis=0), seen, out=np.zeros(n_slots), where=seen > 0)
@@ -71,7 +71,7 @@ def shape_noise(counts: Counts, kind: int, share: np.ndarray, use: np.ndarray) -
     if len(rows) < 5:
         return 0.0, 0.0, 1.0
     x = counts.table[kind][rows].astype(float)
-    p = share[counts.dates.weekday[rows]]
+    p = share[counts.dates.day_of_week[rows]]
     mean = x.sum(axis=1, keepdims=True) * p
     deviation = x - mean
     poisson = mean * (1 - p)

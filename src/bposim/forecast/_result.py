@@ -30,7 +30,7 @@ def window_codes(stamps: pd.DatetimeIndex, by: str) -> tuple[np.ndarray, pd.Date
         return np.arange(len(stamps)), stamps
     day = stamps.tz_localize(None).normalize()
     if by == "week":
-        key = day - pd.to_timedelta(day.weekday, unit="D")
+        key = day - pd.to_timedelta(day.day_of_week, unit="D")
     elif by == "month":
         key = day - pd.to_timedelta(day.day - 1, unit="D")
     else:
@@ -174,7 +174,7 @@ class Forecast:
             As :meth:`mean`, with ``quantile``.
         """
         _check_by(by, "quantiles()")
-        levels = [float(v) for v in ([q] if np.isscalar(q) else q)]  # type: ignore[union-attr,list-item]
+        levels = np.atleast_1d(np.asarray(q if np.isscalar(q) else list(q), dtype=float)).tolist()  # type: ignore[arg-type]
         bad = [v for v in levels if not 0 <= v <= 1]
         require([parameter("q", "quantiles()", "between 0 and 1", v) for v in bad], ParameterError)
         first, stamps = window_codes(self.starts, by)
@@ -270,13 +270,15 @@ class Forecast:
         if by not in WINDOWS[:-1]:
             problems.append(parameter("by", "plot()", f"one of {', '.join(WINDOWS[:-1])}", by))
         if contact_type is not None and contact_type not in self.contact_types:
-            problems.append(parameter("contact_type", "plot()", f"one of {', '.join(self.contact_types)}", contact_type))
+            rule = f"one of {', '.join(self.contact_types)}"
+            problems.append(parameter("contact_type", "plot()", rule, contact_type))
         require(problems, ParameterError)
         import matplotlib.pyplot as plt
 
         if ax is None:
             _, ax = plt.subplots(figsize=(9, 4))
-        pick = list(range(len(self.contact_types))) if contact_type is None else [self.contact_types.index(contact_type)]
+        wanted = self.contact_types if contact_type is None else (contact_type,)
+        pick = [self.contact_types.index(name) for name in wanted]
         first, stamps = window_codes(self.starts, by)
         paths = np.add.reduceat(self.array[:, :, pick].sum(axis=2), first, axis=1)
         mean = np.add.reduceat(self.expected[:, pick].sum(axis=1), first)
@@ -301,7 +303,8 @@ class Forecast:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        table = self.summary().drop(columns="sentence").to_html(index=False, float_format=lambda v: f"{v:,.3g}" if v < 10 else f"{v:,.0f}")
+        table = self.summary().drop(columns="sentence")
+        table = table.to_html(index=False, float_format=lambda v: f"{v:,.3g}" if v < 10 else f"{v:,.0f}")
         title = f"Forecast of {self.days} days from {self.start} ({self.zone.key}), {self.samples} paths, {self.method}"
         items = "".join(f"<li>{html.escape(n)}</li>" for n in self.notes)
         return f"<b>{html.escape(title)}</b>{table}<ul>{items}</ul>"

@@ -16,7 +16,7 @@ def base_design(days: pd.DatetimeIndex, yearly: int) -> np.ndarray:
     """Return weekday, trend and season columns: what is always in the model."""
     t = ((days - days[0]).days.to_numpy()).astype(float)
     span = max(t[-1], 1.0)
-    parts = [(days.weekday.to_numpy()[:, None] == np.unique(days.weekday)).astype(float)]
+    parts = [(days.day_of_week.to_numpy()[:, None] == np.unique(days.day_of_week)).astype(float)]
     knots = np.linspace(0, span * 0.9, int(np.clip(span // 42, 1, 30)) + 1)[:-1]
     parts.append(np.maximum(t[:, None] - knots, 0.0) / span)
     for j in range(1, yearly + 1):
@@ -57,17 +57,26 @@ def screen(
             break
         ok = new
     kept, words = list(groups), []
-    y = log_total[ok]
+    # What is always in the model is projected out once; groups are then compared on a small Gram matrix.
+    basis, diagonal = np.linalg.qr(base[ok])
+    basis = basis[:, np.abs(np.diag(diagonal)) > 1e-9 * np.abs(diagonal).max()]
+    names = [(g, c) for g in groups for c in groups[g]]
+    owner = np.array([g for g, _ in names], dtype=object)
+    x = candidates[[c for _, c in names]].to_numpy(dtype=float)[ok]
+    x = x - basis @ (basis.T @ x)
+    y = log_total[ok] - basis @ (basis.T @ log_total[ok])
+    norm = np.sqrt((x**2).sum(axis=0))
+    x = np.where(norm > 1e-6, x / np.maximum(norm, 1e-6), 0.0)
+    gram, cross, square = x.T @ x, x.T @ y, float(y @ y)
     # One group at a time leaves, the least needed first.
     while kept:
-        rss, rank = _fit(np.column_stack([base, *(every[g] for g in kept)])[ok], y)
-        df = len(y) - rank
+        rss, rank = _explain(gram, cross, square, np.isin(owner, kept))
+        df = len(y) - basis.shape[1] - rank
         p = {}
         for g in kept:
-            others = [every[k] for k in kept if k != g]
-            rss0, rank0 = _fit(np.column_stack([base, *others])[ok], y)
+            rss0, rank0 = _explain(gram, cross, square, np.isin(owner, [k for k in kept if k != g]))
             extra = rank - rank0
-            if extra < 1 or df < 3 or rss <= 0:
+            if extra < 1 or df < 3 or rss <= 1e-12 * square:
                 p[g] = 1.0
             else:
                 p[g] = float(stats.f.sf((rss0 - rss) / extra / (rss / df), extra, df))
@@ -79,7 +88,11 @@ def screen(
     return kept, np.isfinite(log_total) & ~ok, words
 
 
-def _fit(design: np.ndarray, y: np.ndarray) -> tuple[float, int]:
-    _, _, rank, _ = np.linalg.lstsq(design, y, rcond=None)
-    coef = np.linalg.lstsq(design, y, rcond=None)[0]
-    return float(((y - design @ coef) ** 2).sum()), int(rank)
+def _explain(gram: np.ndarray, cross: np.ndarray, square: float, use: np.ndarray) -> tuple[float, int]:
+    """Return the residual sum of squares and the rank of a least-squares fit on some columns."""
+    if not use.any():
+        return square, 0
+    values, vectors = np.linalg.eigh(gram[np.ix_(use, use)])
+    good = values > 1e-8
+    along = vectors[:, good].T @ cross[use]
+    return max(square - float((along**2 / values[good]).sum()), 0.0), int(good.sum())

@@ -17,7 +17,7 @@ from bposim.history.cells import map_columns, text_of
 from bposim.history.contacts import Reading, clean_contacts
 from bposim.history.core import History
 from bposim.history.files import RawTable, read_table
-from bposim.history.hours import load_centre, place, ranges_text
+from bposim.history.hours import load_centre, local_slots, open_minutes, ranges_text, weekday_of
 from bposim.history.intervals import clean_intervals, counts_table, interval_length
 from bposim.history.profiles import Profile, find_profile
 from bposim.history.quality import Finding, Ledger, QualityReport, finding
@@ -27,9 +27,9 @@ from bposim.units import zone
 
 
 def read_history(
-    path: str | Path, *, profile: str | Profile, tz: Any, columns: Mapping[str, Any] | None = None, interval: Any = None,
-    types: Iterable[str] | str | None = None, limit: int | None = None, day_first: bool | None = None,
-    decimal: str | None = None,
+    path: str | Path, *, profile: str | Profile, tz: Any, columns: Mapping[str, Any] | None = None,
+    interval: Any = None, types: Iterable[str] | str | None = None, limit: int | None = None,
+    day_first: bool | None = None, decimal: str | None = None,
 ) -> History:  # fmt: skip
     """Read a history of contacts or an interval report.
 
@@ -39,13 +39,14 @@ def read_history(
     Parameters
     ----------
     path : str or Path
-        CSV (delimiter ``,`` ``;`` tab or ``|``, found by itself; also ``.gz``), ``.parquet`` or ``.xlsx`` (first sheet).
+        CSV (delimiter ``,`` ``;`` tab or ``|``, found by itself; also ``.gz``), ``.parquet``, ``.xlsx`` (first sheet).
     profile : str or Profile
         ``"contacts"``, ``"intervals"``, ``"anonbank"``, or a changed copy of one (``PROFILES["contacts"].replace(…)``).
     tz : str or ZoneInfo
         IANA time zone of the file's clock; times written with an offset are converted to it.
     columns : mapping, optional
-        Our column → the file's, with a unit where it is not seconds: ``{"arrived": "Start", "handle_s": ("Talk", "min")}``.
+        Our column → the file's, with a unit where it is not seconds:
+        ``{"arrived": "Start", "handle_s": ("Talk", "min")}``.
     interval : str, optional
         Length of the intervals, ``"30min"``; None: told from an interval report, 30 min for a contact log.
     types : str or list of str, optional
@@ -120,13 +121,19 @@ def from_counts(series: Any, *, contact_type: str, freq: Any, tz: Any) -> Histor
     asked = f"{length:g}s" if length else None
     interval_s = interval_length(pd.DatetimeIndex(table["interval_start"]), asked, name=name)
     made = Provenance("from_counts", {"rows": len(series), "interval_s": interval_s, "tz": clock.key})
-    rejected = pd.DataFrame({"source_row": ledger.source_row, "rule": ledger.reason})[~ledger.kept].reset_index(drop=True)
-    return _finish("counts", clock, interval_s, "arrival", "the counts given to from_counts()", ledger, rejected, made, table)
+    rejected = pd.DataFrame({"source_row": ledger.source_row, "rule": ledger.reason})[~ledger.kept].reset_index(
+        drop=True
+    )
+    return _finish(
+        "counts", clock, interval_s, "arrival", "the counts given to from_counts()", ledger, rejected, made, table
+    )
 
 
 def _zone(tz: Any) -> ZoneInfo:
     if tz is None or not str(tz).strip():
-        raise HistoryError('no time zone was given. Write tz="Asia/Manila" (an IANA name): local times mean nothing without.')
+        raise HistoryError(
+            'no time zone was given. Write tz="Asia/Manila" (an IANA name): local times mean nothing without.'
+        )
     try:
         return zone(tz)
     except UnitError as error:
@@ -159,16 +166,29 @@ def _build(
     rejected.insert(0, "source_row", rows[~ledger.kept])
     if not len(frame):
         report = QualityReport(tuple(ledger.findings), raw.name, len(rows), 0, len(rows), left_out)
-        raise HistoryError([f"{raw.name}: not one of {len(rows):,} rows can be used.", *(f.message for f in report.findings)])
+        raise HistoryError(
+            [f"{raw.name}: not one of {len(rows):,} rows can be used.", *(f.message for f in report.findings)]
+        )
     if profile.kind != "contacts":
         interval_s = interval_length(pd.DatetimeIndex(frame["interval_start"]), interval, name=raw.name)
     return _finish(
-        kind, clock, interval_s, profile.booking, raw.name, ledger, rejected.reset_index(drop=True), made, frame, left_out
+        kind,
+        clock,
+        interval_s,
+        profile.booking,
+        raw.name,
+        ledger,
+        rejected.reset_index(drop=True),
+        made,
+        frame,
+        left_out,
     )
 
 
 def _only(cells: pd.DataFrame, rows: np.ndarray, types: Any) -> tuple[pd.DataFrame, np.ndarray, int]:
-    kinds = text_of(cells["contact_type"]) if "contact_type" in cells else pd.Series("all", index=cells.index, dtype="str")
+    kinds = (
+        text_of(cells["contact_type"]) if "contact_type" in cells else pd.Series("all", index=cells.index, dtype="str")
+    )
     keep = kinds.isin(nearest_types(types, tuple(sorted(kinds.dropna().unique())))).to_numpy()
     return cells[keep].reset_index(drop=True), rows[keep], int((~keep).sum())
 
@@ -209,8 +229,8 @@ def whole_findings(history: History) -> tuple[Finding, ...]:
     day, slot = history._day_slot
     slots = 1440 // history._slot_min
     if history._contacts is not None:
-        grid = history._grid(1800.0)
-        out = place(grid, history._times) < 0
+        day, minute = local_slots(history._times, 1)
+        out = ~open_minutes(history.opening_hours)[weekday_of(day), minute]
         if out.any():
             late = history._frame["source_row"].to_numpy()[out]
             found.append(finding("outside_hours", count=len(late), total=rows, rows=np.sort(late)))
@@ -229,7 +249,9 @@ def whole_findings(history: History) -> tuple[Finding, ...]:
 
 def _gaps(day: np.ndarray, slot: np.ndarray) -> tuple[int, str]:
     """Return how many slots between a day's first and last the report has not, and the day of the first of them."""
-    cell = pd.DataFrame({"day": day, "slot": slot}).drop_duplicates().groupby("day")["slot"].agg(["min", "max", "count"])
+    cell = (
+        pd.DataFrame({"day": day, "slot": slot}).drop_duplicates().groupby("day")["slot"].agg(["min", "max", "count"])
+    )
     gaps = cell["max"] - cell["min"] + 1 - cell["count"]
     some = gaps[gaps > 0]
     return int(some.sum()), str(np.datetime64(int(some.index[0]), "D")) if len(some) else ""

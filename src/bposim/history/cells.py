@@ -26,7 +26,7 @@ _DURATION = r"^-?(?:\d+ days? )?\d+:\d{2}(?::\d{2}(?:\.\d+)?)?$"
 
 @dataclass(frozen=True)
 class Times:
-    """Parsed times: zone-aware values (NaT where missing), and which cells were bad, skipped or doubled by the clock."""
+    """Zone-aware values (NaT where missing), and which cells were missing, bad, skipped or doubled by the clock."""
 
     values: pd.Series
     missing: np.ndarray
@@ -55,15 +55,24 @@ def map_columns(
     factors = {ours: SECONDS[unit] for ours, unit in profile.units.items()}
     problems: list[str] = []
     for ours, theirs in (columns or {}).items():
-        column, unit = (theirs[0], theirs[1]) if isinstance(theirs, tuple | list) and len(theirs) == 2 else (theirs, None)
+        column, unit = (
+            (theirs[0], theirs[1]) if isinstance(theirs, tuple | list) and len(theirs) == 2 else (theirs, None)
+        )
         if ours not in known and not (profile.kind == "intervals" and WITHIN.match(str(ours))):
-            problems.append(f"columns names {ours!r}, which is no column of ours.{_near(ours, known)} Known: {_list(known)}.")
+            problems.append(
+                f"columns names {ours!r}, which is no column of ours.{_near(ours, known)} Known: {_list(known)}."
+            )
         elif column not in have:
             problems.append(
-                f"columns[{ours!r}] names {column!r}, which {name} does not have.{_near(column, have)} It has: {_list(have)}."
+                f"columns[{ours!r}] names {column!r}, which {name} does not have.{_near(column, have)} "
+                f"It has: {_list(have)}."
             )
         elif unit is not None and (unit not in SECONDS or not ours.endswith("_s")):
-            why = f"unit {unit!r} does not exist. Known: {', '.join(SECONDS)}" if unit not in SECONDS else f"{ours!r} is no duration"
+            why = (
+                f"unit {unit!r} does not exist. Known: {', '.join(SECONDS)}"
+                if unit not in SECONDS
+                else f"{ours!r} is no duration"
+            )
             problems.append(f"columns[{ours!r}]: {why}.")
         else:
             found[ours] = str(column)

@@ -36,7 +36,11 @@ class Reading:
     def times(self, frame: pd.DataFrame, column: str, *, order: bool = False) -> Times:
         """Parse a column of times."""
         return parse_times(
-            frame[column], zone=self.zone, day_first=self.day_first, what=f"column {column!r} of {self.name}", order=order
+            frame[column],
+            zone=self.zone,
+            day_first=self.day_first,
+            what=f"column {column!r} of {self.name}",
+            order=order,
         )
 
     def numbers(self, frame: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
@@ -72,20 +76,22 @@ def clean_contacts(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.Data
     ended, past_too = _late(times, "ended", answered.fillna(arrived), how)
     ledger.note("midnight", (past | past_too) & ledger.kept)
     kinds = _types(cells, ledger)
-    agent = text_of(cells["agent"]) if "agent" in cells else pd.Series(None, index=cells.index, dtype="str")
+    agent = _text(cells, "agent")
     outcome = _outcomes(cells, answered, ended, wait, handle, agent, ledger, how)
     is_answered = (outcome == "answered").to_numpy()
 
     ledger.set_aside("negative_wait", wait < 0)
     ledger.set_aside("negative_handle", handle < 0)
+    answered = answered.fillna(_add(arrived, wait)).where(is_answered)
     handled = is_answered & answered.isna().to_numpy() & np.isnan(wait) & ~np.isnan(handle)
     if handled.any():
         answered = answered.where(~handled, _add(ended, -np.nan_to_num(handle)))
-    ledger.set_aside("answered_before_arrived", is_answered & (answered < arrived).to_numpy() & ~_clocks_lose(how, wait))
     ledger.set_aside(
-        "ended_before_answered", is_answered & (ended < answered).to_numpy() & ~_clocks_lose(how, handle)
+        "answered_before_arrived", is_answered & (answered < arrived).to_numpy() & ~_clocks_lose(how, wait)
     )
-    ledger.set_aside("ended_before_arrived", ~is_answered & (ended < arrived).to_numpy() & np.isnan(wait))
+    ledger.set_aside("ended_before_answered", is_answered & (ended < answered).to_numpy() & ~_clocks_lose(how, handle))
+    ledger.set_aside("ended_before_arrived", ~is_answered & (ended < arrived).to_numpy() & ~_clocks_lose(how, wait))
+    clock_start, clock_end = answered, ended
     arrived, answered, ended, wait, handle = _agree(arrived, answered, ended, wait, handle, is_answered, ledger, how)
     ledger.set_aside("answered_without_time", is_answered & np.isnan(wait))
 
@@ -95,22 +101,29 @@ def clean_contacts(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.Data
     frame = pd.DataFrame({
         "replication": np.int64(0), "contact_id": np.int64(0), "contact_type": kinds, "arrived": arrived,
         "answered": answered.where(is_answered), "ended": ended,
-        "agent_group": text_of(cells["agent_group"]) if "agent_group" in cells else pd.Series(None, index=cells.index, dtype="str"),
-        "agent": agent, "outcome": outcome, "wait_s": wait, "handle_s": handle,
+        "agent_group": _text(cells, "agent_group"), "agent": agent, "outcome": outcome,
+        "wait_s": wait, "handle_s": handle,
     })  # fmt: skip
     for extra in (e for e in _EXTRAS if e in cells):
         frame[extra] = _extra(cells[extra], how.profile.missing.get(extra, ()), number=extra in ("priority", "menu_s"))
     if "menu_s" in frame:
         frame["menu_s"] = np.maximum(seconds["menu_s"][0], 0)
     frame["source_row"] = ledger.source_row
+    frame["_start"], frame["_end"] = clock_start.fillna(frame["answered"]), clock_end.fillna(frame["ended"])
     _duplicates(cells, ledger)
     frame = frame[ledger.kept].sort_values("arrived", kind="stable", ignore_index=True)
     frame["contact_id"] = np.arange(len(frame))
     _note_kept(frame, ledger)
-    return frame
+    return frame.drop(columns=["_start", "_end"])
 
 
-def _note_cells(times: Mapping[str, Times], seconds: Mapping[str, tuple[np.ndarray, np.ndarray]], ledger: Ledger) -> None:
+def _text(cells: pd.DataFrame, column: str) -> pd.Series:
+    return text_of(cells[column]) if column in cells else pd.Series(None, index=cells.index, dtype="str")
+
+
+def _note_cells(
+    times: Mapping[str, Times], seconds: Mapping[str, tuple[np.ndarray, np.ndarray]], ledger: Ledger
+) -> None:
     bad = {c: t.bad | (t.missing if c == "arrived" else False) for c, t in times.items()}
     ledger.set_aside("unparseable_time", np.any(list(bad.values()), axis=0), _where(bad))
     gaps = {c: t.gap for c, t in times.items()}
@@ -181,8 +194,8 @@ def _outcomes(
         was_answered = (~np.isnan(handle) & ~assumed) | agent.notna().to_numpy()
         if "handle_s" not in cells and "agent" not in cells and "outcome" not in cells:
             raise HistoryError(
-                f"{how.name} does not tell answered contacts from abandoned ones: it has none of 'outcome', 'answered', "
-                '\'handle_s\', \'agent\'. Write columns={"outcome": "<its name in the file>"}.'
+                f"{how.name} does not tell answered contacts from abandoned ones: it has none of 'outcome', "
+                "'answered', 'handle_s', 'agent'. Write columns={\"outcome\": \"<its name in the file>\"}."
             )
     told = pd.Series(np.where(was_answered, "answered", "abandoned"), index=cells.index, dtype="str")
     if "outcome" not in cells:
@@ -225,7 +238,9 @@ def _agree(
         wait = np.where(np.isnan(clock_wait), wait, clock_wait)
         handle = np.where(np.isnan(handle), clock_handle, handle)
     moved = _add(arrived, wait)
-    answered = moved.where(is_answered) if how.profile.prefer == "durations" else answered.fillna(moved).where(is_answered)
+    answered = (
+        moved.where(is_answered) if how.profile.prefer == "durations" else answered.fillna(moved).where(is_answered)
+    )
     finish = _add(answered, handle).where(is_answered, moved)
     ended = finish if how.profile.prefer == "durations" else ended.fillna(finish)
     ledger.note("unknown_wait", ledger.kept & ~is_answered & np.isnan(wait))
@@ -240,7 +255,9 @@ def _long(handle: np.ndarray, ended: pd.Series, ledger: Ledger) -> tuple[np.ndar
     if len(known) >= 2000:
         limit = min(limit, max(20 * float(np.quantile(known, 0.999)), 3600.0))
     beyond = ledger.kept & (handle > limit)
-    longest = f": above {format_seconds(round(limit))}, the longest {handle[beyond].max():,.0f} s" if beyond.any() else ""
+    longest = (
+        f": above {format_seconds(round(limit))}, the longest {handle[beyond].max():,.0f} s" if beyond.any() else ""
+    )
     ledger.note("long_handle", beyond, longest)
     return np.where(beyond, np.nan, handle), ended.mask(beyond)
 
@@ -276,12 +293,16 @@ def _note_kept(frame: pd.DataFrame, ledger: Ledger) -> None:
     note("zero_handle", is_answered & (frame["handle_s"] == 0))
     if frame["agent"].notna().any():
         note("no_agent", is_answered & frame["agent"].isna())
-        served = frame[is_answered & frame["agent"].notna() & frame["ended"].notna()]
-        served = served.sort_values(["agent", "answered"], kind="stable")
-        before = served.groupby("agent", sort=False)["ended"].shift()
-        overlap = served["answered"] < before
+        served = frame[is_answered & frame["agent"].notna() & frame["_end"].notna()]
+        served = served.sort_values(["agent", "_start"], kind="stable")
+        before = served.groupby("agent", sort=False)["_end"].shift()
+        overlap = served["_start"] < before
         share = overlap.sum() / max(len(served), 1)
-        note("agent_overlap", frame["source_row"].isin(served.loc[overlap, "source_row"]), f", {share:.1%} of the services")
+        note(
+            "agent_overlap",
+            frame["source_row"].isin(served.loc[overlap, "source_row"]),
+            f", {share:.1%} of the services",
+        )
     handle = frame.loc[is_answered & (frame["handle_s"] > 0), "handle_s"]
     wait = frame.loc[frame["wait_s"] > 0, "wait_s"]
     if len(handle) >= 20 and handle.median() < 10:

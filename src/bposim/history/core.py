@@ -16,23 +16,26 @@ import pandas as pd
 from bposim.errors import HistoryError, ParameterError
 from bposim.history.hours import (
     ALL_DAY,
+    Observed,
     Spans,
     infer_hours,
     local_slots,
     missing_days,
     observed_grid,
-    place,
+    open_minutes,
     weekday_of,
 )
 from bposim.history.quality import QualityReport
 from bposim.history.tables import coarsen, nearest_types, read_interval
 from bposim.provenance import Provenance
-from bposim.units import Grid, format_seconds, hours_text
+from bposim.units import format_seconds, hours_text
 
 if TYPE_CHECKING:
     from bposim.metrics import Counts
 
 THRESHOLDS_S = (5.0, 20.0, 60.0)
+#: Rules about a history as a whole, judged anew for a part of it.
+WHOLE = ("missing_days", "outside_hours", "missing_intervals", "zone_slip")
 _EPOCH = date(1970, 1, 1)
 
 
@@ -77,8 +80,8 @@ class History:
         from bposim.history.build import from_frame
 
         return from_frame(
-            frame, source="the frame given to from_contacts()", profile=profile, tz=tz, columns=columns, interval=interval,
-            types=types, day_first=day_first, step="from_contacts",
+            frame, source="the frame given to from_contacts()", profile=profile, tz=tz, columns=columns,
+            interval=interval, types=types, day_first=day_first, step="from_contacts",
         )  # fmt: skip
 
     @classmethod
@@ -218,7 +221,9 @@ class History:
 
     def _with(self, frame: pd.DataFrame, *, step: tuple[str, dict[str, Any]], **changes: Any) -> History:
         if not len(frame):
-            raise HistoryError(f"{step[0]}() leaves no rows of {self.source}. Its days are {self.days[0]} to {self.days[1]}.")
+            raise HistoryError(
+                f"{step[0]}() leaves no rows of {self.source}. Its days are {self.days[0]} to {self.days[1]}."
+            )
         key = "_contacts" if self._contacts is not None else "_table"
         made = Provenance(step[0], step[1], (self.provenance,))
         return replace(self, **({key: frame.reset_index(drop=True), "provenance": made, "_cache": {}} | changes))
@@ -241,15 +246,13 @@ class History:
             raise HistoryError(f"between(): end {end} must be after start {start}.")
         inside = ((self._times >= low) & (self._times < high)).to_numpy()
         rows = self._frame["source_row"].to_numpy()[~inside]
-        findings = []
-        for f in self.quality.findings:
-            kept = f.rows[~np.isin(f.rows, rows)]
-            if len(kept) == len(f.rows):
-                findings.append(f)
-            elif len(kept):
-                findings.append(replace(f, rows=kept, count=len(kept)))
-        findings = [f for f in findings if f.rule not in ("missing_days", "outside_hours", "missing_intervals", "zone_slip")]
         gone = int((~inside).sum())
+        left = [f for f in self.quality.findings if f.rule not in WHOLE]
+        found = [
+            f if not np.isin(f.rows, rows).any() else f.only(~np.isin(f.rows, rows), len(self._frame) - gone)
+            for f in left
+        ]
+        findings = [f for f in found if f is not None]
         report = replace(
             self.quality, findings=tuple(findings), kept=self.quality.kept - gone, left_out=self.quality.left_out + gone
         )
@@ -269,7 +272,9 @@ class History:
 
     # -- tables -------------------------------------------------------------------------------------------------------
 
-    def volumes(self, interval: Any = None, types: Iterable[str] | str | None = None, *, hours: Any = None) -> pd.DataFrame:
+    def volumes(
+        self, interval: Any = None, types: Iterable[str] | str | None = None, *, hours: Any = None
+    ) -> pd.DataFrame:
         """Return the Volumes frame: ``contact_type, interval_start, contacts``, complete, zeros filled in.
 
         Parameters
@@ -295,7 +300,7 @@ class History:
             return coarsen(self._frame, interval_s, self.interval_s, names, self.zone)
         grid = self._grid(interval_s, hours)
         frame = self._contacts
-        k = place(grid, frame["arrived"])
+        k = grid.place(frame["arrived"])
         kind = pd.Index(names).get_indexer(frame["contact_type"])
         use = (k >= 0) & (kind >= 0)
         count = np.bincount(kind[use] * len(grid) + k[use], minlength=len(names) * len(grid)).astype(np.int64)
@@ -304,7 +309,7 @@ class History:
             "interval_start": grid.starts[np.tile(np.arange(len(grid)), len(names))], "contacts": count,
         }).astype({"contact_type": "str"})  # fmt: skip
 
-    def _grid(self, interval_s: float, hours: Any = None) -> Grid:
+    def _grid(self, interval_s: float, hours: Any = None) -> Observed:
         from bposim.scenario.models import parse_hours
 
         if isinstance(hours, str) and hours == "all":
@@ -362,14 +367,10 @@ class History:
         """Starts of the open intervals, and of those outside the hours in which contacts arrived all the same."""
         everything = self._grid(self.interval_s, "all")
         used = np.zeros(len(everything), dtype=bool)
-        k = place(everything, self._times)
+        k = everything.place(self._times)
         used[k[k >= 0]] = True
-        is_open = np.zeros((7, 1440), dtype=bool)
-        for d, spans in self.opening_hours.items():
-            for begin, end in spans:
-                is_open[d, begin:end] = True
-        # Closed weekdays carry the weekday −1 only on days that are missing, which the grid has left out.
-        return everything.starts[used | is_open[everything.weekday, everything.minute]]
+        is_open = open_minutes(self.opening_hours)[everything.weekday, everything.minute]
+        return everything.starts[used | is_open]
 
     def wait_quantiles(self, q: float, labels: np.ndarray, types: bool) -> np.ndarray:
         """Return the q-quantile of the waits of all that queued, shape (1, n_labels, n_types or 1).
@@ -388,7 +389,11 @@ class History:
         starts = self._counted_grid.tz_convert("UTC").as_unit("us").asi8
         stamps = pd.DatetimeIndex(frame["arrived"]).tz_convert("UTC").as_unit("us").asi8
         label = labels[np.maximum(np.searchsorted(starts, stamps, side="right") - 1, 0)]
-        kind = pd.Index(self.contact_types).get_indexer(frame["contact_type"]) if types else np.zeros(len(frame), dtype=int)
+        kind = (
+            pd.Index(self.contact_types).get_indexer(frame["contact_type"])
+            if types
+            else np.zeros(len(frame), dtype=int)
+        )
         use = (frame["outcome"] != "blocked").to_numpy() & frame["wait_s"].notna().to_numpy() & (label >= 0)
         n_types = len(self.contact_types) if types else 1
         result = np.full((1, int(labels.max(initial=-1)) + 1, n_types), np.nan)
@@ -406,7 +411,7 @@ class History:
         HistoryError
             The history holds bare counts, which tell nothing but what was offered.
         """
-        from bposim.metrics import summary
+        from bposim.metrics import DEFAULT_METRICS, summary
 
         if self.kind == "counts":
             asked = [metrics] if isinstance(metrics, str) else list(metrics or ["offered"])
@@ -416,7 +421,25 @@ class History:
                     f"'offered'. Got {', '.join(map(repr, asked))}. Read a contact log or an interval report."
                 )
             metrics = asked
+        if metrics is None and self.kind == "intervals":
+            metrics = self._counted(DEFAULT_METRICS, within, counting)
         return summary(self, by, metrics, within, counting, confidence, **options)
+
+    def _counted(self, ids: Iterable[str], within: Any, counting: str | None) -> list[str]:
+        """Return the metrics whose columns the report has: by default no more is asked of it."""
+        from bposim.metrics import summary
+
+        found, refusal = [], None
+        for name in ids:
+            try:
+                summary(self, None, name, within, counting)
+            except ParameterError as error:
+                refusal = error
+            else:
+                found.append(name)
+        if refusal is not None and not {"service_level"} & set(found) and (within or counting):
+            raise refusal
+        return found
 
     # -- faces --------------------------------------------------------------------------------------------------------
 
@@ -433,8 +456,8 @@ class History:
         return [
             ("source", self.source),
             ("kind", f"{self.kind}, {format_seconds(self.interval_s)} intervals, booked by {self.booking}"),
-            ("days", f"{self.days[0]} to {self.days[1]} ({self.zone.key}): {len(self._days):,} with data, {open_days:,} of "
-                     f"them on open weekdays, {len(self.missing_days):,} closed or missing"),
+            ("days", f"{self.days[0]} to {self.days[1]} ({self.zone.key}): {len(self._days):,} with data, "
+                     f"{open_days:,} of them on open weekdays, {len(self.missing_days):,} closed or missing"),
             ("contacts", f"{total:,.0f} of {types}"),
             ("open", hours_text(self.opening_hours)),
             ("quality", f"{'no errors' if self.quality.ok else 'NOT OK'}: {self.quality.kept:,} rows kept, "

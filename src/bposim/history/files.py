@@ -95,7 +95,9 @@ def _excel(data: bytes, name: str, limit: int | None) -> RawTable:
     try:
         cells = pd.read_excel(io.BytesIO(data), header=None, dtype=object, engine="openpyxl", na_filter=False)
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise HistoryError(f"{name} is no readable Excel workbook ({_short(error)}). Save it as .xlsx or CSV.") from None
+        raise HistoryError(
+            f"{name} is no readable Excel workbook ({_short(error)}). Save it as .xlsx or CSV."
+        ) from None
     if cells.empty:
         raise HistoryError(f"{name} has an empty first sheet. Put the table on the first sheet.")
     # Reports have title lines above the table: its header is the first row as wide as the widest of the first twenty.
@@ -120,7 +122,8 @@ def _csv(data: bytes, name: str, limit: int | None) -> RawTable:
         )  # fmt: skip
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, csv.Error) as error:
         raise HistoryError(
-            f"{name} is no regular table ({_short(error)}; delimiter {delimiter!r}). Every row needs the header's columns."
+            f"{name} is no regular table ({_short(error)}; delimiter {delimiter!r}). "
+            "Every row needs the header's columns."
         ) from None
     frame.columns = [str(c).strip() for c in frame.columns]
     return RawTable(frame, name, delimiter, encoding)

@@ -42,10 +42,12 @@ def clean_intervals(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.Dat
     if "interval_start" in cells and "time" in cells and cells["interval_start"].dtype.kind not in "Mm":
         day = cells["interval_start"].astype("str").str.replace(" 00:00:00", "", regex=False)
         cells = cells.assign(interval_start=day + " " + cells["time"].astype("str").str.strip())
-    parsed = how.times(cells.mask(totals), "interval_start")
-    ledger.set_aside("unparseable_time", (parsed.bad | parsed.missing) & ledger.kept)
+    parsed = how.times(cells.assign(interval_start=cells["interval_start"].mask(totals)), "interval_start")
+    ledger.set_aside("unparseable_time", parsed.bad | parsed.missing)
     ledger.set_aside("dst_gap", parsed.gap)
-    kinds = text_of(cells["contact_type"]) if "contact_type" in cells else pd.Series("all", index=cells.index, dtype="str")
+    kinds = (
+        text_of(cells["contact_type"]) if "contact_type" in cells else pd.Series("all", index=cells.index, dtype="str")
+    )
     ledger.set_aside("missing_type", kinds.isna().to_numpy())
     starts, fold = _fold(parsed.values, parsed.fold & ledger.kept, kinds, how)
     ledger.note("dst_fold", fold)
@@ -162,7 +164,11 @@ def interval_length(starts: pd.DatetimeIndex, asked: Any, *, name: str) -> float
             f"{name}: an interval of {format_seconds(length)} is no whole number of minutes that divides a day. "
             'Write interval="15min", "30min", "1h" or "1d".'
         )
-    offsets = ((local - local.normalize()).total_seconds().to_numpy()) % length
+    midnight = local.normalize()
+    twice = np.ones(len(local), dtype=bool)
+    # Where the clock skips midnight the day begins later, and that is no fault of the grid.
+    begins = midnight.tz_localize(starts.tz, ambiguous=twice, nonexistent="NaT").notna()
+    offsets = ((local - midnight).total_seconds().to_numpy())[begins] % length
     unfit = int((offsets != 0).sum())
     if unfit and len(np.unique(offsets)) > 1:
         raise HistoryError(
@@ -182,8 +188,8 @@ def counts_table(data: Any, *, contact_type: str, zone: Any, ledger_name: str) -
     """
     frame = data.to_frame(contact_type) if isinstance(data, pd.Series) else data
     if not isinstance(frame, pd.DataFrame) or not len(frame) or not frame.shape[1]:
-        raise HistoryError(f"{ledger_name} needs a Series or DataFrame of counts indexed by time. Got {type(data).__name__}, "
-                           f"{len(frame) if hasattr(frame, '__len__') else 0} rows.")  # fmt: skip
+        got = f"{type(data).__name__} of {len(frame)} rows" if hasattr(frame, "__len__") else repr(data)
+        raise HistoryError(f"{ledger_name} needs a Series or DataFrame of counts indexed by time. Got {got}.")
     problems = []
     index = frame.index
     if isinstance(index, pd.PeriodIndex):

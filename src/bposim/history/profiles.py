@@ -173,8 +173,8 @@ PROFILES: Mapping[str, Profile] = MappingProxyType({
         set_aside={"phantom": "phantom", "vru_hang": "left_in_menu"},
         missing={"customer": ("-1",)},
         prefer="durations", tolerance_s=60.0, midnight=True, day_first=False,
-        note="The 'Anonymous Bank' log of the Technion: arrival at the voice menu, so the queue is reached vru_s later; "
-        "waits and talk are durations, the service clock is used as a check. Mandelbaum, Sakov & Zeltyn (2000).",
+        note="The 'Anonymous Bank' log of the Technion: arrival at the voice menu, so the queue is reached vru_s "
+        "later; waits and talk are durations, the service clock is used as a check. Mandelbaum, Sakov & Zeltyn (2000).",
     ),
 })  # fmt: skip
 

@@ -34,6 +34,12 @@ class Finding:
     override: str
     count: int
     rows: np.ndarray
+    detail: str = ""
+
+    def only(self, keep: np.ndarray, total: int) -> Finding | None:
+        """Return the finding for the rows that ``keep`` marks, None if there are none."""
+        rows = self.rows[keep]
+        return finding(self.rule, count=len(rows), total=total, rows=rows, detail=self.detail) if len(rows) else None
 
 
 def first_rows(rows: np.ndarray, most: int = 3) -> str:
@@ -46,10 +52,10 @@ def finding(rule: str, *, count: int, total: int, rows: np.ndarray | None = None
     """Return the finding of a rule, its sentence filled in."""
     known = RULES[rule]
     rows = np.empty(0, dtype=np.int64) if rows is None else rows
-    message = known.says.format(n=f"{count:,}", total=f"{total:,}", detail=detail)
+    message = known.says.format(rows=f"{count:,} of {total:,} rows", n=f"{count:,}", total=f"{total:,}", detail=detail)
     if len(rows):
         message += f" (row{'s' * (len(rows) > 1)} {first_rows(rows)})"
-    return Finding(rule, known.severity, known.done, message + ".", known.override, count, rows)
+    return Finding(rule, known.severity, known.done, message + ".", known.override, count, rows, detail)
 
 
 @dataclass
@@ -117,9 +123,7 @@ class QualityReport:
     @property
     def frame(self) -> pd.DataFrame:
         """One row per broken rule: ``rule, severity, rows, first_rows, message, done, override``."""
-        rows = [
-            (f.rule, f.severity, f.count, first_rows(f.rows), f.message, f.done, f.override) for f in self.findings
-        ]
+        rows = [(f.rule, f.severity, f.count, first_rows(f.rows), f.message, f.done, f.override) for f in self.findings]
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"rows": "int64"})
 
     def summary(self) -> pd.DataFrame:

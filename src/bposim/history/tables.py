@@ -33,12 +33,13 @@ def read_interval(interval: Any, own_s: float, kind: str, is_log: bool) -> float
         raise HistoryError(error.problems) from None
     if length <= 0 or length % 60 or 86400 % length:
         raise HistoryError(
-            f'interval={interval!r} must be a whole number of minutes that divides a day. Write "15min", "30min", "1h" or "1d".'
+            f"interval={interval!r} must be a whole number of minutes that divides a day. "
+            'Write "15min", "30min", "1h" or "1d".'
         )
     if not is_log and length % own_s:
         raise HistoryError(
-            f"interval={interval!r} is no multiple of the {format_seconds(own_s)} of these {kind}: a report cannot be cut "
-            f'finer than it is. Write "{format_seconds(own_s)}" or a multiple.'
+            f"interval={interval!r} is no multiple of the {format_seconds(own_s)} of these {kind}: a report cannot be "
+            f'cut finer than it is. Write "{format_seconds(own_s)}" or a multiple.'
         )
     return length
 
@@ -65,7 +66,9 @@ def nearest_types(types: Iterable[str] | str | None, known: tuple[str, ...]) -> 
     return asked
 
 
-def coarsen(table: pd.DataFrame, interval_s: float, own_s: float, names: tuple[str, ...], zone: ZoneInfo) -> pd.DataFrame:
+def coarsen(
+    table: pd.DataFrame, interval_s: float, own_s: float, names: tuple[str, ...], zone: ZoneInfo
+) -> pd.DataFrame:
     """Return the Volumes of an interval report: each of its intervals for each type, summed into longer ones.
 
     An interval that the report has for some type counts 0 for the others; one whose count is missing is left out, and
@@ -74,26 +77,23 @@ def coarsen(table: pd.DataFrame, interval_s: float, own_s: float, names: tuple[s
     starts = table["interval_start"]
     if interval_s > own_s:
         wall = starts.dt.tz_localize(None)
-        seconds_of_day = (wall - wall.dt.normalize()).dt.total_seconds()
-        floor = wall - pd.to_timedelta(seconds_of_day % interval_s, unit="s").astype("timedelta64[us]")
-        # The two passages of a doubled hour stay apart, unless the interval is longer than the hour.
-        offset = (wall - starts.dt.tz_convert("UTC").dt.tz_localize(None)) if interval_s <= 3600 else pd.Series(0, index=wall.index)
-        first = starts.groupby([floor, offset]).transform("min")
-        naive = floor.where((floor == first.dt.tz_localize(None)) | (interval_s < 86400), floor)
-        whole = naive.dt.tz_localize(zone, ambiguous=np.ones(len(naive), dtype=bool), nonexistent="shift_forward")
-        second = naive.dt.tz_localize(zone, ambiguous=np.zeros(len(naive), dtype=bool), nonexistent="shift_forward")
-        starts = second.where((second <= first) & (second != whole), whole)
-    wide = table.assign(interval_start=starts).pivot_table(
-        index="interval_start", columns="contact_type", values="offered", aggfunc=lambda v: v.sum(skipna=False), dropna=False
+        into = (wall - wall.dt.normalize()).dt.total_seconds() % interval_s
+        into = pd.to_timedelta(into, unit="s").astype("timedelta64[us]")
+        if interval_s <= 3600:
+            # In real time, so that the two passages of a doubled hour stay apart.
+            starts = starts - into
+        else:
+            ambiguous = np.ones(len(wall), dtype=bool)
+            starts = (wall - into).dt.tz_localize(zone, ambiguous=ambiguous, nonexistent="shift_forward")
+    cells = pd.DataFrame({
+        "interval_start": starts, "contact_type": table["contact_type"], "contacts": table["offered"],
+        "unknown": table["offered"].isna(),
+    }).groupby(["contact_type", "interval_start"]).sum()  # fmt: skip
+    every = pd.MultiIndex.from_product(
+        [list(names), pd.DatetimeIndex(starts.unique()).sort_values()], names=["contact_type", "interval_start"]
     )
-    unknown = table.assign(interval_start=starts, gap=table["offered"].isna()).pivot_table(
-        index="interval_start", columns="contact_type", values="gap", aggfunc="max", dropna=False
-    )
-    missing = unknown.reindex(index=wide.index, columns=wide.columns).fillna(False).astype(bool)
-    wide = wide.fillna(0).mask(missing)
-    long = wide.reindex(columns=list(names)).rename_axis(columns="contact_type").melt(
-        ignore_index=False, value_name="contacts"
-    ).reset_index().dropna(subset="contacts")[["contact_type", "interval_start", "contacts"]].reset_index(drop=True)  # fmt: skip
+    cells = cells.reindex(every, fill_value=0)
+    long = cells.loc[cells["unknown"] == 0, "contacts"].reset_index()
     long["contact_type"] = long["contact_type"].astype("str")
     if not (long["contacts"] % 1).any():
         long["contacts"] = long["contacts"].astype("int64")

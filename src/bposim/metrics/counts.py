@@ -254,3 +254,51 @@ def tabulate(
     """Return the IntervalTable of a contact log; arguments as in :func:`counts_of_contacts`."""
     every = [*thresholds_s, *short_s]
     return counts_of_contacts(contacts, starts=starts, hours=hours, thresholds_s=every, booking=booking).frame()
+
+
+class ContactSource:
+    """A contact log as something that can be measured.
+
+    Parameters
+    ----------
+    contacts : DataFrame
+        ContactLog.
+    starts : DatetimeIndex
+    hours : ndarray or float
+    types : iterable of str, optional
+    default_within_s : float
+    batches : "day" or "replication"
+    """
+
+    def __init__(
+        self,
+        contacts: pd.DataFrame,
+        *,
+        starts: pd.DatetimeIndex,
+        hours: np.ndarray | float,
+        types: Iterable[str] | None = None,
+        default_within_s: float = 20.0,
+        batches: str = "day",
+    ) -> None:
+        self.contacts, self.starts, self.hours, self.types = contacts, starts, hours, types
+        self.default_within_s, self.batches = default_within_s, batches
+
+    def counts(self, thresholds_s: Iterable[float] = ()) -> Counts:
+        """Count the log within these thresholds."""
+        return counts_of_contacts(
+            self.contacts, starts=self.starts, hours=self.hours, thresholds_s=[*thresholds_s] or [self.default_within_s],
+            types=self.types, batches=self.batches,
+        )  # fmt: skip
+
+    def wait_quantiles(self, q: float, labels: np.ndarray, types: bool) -> np.ndarray:
+        """Return the q-quantile of the waits of all that queued, shape (1, n_labels, n_types or 1)."""
+        log = self.contacts[self.contacts["outcome"] != "blocked"]
+        utc = self.starts.tz_convert("UTC").as_unit("ns").asi8
+        at = pd.DatetimeIndex(log["arrived"]).tz_convert("UTC").as_unit("ns").asi8
+        label = labels[np.maximum(np.searchsorted(utc, at, side="right") - 1, 0)]
+        names = list(self.types or sorted(log["contact_type"].astype(str).unique())) if types else ["all"]
+        kind = pd.Index(names).get_indexer(log["contact_type"].astype(str)) if types else np.zeros(len(log), int)
+        result = np.full((1, int(labels.max(initial=-1)) + 1, len(names)), np.nan)
+        for (a, b), part in log["wait_s"].groupby([label, kind]):
+            result[0, a, b] = part.quantile(q)
+        return result

@@ -1,6 +1,8 @@
 """How many agents, on which shifts: requirement, shift plans and the bare cover model."""
 
 from bposim.optimise.cover import CoverResult, cover
+from bposim.optimise.plan import ShiftPlan
 from bposim.optimise.requirement import Requirement, required_agents
+from bposim.optimise.shifts import optimise_shifts
 
-__all__ = ["CoverResult", "Requirement", "cover", "required_agents"]
+__all__ = ["CoverResult", "Requirement", "ShiftPlan", "cover", "optimise_shifts", "required_agents"]

@@ -12,7 +12,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -23,6 +23,11 @@ from scipy.sparse.csgraph import connected_components
 from bposim.errors import BposimWarning, ParameterError, SolverError, parameter
 
 SOLVERS = ("highs", "cbc")
+#: Whole columns from which a block is first solved stage by stage.
+_LARGE = 1000
+#: Gap at which stages count as good enough to go on from, and seconds for a neighbourhood of one stage.
+_NEAR = 0.02
+_STEP = 2.0
 Status = Literal["optimal", "infeasible", "stopped"]
 
 
@@ -59,17 +64,21 @@ class Model:
     low: list[float] = field(default_factory=list)
     high: list[float] = field(default_factory=list)
     whole: list[bool] = field(default_factory=list)
+    stage: list[int] = field(default_factory=list)
     rows: list[tuple[list[int], list[float], str, float]] = field(default_factory=list)
 
-    def column(self, cost: float, *, low: float = 0.0, high: float = math.inf, whole: bool = True) -> int:
-        """Add a variable and return its number."""
+    def column(
+        self, cost: float, *, low: float = 0.0, high: float = math.inf, whole: bool = True, stage: int = 0
+    ) -> int:
+        """Add a variable and return its number; ``stage`` (its day) orders the steps of a large problem."""
         self.cost.append(float(cost))
         self.low.append(float(low))
         self.high.append(float(high))
         self.whole.append(whole)
+        self.stage.append(stage)
         return len(self.cost) - 1
 
-    def row(self, columns: list[int], factors: list[float], sense: Literal["<=", ">=", "=="], limit: float) -> None:
+    def row(self, columns: list[int], factors: list[float], sense: str, limit: float) -> None:
         """Add Σ factor × column (sense) limit."""
         self.rows.append((list(columns), [float(f) for f in factors], sense, float(limit)))
 
@@ -116,7 +125,7 @@ class Model:
             key = part._key()
             if key not in known:
                 left = None if math.isinf(until) else max(until - time.monotonic(), 0.1)
-                known[key] = _run(part, name, gap, left, seed)
+                known[key] = part._one(name, gap, left, seed)
             one = known[key]
             if one.status == "infeasible":
                 return Solution("infeasible", math.nan, math.nan, None, name)
@@ -148,9 +157,98 @@ class Model:
                 return [], True
         return sorted(((g, rows.get(int(label[g[0]]), [])) for g in groups), key=lambda b: int(b[0][0])), False
 
+    def _one(self, name: str, gap: float, time_limit: float | None, seed: int) -> Solution:
+        """Solve one block; a large one with many stages by its relaxation, stage by stage, then neighbourhoods."""
+        if sum(self.whole) < _LARGE or len(set(self.stage)) < 4:
+            return _run(self, name, gap, time_limit, seed)
+        start = time.monotonic()
+        span = 600.0 if time_limit is None else time_limit
+        floor = _run(replace(self, whole=[False] * len(self.whole)), name, gap, time_limit, seed)
+        if floor.status == "infeasible":
+            return floor
+        best: Solution | None = None
+        if floor.status == "optimal" and floor.values is not None:
+            # Plain stages suit one group; on the remainder of the rounded-down relaxation they suit several.
+            rounded = np.where(self.whole, np.floor(floor.values + 1e-6), self.low)
+            for low, until in ((np.array(self.low), 0.45), (rounded, 0.65)):
+                found = self._by_stages(low, name, gap, start + until * span, seed)
+                if found is not None and (best is None or found @ np.array(self.cost) < best.objective):
+                    best = self._rated(found, floor.bound, gap, name)
+                if best is not None and best.gap <= max(gap, _NEAR):
+                    break
+        if best is None:
+            left = max(start + span - time.monotonic(), 0.1)
+            return _run(self, name, gap, None if time_limit is None else left, seed)
+        assert best.values is not None
+        values = self._by_neighbourhoods(best.values, floor.bound, name, gap, start + span, seed)
+        return self._rated(values, floor.bound, gap, name)
+
+    def _rated(self, values: np.ndarray, bound: float, gap: float, name: str) -> Solution:
+        objective = float(values @ np.array(self.cost))
+        found = Solution("optimal", objective, min(bound, objective), values, name)
+        return found if found.gap <= gap else replace(found, status="stopped")
+
+    def _by_stages(self, low: np.ndarray, name: str, gap: float, until: float, seed: int) -> np.ndarray | None:
+        """Return a good solution: solve two stages at a time, fix the first, move on; None if a step fails."""
+        stage = np.array(self.stage)
+        order = sorted(set(self.stage))
+        values, settled = low.copy(), np.zeros(len(stage), dtype=bool)
+        for k, here in enumerate(order):
+            ahead = order[min(k + 1, len(order) - 1)]
+            part, free = self._rest(~settled & (stage <= ahead), values, low, settled)
+            share = (until - time.monotonic()) / (len(order) - k)
+            found = _run(part, name, gap, share, seed) if share > 0 else None
+            if found is None or found.values is None:
+                return None
+            values[free] = found.values
+            settled |= stage <= here
+        return values
+
+    def _by_neighbourhoods(
+        self, values: np.ndarray, bound: float, name: str, gap: float, until: float, seed: int
+    ) -> np.ndarray:
+        """Improve a solution: free one or two stages, keep the others, until nothing moves or time is up."""
+        stage, cost, low = np.array(self.stage), np.array(self.cost), np.array(self.low)
+        order = sorted(set(self.stage))
+        width, idle = 1, 0
+        while idle < 2:
+            before = float(values @ cost)
+            for k in range(len(order) - width + 1):
+                left = until - time.monotonic()
+                now = float(values @ cost)
+                if left <= 0.2 or (now - bound) <= gap * abs(now):
+                    return values
+                chosen = (stage >= order[k]) & (stage <= order[k + width - 1])
+                part, free = self._rest(chosen, values, low, ~chosen)
+                found = _run(part, name, gap, min(left, _STEP * width), seed)
+                if found.values is not None and found.objective < float(values[free] @ cost[free]) - 1e-9:
+                    values = values.copy()
+                    values[free] = found.values
+            idle = 0 if float(values @ cost) < before - 1e-9 else idle + 1
+            width = 3 - width
+        return values
+
+    def _rest(
+        self, chosen: np.ndarray, values: np.ndarray, low: np.ndarray, fixed: np.ndarray
+    ) -> tuple[Model, np.ndarray]:
+        """Return the problem in the chosen columns, the fixed ones put in; rows with columns of neither wait."""
+        free = np.flatnonzero(chosen)
+        place = {int(c): j for j, c in enumerate(free)}
+        part = self._part(free, [])
+        part.low = [float(low[c]) for c in free]
+        for columns, factors, sense, limit in self.rows:
+            inside = [(place[c], f) for c, f in zip(columns, factors, strict=True) if c in place]
+            if not inside:
+                continue
+            others = [(c, f) for c, f in zip(columns, factors, strict=True) if c not in place]
+            if all(fixed[c] for c, _ in others):
+                done = sum(float(values[c]) * f for c, f in others)
+                part.row([p for p, _ in inside], [f for _, f in inside], sense, limit - done)
+        return part, free
+
     def _part(self, columns: np.ndarray, rows: list[int]) -> Model:
         place = {int(c): k for k, c in enumerate(columns)}
-        part = Model(*([values[c] for c in columns] for values in (self.cost, self.low, self.high, self.whole)))
+        part = Model(*([values[c] for c in columns] for values in (self.cost, self.low, self.high, self.whole, self.stage)))
         part.rows = [([place[c] for c in r[0]], r[1], r[2], r[3]) for r in (self.rows[k] for k in rows)]
         return part
 

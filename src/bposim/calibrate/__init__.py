@@ -1,0 +1,311 @@
+"""History → fitted scenario, with every estimate's interval and its honest label."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bposim.calibrate.arrivals import ArrivalFit, fit_arrivals
+from bposim.calibrate.backtest import Backtest, backtest
+from bposim.calibrate.draft import draft_scenario
+from bposim.calibrate.durations import FEW, DurationFit, fit_handle_time, fit_patience
+from bposim.calibrate.estimates import Estimate, estimate_frame
+from bposim.calibrate.presence import WRAP_UP_S, heads_on_grid, presence_spans
+from bposim.errors import CalibrationError, CalibrationWarning, require
+from bposim.provenance import Provenance
+from bposim.scenario import Scenario
+from bposim.units import WEEKDAYS, make_grid, seconds, zone
+
+__all__ = ["ArrivalFit", "Backtest", "Calibration", "DurationFit", "Estimate", "calibrate", "draft_scenario"]
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A fitted scenario and what it rests on.
+
+    Attributes
+    ----------
+    scenario : Scenario
+    base : Scenario
+    arrivals : ArrivalFit
+    handle_time, patience : mapping of contact type to DurationFit
+    notes : tuple of str
+        What a reader must know, in plain sentences.
+    days : (date, date)
+        First and last day used.
+    provenance : Provenance
+    """
+
+    scenario: Scenario
+    base: Scenario
+    arrivals: ArrivalFit
+    handle_time: Mapping[str, DurationFit]
+    patience: Mapping[str, DurationFit]
+    estimates: tuple[Estimate, ...]
+    notes: tuple[str, ...]
+    days: tuple[date, date]
+    provenance: Provenance
+    gap_s: float | None = None
+    grouped: bool = True
+    _cache: dict[str, Any] = field(default_factory=dict)
+
+    def summary(self) -> pd.DataFrame:
+        """Return ``parameter, subject, value, ci_low, ci_high, n, unit, source, detail``."""
+        return estimate_frame(self.estimates)
+
+    def backtest(
+        self, history: Any, start: Any = None, end: Any = None, *, replications: int = 100, seed: int = 1, within: str = "20s"
+    ) -> Backtest:
+        """Play the contacts and the agents that a history really had, and compare what came of it.
+
+        Parameters
+        ----------
+        history : History
+            Contact log; held out where the test is to mean something.
+        start, end : date or str, optional
+            First day and the day after the last; None takes the history's.
+        replications, seed : int
+        within : str
+            Acceptable waiting time, besides 60 s.
+
+        Returns
+        -------
+        Backtest
+            Observed against simulated, by metric and by day, with a verdict.
+        """
+        return backtest(self, history, start, end, replications=replications, seed=seed, within=within)
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draw the intraday profile, handle times and patience; returns the axes."""
+        from bposim.calibrate.plots import plot_calibration
+
+        return plot_calibration(self, axes)
+
+    def __repr__(self) -> str:
+        lines = [f"Calibration of {self.scenario.name!r} on {self.days[0]} to {self.days[1]}"]
+        for e in self.estimates:
+            if ", " in e.subject:
+                continue
+            ends = f" [{e.low:,.4g}, {e.high:,.4g}]" if np.isfinite(e.low) and np.isfinite(e.high) else ""
+            lines.append(f"  {e.parameter} ({e.subject}): {e.value:,.4g}{ends} {e.unit}, {e.source}; {e.detail}".rstrip("; "))
+        return "\n".join([*lines, *(f"  Note: {n}" for n in self.notes)])
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<li>{n}</li>" for n in self.notes)
+        return self.summary().to_html(index=False, float_format=lambda x: f"{x:,.4g}") + f"<ul>{notes}</ul>"
+
+
+def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: str | None = None) -> Calibration:
+    """Fit a scenario to a contact log.
+
+    Parameters
+    ----------
+    base : Scenario
+        Opening hours, contact types, agent groups, routing, shifts and costs; what the history cannot tell is kept
+        from it and labelled as assumed.
+    history : History
+        Contact log. Its contact types must be those of ``base``.
+    until : date or str, optional
+        Use only what lies before this day.
+    presence_gap : str, optional
+        Idle time for which an agent is still taken to be on duty; None infers presence from the queue: an agent was
+        away in a pause in which somebody waited whom it could have served.
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    CalibrationError
+        The history has no contacts, or types that the scenario lacks; all problems at once.
+    """
+    if getattr(history, "contacts", None) is None:
+        raise CalibrationError("calibrate() needs a contact log: one row for each contact. This history holds counts by interval.")
+    if until is not None:
+        history = history.between(history.days[0], until)
+    contacts = history.contacts
+    types = tuple(base.contact_types)
+    found = set(contacts["contact_type"].astype(str))
+    problems = [
+        f"the history holds {int((contacts['contact_type'].astype(str) == t).sum()):,} contacts of type {t!r}, which scenario "
+        f"{base.name!r} lacks. Add it to contact_types, or map it with read_history(types={{{t!r}: {types[0]!r}}})."
+        for t in sorted(found - set(types))
+    ]
+    if not found & set(types):
+        problems.append(f"no contact type of the history is in scenario {base.name!r}. Known: {', '.join(types)}.")
+    require(problems, CalibrationError)
+    notes: list[str] = []
+    first, last = history.days
+    missing = set(history.missing_days)
+    if missing:
+        notes.append(f"{len(missing)} days without contacts were left out: {', '.join(map(str, sorted(missing)[:6]))}.")
+    arrivals = fit_arrivals(contacts, base, first, last, missing)
+    if arrivals.unusual:
+        notes.append(
+            f"{len(arrivals.unusual)} unusual days were left out of the profile: {', '.join(map(str, arrivals.unusual[:6]))}."
+        )
+    estimates = list(arrivals.estimates)
+    day = pd.DatetimeIndex(contacts["arrived"]).tz_localize(None).normalize().asi8
+    name_of = contacts["contact_type"].astype(str).to_numpy()
+    answered = (contacts["outcome"] == "answered").to_numpy() & contacts["handle_s"].notna().to_numpy()
+    handle_s = _without_multiplier(contacts, base)
+    handle: dict[str, DurationFit] = {}
+    for t in types:
+        here = answered & (name_of == t)
+        if here.sum() < 30:
+            _assume(estimates, notes, "mean handle time", t, base.contact_types[t].handle_time[0].mean, int(here.sum()))
+        else:
+            handle[t] = fit_handle_time(handle_s[here], day[here], t)
+            estimates += handle[t].estimates
+    patience = _patience(contacts, name_of, types, base, estimates, notes)
+    gap_s = None if presence_gap is None else seconds(presence_gap, what="presence_gap")
+    heads, grouped = _heads(contacts, base, first, last, missing | set(arrivals.unusual), gap_s, estimates, notes)
+    for g, group in base.agent_groups.items():
+        estimates.append(
+            Estimate("shrinkage", g, 0.0 if g in heads else group.shrinkage, unit="share", source="assumed",
+                     detail="heads on duty are net: they are those seen at work" if g in heads else "kept from the base scenario")
+        )  # fmt: skip
+    scenario = _scenario(base, arrivals, handle, patience, heads, first, estimates)
+    for note in notes:
+        if "assumed" in note:
+            warnings.warn(note, CalibrationWarning, stacklevel=2)
+    made = Provenance(
+        "calibrate", {"base": base.hash, "until": str(until), "presence_gap": presence_gap, "first": first, "last": last},
+        (history.provenance,),
+    )  # fmt: skip
+    return Calibration(
+        scenario, base, arrivals, handle, patience, tuple(estimates), tuple(notes), (first, last), made, gap_s, grouped
+    )
+
+
+def _assume(estimates: list[Estimate], notes: list[str], what: str, subject: str, value: float, n: int) -> None:
+    estimates.append(Estimate(what, subject, value, n=n, unit="s", source="assumed", detail="kept from the base scenario"))
+    notes.append(f"{what} of {subject!r} was assumed from the base scenario: the history holds only {n} observations.")
+
+
+def _without_multiplier(contacts: pd.DataFrame, base: Scenario) -> np.ndarray:
+    """Return handle times as a group with multiplier 1 would have had them."""
+    handle = contacts["handle_s"].to_numpy(dtype=float, na_value=np.nan)
+    if "agent_group" not in contacts:
+        return handle
+    factor = np.ones(len(contacts))
+    group, kind = contacts["agent_group"].astype(object), contacts["contact_type"].astype(str)
+    for g, body in base.agent_groups.items():
+        for skill, multiplier in body.skills.items():
+            if multiplier != 1:
+                factor[((group == g) & (kind == skill)).to_numpy()] = multiplier
+    return handle / factor
+
+
+def _patience(
+    contacts: pd.DataFrame, name_of: np.ndarray, types: tuple[str, ...], base: Scenario, estimates: list[Estimate], notes: list[str]
+) -> dict[str, DurationFit]:
+    settled = contacts["outcome"].isin(["answered", "abandoned"]).to_numpy()
+    waits = contacts["wait_s"].to_numpy(dtype=float, na_value=np.nan)
+    left = (contacts["outcome"] == "abandoned").to_numpy()
+    live = np.isin(name_of, [t for t in types if not base.contact_types[t].deferred])
+    result: dict[str, DurationFit] = {}
+    for t in types:
+        if base.contact_types[t].deferred:
+            continue
+        here = settled & (name_of == t) & np.isfinite(waits)
+        n_left = int((left & here & (waits > 0)).sum())
+        if n_left >= FEW:
+            result[t] = fit_patience(waits[here], left[here], t)
+        elif int((left & settled & live & (waits > 0)).sum()) >= FEW and (settled & (name_of == t)).any():
+            pool = settled & live & np.isfinite(waits)
+            result[t] = fit_patience(waits[pool], left[pool], t, pooled=True)
+            notes.append(f"patience of {t!r} is that of all types together: only {n_left} of its contacts hung up.")
+        else:
+            _assume(estimates, notes, "mean patience", t, base.contact_types[t].patience[0].mean, n_left)
+            continue
+        estimates += result[t].estimates
+    return result
+
+
+def skills_of(base: Scenario) -> dict[str, list[str]]:
+    """Return the contact types that each agent group takes."""
+    return {g: list(body.skills) for g, body in base.agent_groups.items()}
+
+
+def _heads(
+    contacts: pd.DataFrame, base: Scenario, first: date, last: date, skip: set[date], gap_s: float | None,
+    estimates: list[Estimate], notes: list[str],
+) -> tuple[dict[str, dict[int, list[float]]], bool]:  # fmt: skip
+    """Return mean heads on duty by group, weekday and slot, inferred from agents' activity."""
+    groups = tuple(base.agent_groups)
+    if "agent" not in contacts or contacts["agent"].notna().sum() == 0:
+        notes.append("heads on duty were assumed from the base scenario: the history names no agents.")
+        return {}, False
+    named = set(contacts["agent_group"].dropna().astype(str)) if "agent_group" in contacts else set()
+    grouped = bool(named & set(groups))
+    if not grouped and len(groups) > 1:
+        notes.append("heads on duty were assumed from the base scenario: the history does not tell the agents' groups.")
+        return {}, False
+    grid = make_grid(first, (last - first).days + 1, zone(base.time_zone), base.interval, base.opening_hours,
+                     (*base.closed, *skip))  # fmt: skip
+    start = pd.DatetimeIndex(grid.starts).tz_convert("UTC").as_unit("ms").asi8
+    length = grid.end_ms - grid.start_ms
+    days, day_code = np.unique(grid.day, return_inverse=True)
+    result: dict[str, dict[int, list[float]]] = {}
+    hours: dict[str, list[float]] = {g: [] for g in groups}
+    for k, wrap_up in enumerate(WRAP_UP_S if gap_s is None else WRAP_UP_S[:1]):
+        spans = presence_spans(contacts, skills_of(base), gap_s=gap_s, wrap_up_s=wrap_up, grouped=grouped)
+        for g in groups:
+            heads = heads_on_grid(spans[spans["agent_group"] == g], start, length)
+            daily = np.bincount(day_code, heads * length / 3.6e6)
+            hours[g].append(float(daily.mean()))
+            if k:
+                continue
+            result[g] = {}
+            for d in np.unique(grid.weekday):
+                here = grid.weekday == d
+                width = int(grid.slot[here].max()) + 1
+                total = np.bincount(grid.slot[here], heads[here], minlength=width)
+                result[g][int(d)] = np.round(total / np.bincount(grid.slot[here], minlength=width), 4).tolist()
+    for g in groups:
+        bracket = gap_s is None
+        low, high = (min(hours[g]), max(hours[g])) if bracket else (np.nan, np.nan)
+        said = (
+            f"an agent was away in a pause in which somebody it could serve waited more than {WRAP_UP_S[0]:.0f} s "
+            f"(bracket {WRAP_UP_S[1]:.0f} s to {WRAP_UP_S[2]:.0f} s, no confidence interval)"
+            if bracket
+            else f"idle up to {gap_s:.0f} s taken as present"
+        )
+        estimates.append(Estimate("agent-hours on duty per day", g, hours[g][0], low, high, len(days), "h", "estimated", said))
+    notes.append("Heads on duty are inferred from what agents did and from the queue; no log-in record was given.")
+    return result, grouped
+
+
+def _scenario(
+    base: Scenario, arrivals: ArrivalFit, handle: Mapping[str, DurationFit], patience: Mapping[str, DurationFit],
+    heads: Mapping[str, Mapping[int, list[float]]], first: date, estimates: list[Estimate],
+) -> Scenario:  # fmt: skip
+    changes: dict[str, Any] = {"start": first, "days": max(base.days, 1)}
+    for t in arrivals.types:
+        changes[f"contact_types.{t}.arrivals"] = {
+            "per_interval": {WEEKDAYS[d]: list(v) for d, v in arrivals.per_interval[t].items()}
+        }
+        own = arrivals.own_cv[t]
+        changes[f"contact_types.{t}.day_factor"] = {"gamma": {"cv": round(own, 6)}} if own > 0 else None
+        if t in handle:
+            changes[f"contact_types.{t}.handle_time"] = handle[t].distribution.to_spec()
+        if t in patience:
+            changes[f"contact_types.{t}.patience"] = patience[t].distribution.to_spec()
+    changes["day_factor"] = {"gamma": {"cv": round(arrivals.common_cv, 6)}} if arrivals.common_cv > 0 else None
+    for g, by_day in heads.items():
+        changes[f"agent_groups.{g}.heads"] = {WEEKDAYS[d]: v for d, v in by_day.items()}
+        changes[f"agent_groups.{g}.shrinkage"] = None
+    assumed = tuple(f"{e.parameter} of {e.subject}: {e.detail}" for e in estimates if e.source == "assumed")
+    changes["assumptions"] = [*base.assumptions, *assumed]
+    return base.replace(changes)
+
+
+_ = timedelta

@@ -1,0 +1,233 @@
+"""When contacts come: weekday profile, unusual days, and the day's busyness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from bposim.calibrate.estimates import Estimate, mean_interval
+from bposim.errors import CalibrationError
+from bposim.scenario import Scenario
+from bposim.units import WEEKDAYS, clock_text, make_grid, zone
+
+#: A day counts as unusual when its total lies further than this many robust standard deviations from its weekday's.
+UNUSUAL = 4.5
+
+
+@dataclass(frozen=True, eq=False)
+class ArrivalFit:
+    """Arrivals of every type by weekday and interval, and the day factor.
+
+    Attributes
+    ----------
+    types : tuple of str
+    per_interval : mapping of type to mapping of weekday to tuple of expected contacts
+    profile : DataFrame
+        ``contact_type, weekday, interval, contacts, ci_low, ci_high, days``.
+    days : DataFrame
+        ``date, contact_type, contacts, expected, ratio, used``.
+    common_cv, own_cv : float, mapping of type to float
+        0 where the data show no over-dispersion.
+    unusual : tuple of date
+    estimates : tuple of Estimate
+    """
+
+    types: tuple[str, ...]
+    per_interval: dict[str, dict[int, tuple[float, ...]]]
+    profile: pd.DataFrame
+    days: pd.DataFrame
+    common_cv: float
+    own_cv: dict[str, float]
+    unusual: tuple[date, ...]
+    estimates: tuple[Estimate, ...]
+
+
+def day_tables(contacts: pd.DataFrame, base: Scenario, first: date, last: date, missing: set[date]) -> tuple[np.ndarray, ...]:
+    """Count contacts by day, slot and type over the base scenario's open hours.
+
+    Returns
+    -------
+    counts : ndarray, shape (n_days, n_slots, n_types)
+    days : ndarray of date, shape (n_days,)
+    weekday : ndarray, shape (n_days,)
+    n_slots : ndarray, shape (n_days,)
+        Open intervals of each day.
+    minutes : ndarray, shape (7, n_slots)
+        Wall-clock start of each slot by weekday.
+    outside : int
+        Contacts outside the open hours.
+    """
+    types = tuple(base.contact_types)
+    n_days = (last - first).days + 1
+    grid = make_grid(first, n_days, zone(base.time_zone), base.interval, base.opening_hours, (*base.closed, *missing))
+    if not len(grid):
+        raise CalibrationError(f"the scenario is never open from {first} to {last}. Check its opening_hours and closed.")
+    utc = pd.DatetimeIndex(grid.starts).tz_convert("UTC").as_unit("ms").asi8
+    at = pd.DatetimeIndex(contacts["arrived"]).tz_convert("UTC").as_unit("ms").asi8
+    i = np.searchsorted(utc, at, side="right") - 1
+    inside = (i >= 0) & (at - utc[np.maximum(i, 0)] < (grid.end_ms - grid.start_ms)[np.maximum(i, 0)])
+    kind = pd.Index(types).get_indexer(contacts["contact_type"].astype(str))
+    use = inside & (kind >= 0)
+    width = int(grid.slot.max()) + 1
+    counts = np.zeros((n_days, width, len(types)))
+    np.add.at(counts, (grid.day[i[use]], grid.slot[i[use]], kind[use]), 1)
+    open_days = np.unique(grid.day)
+    n_slots = np.bincount(grid.day, minlength=n_days)[open_days]
+    weekday = np.array([(first.toordinal() + d - 1) % 7 for d in open_days])
+    minutes = np.full((7, width), -1)
+    minutes[grid.weekday, grid.slot] = grid.minute
+    days = np.array([date.fromordinal(first.toordinal() + int(d)) for d in open_days])
+    return counts[open_days], days, weekday, n_slots, minutes, int((~inside & (kind >= 0)).sum())
+
+
+def unusual_days(totals: np.ndarray, weekday: np.ndarray) -> np.ndarray:
+    """Tell which days lie far from their weekday's median, on the log scale with a robust spread, bool."""
+    level = np.log(np.maximum(totals, 0.5))
+    rest = np.zeros(len(level))
+    for d in range(7):
+        here = weekday == d
+        if here.any():
+            rest[here] = level[here] - np.median(level[here])
+    spread = 1.4826 * np.median(np.abs(rest))
+    spread = max(spread, float(np.sqrt(1 / max(np.median(totals), 1))))
+    return np.abs(rest) > UNUSUAL * spread
+
+
+def fit_arrivals(contacts: pd.DataFrame, base: Scenario, first: date, last: date, missing: set[date]) -> ArrivalFit:
+    """Fit arrivals by weekday and interval and the day factor.
+
+    Raises
+    ------
+    CalibrationError
+        A weekday that the scenario opens has no usable day.
+    """
+    types = tuple(base.contact_types)
+    counts, days, weekday, n_slots, minutes, outside = day_tables(contacts, base, first, last, missing)
+    totals = counts.sum(axis=(1, 2))
+    odd = unusual_days(totals, weekday)
+    used = ~odd & (totals > 0)
+    problems = [
+        f"the scenario opens on {WEEKDAYS[d]}, but the history holds no usable {WEEKDAYS[d]}. Close it or give more history."
+        for d in range(7)
+        if base.opening_hours[d] and not (used & (weekday == d)).any()
+    ]
+    if problems:
+        raise CalibrationError(problems)
+    estimates: list[Estimate] = []
+    rows = []
+    per_interval: dict[str, dict[int, tuple[float, ...]]] = {t: {} for t in types}
+    expected = np.zeros((len(days), len(types)))
+    for d in np.unique(weekday):
+        here = used & (weekday == d)
+        width = int(n_slots[weekday == d].max())
+        for k, name in enumerate(types):
+            block = counts[here][:, :width, k]
+            mean = block.mean(axis=0)
+            per_interval[name][int(d)] = tuple(np.round(mean, 6).tolist())
+            expected[weekday == d, k] = mean.sum()
+            for s in range(width):
+                value, low, high = mean_interval(block[:, s])
+                rows.append((name, WEEKDAYS[d], clock_text(minutes[d, s]), value, low, high, int(here.sum())))
+            total, low, high = mean_interval(block.sum(axis=1))
+            estimates.append(
+                Estimate("contacts per day", f"{name}, {WEEKDAYS[d]}", total, low, high, int(here.sum()), "contacts")
+            )
+    by_type = counts.sum(axis=1)
+    common, own, busy = _day_factors(by_type[used], expected[used], weekday[used], types)
+    estimates += busy
+    if outside:
+        estimates.append(
+            Estimate("contacts outside opening hours", "all", outside, n=len(contacts), unit="contacts",
+                     detail="not in the profile: the scenario is closed then")
+        )  # fmt: skip
+    with np.errstate(invalid="ignore", divide="ignore"):
+        day_frame = pd.DataFrame(
+            {
+                "date": np.repeat(pd.to_datetime(days), len(types)),
+                "contact_type": np.tile(types, len(days)),
+                "contacts": by_type.reshape(-1),
+                "expected": expected.reshape(-1),
+                "ratio": (by_type / expected).reshape(-1),
+                "used": np.repeat(used, len(types)),
+            }
+        )
+    profile = pd.DataFrame(rows, columns=["contact_type", "weekday", "interval", "contacts", "ci_low", "ci_high", "days"])
+    return ArrivalFit(types, per_interval, profile, day_frame, common, own, tuple(days[odd]), tuple(estimates))
+
+
+def _day_factors(
+    totals: np.ndarray, expected: np.ndarray, weekday: np.ndarray, types: tuple[str, ...]
+) -> tuple[float, dict[str, float], list[Estimate]]:
+    """Split the day's over-dispersion into a factor common to all types and one of each type's own.
+
+    Notes
+    -----
+    Given a factor B of mean 1 a day's count is Poisson(m B), so Var(N) = m + m² cv² and, between types with a common
+    factor, Cov(N_a, N_b) = m_a m_b cv². Both are inverted with the weekday means taken out (n − 1 for n days of a
+    weekday); intervals by the jackknife over days on the logarithm of cv². Over-dispersion is tested first:
+    Σ (N − m)² / m is chi-square under a Poisson law (Cochran 1954).
+    """
+    from scipy.stats import chi2
+
+    n_days, n_types = totals.shape
+    count = np.bincount(weekday, minlength=7)[weekday]
+    freedom = n_days - len(np.unique(weekday))
+    estimates: list[Estimate] = []
+    none = (0.0, dict.fromkeys(types, 0.0))
+    if freedom < 10:
+        text = f"only {n_days} days: too few to tell a busy day from chance; taken as none"
+        return (*none, [Estimate("day factor cv", "all", 0.0, n=n_days, source="assumed", detail=text)])
+    # (N − mean)² overstates nothing once divided by 1 − 1/n of its weekday; a weekday seen once tells nothing.
+    scale = np.where(count > 1, count / np.maximum(count - 1, 1), 0.0)
+    rest = totals - expected
+    m = expected
+
+    def cv2(a: int, b: int) -> tuple[np.ndarray, np.ndarray]:
+        """Numerator and denominator of the pooled moment estimator, by day."""
+        top = rest[:, a] * rest[:, b] * scale - (m[:, a] if a == b else 0.0) * (count > 1)
+        return top, m[:, a] * m[:, b] * (count > 1)
+
+    def pooled(top: np.ndarray, bottom: np.ndarray) -> tuple[float, float, float]:
+        value = top.sum() / bottom.sum()
+        if value <= 0:
+            return 0.0, np.nan, np.nan
+        left_out = (top.sum() - top) / (bottom.sum() - bottom)
+        spread = np.log(np.maximum(left_out, value * 1e-3))
+        error = np.sqrt((len(top) - 1) / len(top) * ((spread - spread.mean()) ** 2).sum())
+        from scipy.special import stdtrit
+
+        width = float(stdtrit(max(freedom, 1), 0.975) * error)
+        return value, value * np.exp(-width), value * np.exp(width)
+
+    all_rest, all_m = rest.sum(axis=1), m.sum(axis=1)
+    statistic = float((all_rest**2 / np.maximum(all_m, 1e-9) * scale * (count > 1)).sum() * freedom / max((count > 1).sum(), 1))
+    p = float(chi2.sf(statistic, freedom))
+    dispersion = statistic / freedom
+    if p > 0.01:
+        text = f"none: day totals vary {dispersion:.2f} times as much as Poisson (p = {p:.2f})"
+        return (*none, [Estimate("day factor cv", "all", 0.0, 0.0, np.nan, n_days, "", "estimated", text)])
+    said = f"day totals vary {dispersion:.1f} times as much as Poisson"
+    if n_types == 1:
+        value, low, high = pooled(*cv2(0, 0))
+        estimates.append(Estimate("day factor cv", types[0], *np.sqrt([value, low, high]), n_days, "", "estimated", said))
+        return 0.0, {types[0]: float(np.sqrt(value))}, estimates
+    pairs = [cv2(a, b) for a in range(n_types) for b in range(a)]
+    common, low, high = pooled(np.sum([t for t, _ in pairs], axis=0), np.sum([b for _, b in pairs], axis=0))
+    if not np.isfinite(low) or np.sqrt(common) < 0.01:
+        common = 0.0
+    estimates.append(Estimate("day factor cv", "all", *np.sqrt([common, low, high]), n_days, "", "estimated", f"{said}; common to the types"))
+    own: dict[str, float] = {}
+    for k, name in enumerate(types):
+        top, bottom = cv2(k, k)
+        value = top.sum() / bottom.sum() - common
+        error = float(np.std(top, ddof=1) * np.sqrt(n_days) / bottom.sum())
+        # Only what is clearly there beyond the common factor: 1 % one-sided.
+        shown = value > 2.33 * error
+        own[name] = float(np.sqrt(value)) if shown else 0.0
+        text = "beyond the common factor" if shown else "none beyond the common factor"
+        ends = np.sqrt(np.maximum([value - 1.96 * error, value + 1.96 * error], 0))
+        estimates.append(Estimate("own day factor cv", name, own[name], ends[0], ends[1], n_days, "", "estimated", text))
+    return float(np.sqrt(common)), own, estimates

@@ -1,0 +1,71 @@
+"""Why no plan exists: the least relaxation of the limits, in words."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+
+from bposim.optimise._shift_model import ShiftModel
+from bposim.optimise._skills import JOIN
+from bposim.optimise.plan import CONFLICTS
+
+
+def explain(model: ShiftModel, options: dict[str, Any]) -> pd.DataFrame:
+    """Solve the elastic model and return one row per limit that must give way; empty if time ran out first."""
+    values = model.model.solve(**options).values
+    rows: list[dict[str, Any]] = []
+    if values is None:
+        return pd.DataFrame(rows, columns=list(CONFLICTS))
+    for (kind, name, day), column in model.excess.items():
+        by = round(float(values[column]))
+        if by:
+            rows.append(_cap_row(model, kind, name, day, by))
+    for (contact_type, i), column in model.shortage.items():
+        by = round(float(values[column]), 6)
+        if by > 0:
+            rows.append(_short_row(model, contact_type, i, by))
+    frame = pd.DataFrame(rows, columns=list(CONFLICTS))
+    order = {"head_cap": 0, "pattern_cap": 1, "pattern_floor": 2, "no_shift": 3, "coverage": 4}
+    return frame.sort_values(["kind", "interval_start"], key=lambda c: c.map(order) if c.name == "kind" else c).reset_index(
+        drop=True
+    )
+
+
+def _cap_row(model: ShiftModel, kind: str, name: str, day: int, by: int) -> dict[str, Any]:
+    scenario = model.scenario
+    today = scenario.start + timedelta(days=day)
+    row: dict[str, Any] = dict.fromkeys(CONFLICTS) | {"kind": kind, "day": today, "by_how_much": float(by)}
+    row["interval_start"] = pd.NaT
+    if kind == "head_cap":
+        cap = model.limits.max_heads
+        most = cap[name] if name else cap  # type: ignore[index]
+        who = f"of group {name!r} " if name else ""
+        row |= {"limit": float(most), "agent_groups": name or JOIN.join(scenario.agent_groups)}  # type: ignore[arg-type]
+        row["message"] = f"{today:%a %Y-%m-%d}: max_heads {who}is {most}, {by} too few for the requirement. Raise it to {most + by}."  # type: ignore[operator]
+        return row
+    pattern = scenario.shifts[name]
+    limit = pattern.max_heads if kind == "pattern_cap" else pattern.min_heads
+    assert limit is not None
+    groups = dict.fromkeys(t.group for t in model.tours if t.pattern == name)
+    row |= {"limit": float(limit), "shift": name, "agent_groups": JOIN.join(groups)}
+    if kind == "pattern_cap":
+        said = f"max_heads of shift {name!r} is {limit}, {by} too few. Raise it to {limit + by}."
+    else:
+        said = f"min_heads of shift {name!r} is {limit}, {by} too many. Lower it to {limit - by}."
+    row["message"] = f"{today:%a %Y-%m-%d}: {said}"
+    return row
+
+
+def _short_row(model: ShiftModel, contact_type: str, i: int, by: float) -> dict[str, Any]:
+    groups = model.able[contact_type]
+    covered = any((g, i) in model.present for g in groups)
+    start = model.grid.starts[i]
+    needs = [float(need[i]) for members, need in model.limits.need.items() if contact_type in members]
+    why = "the limits on shifts and heads leave too few" if covered else f"no shift of {' or '.join(groups)} covers it"
+    return dict.fromkeys(CONFLICTS) | {
+        "kind": "coverage" if covered else "no_shift", "limit": max(needs), "contact_type": contact_type,
+        "interval_start": start, "day": start.date(), "agent_groups": JOIN.join(groups), "by_how_much": by,
+        "message": f"{start:%a %Y-%m-%d %H:%M}: {by:g} agents for {contact_type!r} are missing; {why}.",
+    }  # fmt: skip

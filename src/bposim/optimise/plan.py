@@ -1,0 +1,93 @@
+"""A shift plan: what was found, or why nothing can be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from bposim.provenance import Provenance
+
+SHIFTS = ("shift", "agent_group", "day", "date", "start", "end", "breaks", "heads", "paid_hours", "cost")
+COVERAGE = ("interval_start", "contact_types", "required", "covered", "under", "over")
+CONFLICTS = (
+    "kind", "limit", "shift", "contact_type", "interval_start", "day", "agent_groups", "by_how_much", "message",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftPlan:
+    """Heads on shifts, and what they cover.
+
+    Attributes
+    ----------
+    status : "met", "optimal", "infeasible" or "stopped"
+        ``met`` only after validation by simulation.
+    cost : float
+        Of the shifts, in the scenario's currency; nan without a plan.
+    objective : str
+        What was minimised: ``"cost"``, or ``"paid_hours"`` where every shift is free; prices of shortage and excess
+        are added.
+    value, bound, gap : float
+        The objective's value, the least it can be, and their relative distance.
+    shifts : DataFrame
+        ``shift, agent_group, day`` (−1: the evening before), ``date, start, end, breaks, heads, paid_hours, cost``.
+    staffing : DataFrame
+        A Staffing frame: scheduled heads present during the whole interval, before shrinkage.
+    coverage : DataFrame
+        ``interval_start, contact_types, required, covered`` (net of shrinkage), ``under, over``.
+    conflicts : DataFrame
+        Why it is infeasible: which limits, where, by how much.
+    validation : object or None
+        What simulation said; None until validated.
+    """
+
+    status: str
+    cost: float
+    objective: str
+    value: float
+    bound: float
+    gap: float
+    shifts: pd.DataFrame
+    staffing: pd.DataFrame
+    coverage: pd.DataFrame
+    conflicts: pd.DataFrame
+    need: Any
+    solver: str
+    provenance: Provenance
+    validation: Any = None
+
+    def replace(self, **changes: Any) -> ShiftPlan:
+        """Return a copy with other values."""
+        return replace(self, **changes)
+
+    def summary(self) -> pd.DataFrame:
+        """Return one row: status, cost, bound, gap, heads, paid hours, shortage and excess."""
+        row = {
+            "status": self.status, "cost": self.cost, "objective": self.objective, "value": self.value,
+            "bound": self.bound, "gap": self.gap, "heads": int(self.shifts["heads"].sum()),
+            "paid_hours": float(self.shifts["paid_hours"].sum()), "under": float(self.coverage["under"].sum()),
+            "over": float(self.coverage["over"].sum()), "conflicts": len(self.conflicts), "solver": self.solver,
+        }  # fmt: skip
+        return pd.DataFrame([row])
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw requirement and coverage over time, shortage and excess shaded; return the axes."""
+        from bposim.optimise._figures import draw_plan
+
+        return draw_plan(self, ax)
+
+    def __repr__(self) -> str:
+        if self.status == "infeasible":
+            first = self.conflicts["message"].iloc[0] if len(self.conflicts) else "no relaxation was found in time"
+            return f"ShiftPlan(infeasible, {len(self.conflicts)} conflicts: {first})"
+        heads = int(self.shifts["heads"].sum())
+        return (
+            f"ShiftPlan({self.status}: cost {self.cost:,.2f}, {heads} shifts worked, "
+            f"{self.shifts['paid_hours'].sum():,.1f} paid hours, gap {self.gap:.2%}, {self.solver})"
+        )
+
+    def _repr_html_(self) -> str:
+        body = self.conflicts if self.status == "infeasible" else self.shifts
+        return f"{self.summary().to_html(index=False)}{body.head(50).to_html(index=False)}"

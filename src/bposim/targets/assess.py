@@ -1,0 +1,298 @@
+"""Can this promise be kept: probability, attainable level, and the least staffing that keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bposim.errors import ParameterError, parameter, require
+from bposim.provenance import Provenance
+from bposim.scenario import Scenario, Target
+from bposim.simulate import SimulationResult, simulate
+from bposim.simulate.run import show_progress
+from bposim.targets.levels import Level, Planner, cost_staffing
+from bposim.targets.probability import attainable, coverage_note, probability, window_values
+
+#: Replications that a search looks at, before fresh ones decide.
+SEARCH = 300
+#: Expected service levels between which a plan is sought.
+LEANEST, MOST_LAVISH = 0.30, 0.995
+
+
+@dataclass(frozen=True, eq=False)
+class CheapestPlan:
+    """The least staffing found that keeps a promise.
+
+    Attributes
+    ----------
+    status : "met" or "infeasible"
+        ``met`` only where the probability on fresh replications, its interval's middle, reaches the confidence.
+    level : Level
+    probability, low, high : float
+        On fresh replications.
+    tried : DataFrame
+        ``planned_share, agent_hours, cost, probability, fresh`` of every plan looked at.
+    """
+
+    status: str
+    level: Level
+    probability: float
+    low: float
+    high: float
+    tried: pd.DataFrame
+
+    @property
+    def cost(self) -> float:
+        """Cost over the horizon."""
+        return self.level.cost
+
+    @property
+    def agent_hours(self) -> float:
+        """Agent-hours over the horizon."""
+        return self.level.agent_hours
+
+    @property
+    def staffing(self) -> pd.DataFrame:
+        """Staffing frame."""
+        return self.level.staffing
+
+    def __repr__(self) -> str:
+        return (
+            f"CheapestPlan({self.status}: {self.agent_hours:,.0f} agent-hours, cost {self.cost:,.0f}, "
+            f"probability {self.probability:.3f} [{self.low:.3f}, {self.high:.3f}])"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """What simulation says of one promise.
+
+    Attributes
+    ----------
+    term : Target
+    probability, probability_low, probability_high : float
+        That a window meets the target, with 95 % interval.
+    attainable_share, attainable_low, attainable_high : float
+        Best level met in a share ``confidence`` of the windows (seconds, for waits).
+    mean : float
+        Mean of the windows' values.
+    status : "met", "not met" or "undecided"
+        Whether the probability's whole interval lies above, below, or across the confidence.
+    values : DataFrame
+        ``replication, window_start, value, numerator, denominator``.
+    current : Level
+        The staffing assessed, with its cost.
+    notes : tuple of str
+    """
+
+    term: Target
+    confidence: float
+    probability: float
+    probability_low: float
+    probability_high: float
+    attainable_share: float
+    attainable_low: float
+    attainable_high: float
+    mean: float
+    status: str
+    values: pd.DataFrame
+    current: Level
+    runs: SimulationResult
+    notes: tuple[str, ...]
+    provenance: Provenance
+    _planner: Planner | None = None
+    _found: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def cheapest_plan(self) -> CheapestPlan:
+        """The least staffing that keeps the promise at this confidence; searched when first asked for."""
+        if "plan" not in self._found:
+            self._found["plan"] = cheapest(self)
+        return self._found["plan"]
+
+    def summary(self) -> pd.DataFrame:
+        """Return one row: target, probability, attainable level, mean, agent-hours, cost, status."""
+        row = {
+            "target": str(self.term), "confidence": self.confidence, "probability": self.probability,
+            "ci_low": self.probability_low, "ci_high": self.probability_high, "attainable": self.attainable_share,
+            "attainable_low": self.attainable_low, "attainable_high": self.attainable_high, "mean": self.mean,
+            "agent_hours": self.current.agent_hours, "cost": self.current.cost, "status": self.status,
+            "n": int(self.values["replication"].nunique()),
+        }  # fmt: skip
+        return pd.DataFrame([row])
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the distribution of the window's metric against the target; returns ``ax``."""
+        from bposim.targets.plots import plot_distribution
+
+        return plot_distribution(self, ax)
+
+    def __repr__(self) -> str:
+        lines = [
+            f"{self.term}: {self.status} at {100 * self.confidence:.4g} %",
+            f"  probability {self.probability:.3f} [{self.probability_low:.3f}, {self.probability_high:.3f}], "
+            f"attainable {self.attainable_share:.3f} [{self.attainable_low:.3f}, {self.attainable_high:.3f}], mean {self.mean:.3f}",
+            f"  with {self.current.agent_hours:,.0f} agent-hours at {self.current.cost:,.0f}",
+        ]
+        return "\n".join([*lines, *(f"  Note: {n}" for n in self.notes)])
+
+    def _repr_html_(self) -> str:
+        return self.summary().to_html(index=False, float_format=lambda x: f"{x:,.4g}")
+
+
+def check_question(caller: str, scenario: Any, confidence: Any, replications: Any, term: Any = None) -> None:
+    """Raise ParameterError with everything wrong in a question."""
+    problems = []
+    if not isinstance(scenario, Scenario):
+        problems.append(parameter("scenario", caller, "a Scenario", type(scenario).__name__, "Write load_scenario(…) first."))
+    if not (isinstance(confidence, int | float) and 0 < confidence < 1):
+        problems.append(parameter("confidence", caller, "between 0 and 1", confidence))
+    if not (isinstance(replications, int | np.integer) and replications >= 2):
+        problems.append(parameter("replications", caller, "a whole number of at least 2", replications))
+    if term is not None and not isinstance(term, Target):
+        way = 'Write ServiceLevel(0.80, within="20s").'
+        problems.append(parameter("term", caller, "a Target", term, way))
+    elif term is not None and isinstance(scenario, Scenario) and term.contact_type not in (None, *scenario.contact_types):
+        problems.append(
+            f"the term {term} names contact type {term.contact_type!r}, which scenario {scenario.name!r} lacks. "
+            f"Known: {', '.join(scenario.contact_types)}."
+        )
+    require(problems, ParameterError)
+
+
+def assess_target(
+    scenario: Scenario,
+    term: Target,
+    *,
+    volumes: Any = None,
+    staffing: Any = None,
+    confidence: float = 0.95,
+    replications: int = 1000,
+    seed: int = 1,
+    progress: bool | None = None,
+) -> Assessment:
+    """Say how surely a promise would be kept, and what could be promised instead.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    term : Target
+        ``ServiceLevel(0.80, within="20s", window="month")``.
+    volumes : Forecast, Volumes frame or None
+        None takes the scenario's own arrivals with its day factor.
+    staffing : Staffing frame, mapping or None
+        None takes the scenario's heads.
+    confidence : float
+        Wanted probability that a window meets the target.
+    replications, seed : int
+    progress : bool, optional
+
+    Returns
+    -------
+    Assessment
+        ``probability``, ``attainable_share`` and, searched on demand, ``cheapest_plan``.
+
+    Raises
+    ------
+    ParameterError
+        An argument is outside its rule; all at once.
+    """
+    check_question("assess_target()", scenario, confidence, replications, term)
+    current = cost_staffing(scenario, staffing)
+    within = [term.within_s] if term.within_s is not None else []
+    runs = simulate(
+        scenario, volumes=volumes, staffing=staffing, replications=replications, seed=seed, progress=progress, within=within
+    )
+    values = window_values(runs, term)
+    p, low, high = probability(values["value"].map(term.met), values["replication"])
+    level, level_low, level_high = attainable(values, term, confidence, seed=seed)
+    status = "met" if low >= confidence else "not met" if high < confidence else "undecided"
+    notes = [n for n in [coverage_note(runs, term)] if n]
+    planner = Planner(scenario, volumes, _plan_within(scenario, term))
+    made = Provenance(
+        "assess_target", {"term": term.to_spec(), "confidence": confidence, "replications": replications, "seed": seed},
+        (runs.provenance,),
+    )  # fmt: skip
+    return Assessment(
+        term, confidence, p, low, high, level, level_low, level_high, float(values["value"].mean()), status, values, current,
+        runs, tuple(notes), made, planner,
+    )  # fmt: skip
+
+
+def _plan_within(scenario: Scenario, term: Target) -> float:
+    if term.metric == "service_level" and term.within_s:
+        return term.within_s
+    named = [t.within_s for t in scenario.targets if t.metric == "service_level" and t.within_s]
+    return named[0] if named else 20.0
+
+
+def try_level(planner: Planner, level: Level, term: Target, *, replications: int, seed: int) -> tuple[SimulationResult, pd.DataFrame]:
+    """Play a staffing plan and return the runs with the term's window values."""
+    within = [term.within_s] if term.within_s is not None else []
+    runs = simulate(
+        planner.scenario, volumes=planner.volumes, staffing=level.staffing, replications=replications, seed=seed,
+        progress=False, within=within,
+    )  # fmt: skip
+    return runs, window_values(runs, term)
+
+
+def cheapest(deal: Assessment, *, steps: int = 7) -> CheapestPlan:
+    """Find the least staffing that meets a term at its confidence, checked on fresh replications.
+
+    Plans are made for ever higher expected service of every interval; the least of them whose windows meet the term
+    often enough is sought by bisection on one set of replications and then has to prove itself on others. A plan that
+    fails there is dropped and the next dearer one is tried.
+    """
+    planner = deal._planner
+    assert planner is not None
+    seed, confidence, term = deal.runs.seed + 1, deal.confidence, deal.term
+    tried: list[tuple[float, float, float, float, bool]] = []
+
+    def met(share: float) -> tuple[float, SimulationResult]:
+        level = planner.level(share)
+        if np.isnan(level.cost):
+            return 0.0, deal.runs
+        runs, values = try_level(planner, level, term, replications=SEARCH, seed=seed)
+        p = probability(values["value"].map(term.met), values["replication"])[0]
+        tried.append((share, level.agent_hours, level.cost, p, False))
+        return p, runs
+
+    low, high = LEANEST, MOST_LAVISH
+    bar: Any = None
+    if show_progress(None):
+        from tqdm.auto import tqdm
+
+        bar = tqdm(total=steps + 2, desc="cheapest plan", leave=False)
+    top, runs = met(high)
+    passing = [(high, runs)] if top >= confidence else []
+    if passing:
+        for _ in range(steps):
+            # The chance of passing bends near 1: bisect on the log of the share missed.
+            middle = 1 - float(np.sqrt((1 - low) * (1 - high)))
+            if planner.level(middle).cost >= planner.level(high).cost * 0.998:
+                low = middle if met(middle)[0] < confidence else low
+                if high - low < 0.002:
+                    break
+            p, runs = met(middle)
+            if p >= confidence:
+                high = middle
+                passing.append((middle, runs))
+            else:
+                low = middle
+            if bar:
+                bar.update(1)
+    if bar:
+        bar.close()
+    columns = ["planned_share", "agent_hours", "cost", "probability", "fresh"]
+    for share, runs in sorted(passing, key=lambda pair: planner.level(pair[0]).cost):
+        fresh = window_values(runs.fresh(max(SEARCH, deal.runs.replications)), term)
+        p, p_low, p_high = probability(fresh["value"].map(term.met), fresh["replication"])
+        level = planner.level(share)
+        tried.append((share, level.agent_hours, level.cost, p, True))
+        if p >= confidence:
+            return CheapestPlan("met", level, p, p_low, p_high, pd.DataFrame(tried, columns=columns))
+    level = planner.level(MOST_LAVISH)
+    return CheapestPlan("infeasible", level, top, *(np.nan, np.nan), pd.DataFrame(tried, columns=columns))

@@ -1,0 +1,125 @@
+"""What could be promised, against what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bposim.errors import ParameterError, parameter
+from bposim.provenance import Provenance
+from bposim.scenario import Scenario, Target
+from bposim.simulate.run import show_progress
+from bposim.targets.assess import _plan_within, check_question, try_level
+from bposim.targets.levels import Level, Planner
+from bposim.targets.probability import attainable, probability
+
+#: Expected service levels at which plans are made, lean to lavish.
+SHARES = (0.50, 0.62, 0.72, 0.80, 0.86, 0.90, 0.94, 0.97, 0.985, 0.995)
+
+
+@dataclass(frozen=True, eq=False)
+class Frontier:
+    """Plans from lean to lavish with what each could promise.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        ``planned_share, agent_hours, cost, mean, attainable, attainable_low, attainable_high, probability, ci_low,
+        ci_high``, by cost.
+    levels : tuple of Level
+    """
+
+    term: Target
+    confidence: float
+    frame: pd.DataFrame
+    levels: tuple[Level, ...]
+    currency: str
+    provenance: Provenance
+
+    def summary(self) -> pd.DataFrame:
+        """Return the frontier's frame."""
+        return self.frame
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw attainable level and probability against cost; returns ``ax``."""
+        from bposim.targets.plots import plot_frontier
+
+        return plot_frontier(self, ax)
+
+    def __repr__(self) -> str:
+        shown = self.frame.to_string(index=False, float_format=lambda x: f"{x:,.3f}")
+        return f"Frontier of {self.term} at {100 * self.confidence:.4g} %\n{shown}"
+
+    def _repr_html_(self) -> str:
+        return self.frame.to_html(index=False, float_format=lambda x: f"{x:,.4g}")
+
+
+def attainable_frontier(
+    scenario: Scenario,
+    term: Target,
+    *,
+    volumes: Any = None,
+    confidence: float = 0.95,
+    levels: int = 8,
+    replications: int = 300,
+    seed: int = 1,
+    progress: bool | None = None,
+) -> Frontier:
+    """Return what could be promised at each of several staffing levels.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    term : Target
+        Its metric, threshold, counting rule and window; its level is what ``probability`` refers to.
+    volumes : Forecast, Volumes frame or None
+    confidence : float
+        At which a level counts as attainable.
+    levels : int
+        Number of plans, 2 to 10.
+    replications, seed : int
+        Every plan meets the same luck.
+    progress : bool, optional
+
+    Returns
+    -------
+    Frontier
+
+    Raises
+    ------
+    ParameterError
+        An argument is outside its rule.
+    """
+    check_question("attainable_frontier()", scenario, confidence, replications, term)
+    if not (isinstance(levels, int) and 2 <= levels <= len(SHARES)):
+        raise ParameterError(parameter("levels", "attainable_frontier()", f"between 2 and {len(SHARES)}", levels))
+    planner = Planner(scenario, volumes, _plan_within(scenario, term))
+    chosen = [SHARES[int(round(k))] for k in np.linspace(0, len(SHARES) - 1, levels)]
+    bar: Any = chosen
+    if show_progress(progress):
+        from tqdm.auto import tqdm
+
+        bar = tqdm(chosen, desc="frontier", leave=False)
+    rows, plans = [], []
+    for share in bar:
+        level = planner.level(share)
+        if np.isnan(level.cost):
+            continue
+        _, values = try_level(planner, level, term, replications=replications, seed=seed)
+        p, low, high = probability(values["value"].map(term.met), values["replication"])
+        best = attainable(values, term, confidence, seed=seed)
+        rows.append((share, level.agent_hours, level.cost, float(values["value"].mean()), *best, p, low, high))
+        plans.append(level)
+    frame = pd.DataFrame(
+        rows,
+        columns=["planned_share", "agent_hours", "cost", "mean", "attainable", "attainable_low", "attainable_high",
+                 "probability", "ci_low", "ci_high"],
+    ).sort_values("cost", ignore_index=True)  # fmt: skip
+    made = Provenance(
+        "attainable_frontier",
+        {"scenario": scenario.hash, "term": term.to_spec(), "confidence": confidence, "replications": replications, "seed": seed},
+    )
+    return Frontier(term, confidence, frame, tuple(plans), scenario.currency, made)

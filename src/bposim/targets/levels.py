@@ -1,0 +1,87 @@
+"""Staffing plans from lean to lavish: the same operation planned for ever higher service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bposim.optimise import optimise_shifts, required_agents
+from bposim.scenario import Scenario, Target
+from bposim.scenario.target import make_target
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """One staffing plan.
+
+    Attributes
+    ----------
+    share : float
+        Expected service level that every interval was planned for; nan for a plan given from outside.
+    staffing : DataFrame
+        Staffing frame.
+    agent_hours, cost : float
+        Scheduled and paid.
+    plan : ShiftPlan or None
+        None where the scenario has no shifts.
+    """
+
+    share: float
+    staffing: pd.DataFrame
+    agent_hours: float
+    cost: float
+    plan: Any = None
+
+
+@dataclass(eq=False)
+class Planner:
+    """Makes staffing plans of one scenario, each once.
+
+    Attributes
+    ----------
+    scenario : Scenario
+    volumes : Forecast, Volumes frame or None
+    within_s : float
+        Acceptable waiting time to plan with.
+    """
+
+    scenario: Scenario
+    volumes: Any
+    within_s: float
+    _made: dict[float, Level] = field(default_factory=dict)
+
+    def level(self, share: float) -> Level:
+        """Plan every interval for an expected service level."""
+        share = round(share, 5)
+        if share not in self._made:
+            target = planning_target(share, self.within_s)
+            need = required_agents(self.scenario, self.volumes, target=target)
+            if self.scenario.shifts:
+                plan = optimise_shifts(need, self.scenario, validate=False, gap=0.005, time_limit=20.0)
+                if plan.status in ("infeasible",):
+                    self._made[share] = Level(share, plan.staffing, np.nan, np.nan, plan)
+                else:
+                    hours = float(plan.shifts["paid_hours"].sum())
+                    self._made[share] = Level(share, plan.staffing, hours, float(plan.cost), plan)
+            else:
+                self._made[share] = cost_staffing(self.scenario, need.staffing(), share)
+        return self._made[share]
+
+
+def planning_target(share: float, within_s: float) -> Target:
+    """Return the service level that an interval is planned for."""
+    return make_target("service_level", {"share": share, "within": f"{within_s:g}s"}, caller="planning")
+
+
+def cost_staffing(scenario: Scenario, staffing: Any = None, share: float = np.nan) -> Level:
+    """Return a staffing (the scenario's own by default) with its agent-hours and cost."""
+    staffed = scenario if staffing is None else scenario.with_staffing(staffing)
+    hours = cost = 0.0
+    for name, group in scenario.agent_groups.items():
+        mine = float((staffed.scheduled_heads(name) * scenario.grid.hours).sum())
+        hours += mine
+        cost += mine * group.cost_per_hour
+    return Level(share, staffed.staffing_frame(), hours, cost)

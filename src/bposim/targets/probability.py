@@ -1,0 +1,105 @@
+"""Probability that a target is met, and the level attainable at a confidence, from simulated windows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bposim.scenario import Target
+
+
+def window_values(runs: Any, term: Target) -> pd.DataFrame:
+    """Return ``replication, window_start, value`` of a target's metric; windows without contacts are left out."""
+    table = runs.windows(
+        term.metric, term.window, within=term.within_s, counting=term.counting, contact_type=term.contact_type,
+        short=term.short_s, strict=term.strict, aggregation=term.aggregation, pass_level=term.pass_level,
+    )  # fmt: skip
+    return table[table["value"].notna()].reset_index(drop=True)
+
+
+def wilson(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's interval of a proportion (Wilson 1927).
+
+    Examples
+    --------
+    >>> low, high = wilson(98, 100)
+    >>> round(low, 3), round(high, 3)
+    (0.93, 0.994)
+    """
+    from scipy.special import ndtri
+
+    if n <= 0:
+        return np.nan, np.nan
+    z = float(ndtri(0.5 + confidence / 2))
+    p = successes / n
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def probability(met: pd.Series, replication: pd.Series, confidence: float = 0.95) -> tuple[float, float, float]:
+    """Return the share of windows met and its interval; windows of one replication share their luck.
+
+    Notes
+    -----
+    Wilson's interval with the effective number of windows: p (1 − p) over the variance of the replications' mean,
+    never more than the windows and never fewer than the replications warrant.
+    """
+    per = met.groupby(replication.to_numpy()).agg(["mean", "size"])
+    n = len(per)
+    p = float(met.mean())
+    if n == 0:
+        return np.nan, np.nan, np.nan
+    variance = float(((per["size"] / per["size"].mean() * (per["mean"] - p)) ** 2).sum() / max(n - 1, 1) / n)
+    effective = p * (1 - p) / variance if variance > 0 else n
+    effective = float(np.clip(effective, 1, len(met)))
+    low, high = wilson(p * effective, effective, confidence)
+    return p, low, high
+
+
+def attainable(
+    values: pd.DataFrame, term: Target, confidence: float, *, seed: int = 1, resamples: int = 200
+) -> tuple[float, float, float]:
+    """Return the best level met in a share ``confidence`` of the windows, and its 95 % interval.
+
+    For a metric that must be high the (1 − confidence) quantile of the windows, for one that must be low the
+    ``confidence`` quantile, always the simulated value on the safe side; the interval by resampling replications.
+    """
+    q, method = (1 - confidence, "lower") if term.sense == ">=" else (confidence, "higher")
+    if values.empty:
+        return np.nan, np.nan, np.nan
+    table = values["value"].to_numpy()
+    level = float(np.quantile(table, q, method=method))
+    code, names = pd.factorize(values["replication"])
+    order = np.argsort(code, kind="stable")
+    edges = np.searchsorted(code[order], np.arange(len(names) + 1))
+    rng = np.random.default_rng((seed, 77))
+    size = np.diff(edges)
+    drawn = []
+    if (size == size[0]).all():
+        square = table[order].reshape(len(names), size[0])
+        for _ in range(resamples):
+            drawn.append(np.quantile(square[rng.integers(0, len(names), len(names))], q, method=method))
+    else:
+        for _ in range(resamples):
+            pick = rng.integers(0, len(names), len(names))
+            drawn.append(np.quantile(np.concatenate([table[order[edges[k] : edges[k + 1]]] for k in pick]), q, method=method))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return level, float(low), float(high)
+
+
+def coverage_note(runs: Any, term: Target) -> str | None:
+    """Return a sentence where the horizon does not hold one whole window of the term."""
+    days = {"day": 1, "week": 7, "month": 28, "quarter": 90}.get(term.window)
+    if days is None:
+        return None
+    grid = runs.scenario.grid
+    held = runs.scenario.days
+    if held >= days:
+        return None
+    return (
+        f"The horizon of {held} days is shorter than a {term.window}: the probability is that of the part from "
+        f"{grid.starts[0]:%d %b} to {grid.starts[-1]:%d %b}, which scatters more than a whole {term.window}."
+    )

@@ -1,0 +1,278 @@
+"""Three to five targets worth signing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bposim.errors import ParameterError, ScenarioError
+from bposim.provenance import Provenance
+from bposim.scenario import Scenario, Target
+from bposim.scenario.document import read_document
+from bposim.scenario.models import read_targets
+from bposim.simulate import SimulationResult, simulate
+from bposim.targets.assess import check_question
+from bposim.targets.levels import Level, cost_staffing
+from bposim.targets.probability import attainable, coverage_note, probability, window_values
+
+#: Acceptable waiting times to choose from where the scenario names none.
+THRESHOLDS_S = (10.0, 20.0, 30.0, 60.0, 120.0, 180.0, 300.0)
+#: Turnaround times to choose from for deferred work.
+TURNAROUNDS_S = (3600.0, 4 * 3600.0, 8 * 3600.0, 86400.0, 2 * 86400.0, 3 * 86400.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Advice:
+    """Targets that this operation can promise together.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        ``target, covers, metric, level, sense, window, probability, ci_low, ci_high, mean, why``; probabilities from
+        replications that the choice never saw.
+    targets : tuple of Target
+    joint_probability, joint_low, joint_high : float
+        That a window meets all of them.
+    clauses : DataFrame
+        The contract draft's own targets with their probabilities, empty without one.
+    notes : tuple of str
+    """
+
+    frame: pd.DataFrame
+    targets: tuple[Target, ...]
+    confidence: float
+    joint_probability: float
+    joint_low: float
+    joint_high: float
+    clauses: pd.DataFrame
+    current: Level
+    runs: SimulationResult
+    notes: tuple[str, ...]
+    provenance: Provenance
+
+    def summary(self) -> pd.DataFrame:
+        """Return the recommended targets."""
+        return self.frame
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw each target's probability and that of all together; returns ``ax``."""
+        from bposim.targets.plots import plot_advice
+
+        return plot_advice(self, ax)
+
+    def __repr__(self) -> str:
+        lines = [f"{len(self.targets)} targets to sign at {100 * self.confidence:.4g} %, all together met with probability "
+                 f"{self.joint_probability:.3f} [{self.joint_low:.3f}, {self.joint_high:.3f}]"]  # fmt: skip
+        lines += [f"  {r.target}: {r.probability:.3f} [{r.ci_low:.3f}, {r.ci_high:.3f}] ({r.covers}; {r.why})" for r in self.frame.itertuples()]
+        return "\n".join([*lines, *(f"  Note: {n}" for n in self.notes)])
+
+    def _repr_html_(self) -> str:
+        return self.frame.to_html(index=False, float_format=lambda x: f"{x:,.4g}")
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    target: Target
+    covers: str
+    why: str
+    step: float
+
+
+def recommend_targets(
+    source: Scenario,
+    *,
+    volumes: Any = None,
+    staffing: Any = None,
+    contract: Any = None,
+    confidence: float = 0.95,
+    window: str = "month",
+    replications: int = 1000,
+    seed: int = 1,
+    progress: bool | None = None,
+) -> Advice:
+    """Recommend three to five targets over speed, its tail, abandonment, workload and turnaround.
+
+    Levels are what the simulated windows reach, rounded to the safe side, with as much slack as it takes for all of
+    them to be met together at the confidence. They are chosen on one half of the replications; the probabilities told
+    come from the other half.
+
+    Parameters
+    ----------
+    source : Scenario
+    volumes, staffing
+        As in :func:`assess_target`.
+    contract : str, Path, mapping, list of Target or None
+        A draft with ``targets:`` as in a scenario file, to be told the probability of each of its clauses.
+    confidence : float
+        Wanted probability that a window meets all of them.
+    window : str
+        ``day``, ``week``, ``month``, ``quarter`` or ``all``.
+    replications, seed : int
+    progress : bool, optional
+
+    Returns
+    -------
+    Advice
+
+    Raises
+    ------
+    ParameterError, ScenarioError
+        An argument or the draft is wrong; all problems at once.
+    """
+    check_question("recommend_targets()", source, confidence, replications)
+    drafted = _read_contract(contract, source)
+    current = cost_staffing(source, staffing)
+    within = sorted({*THRESHOLDS_S, *TURNAROUNDS_S, *(t.within_s for t in (*source.targets, *drafted) if t.within_s)})
+    runs = simulate(
+        source, volumes=volumes, staffing=staffing, replications=max(replications // 2, 2), seed=seed, progress=progress,
+        within=within,
+    )  # fmt: skip
+    fresh = runs.fresh(max(replications - replications // 2, 2))
+    candidates = _candidates(source, runs, window, confidence)
+    values = [window_values(runs, c.target) for c in candidates]
+    chosen = _levels(candidates, values, confidence)
+    rows, met_all = [], None
+    for candidate, target in zip(candidates, chosen, strict=True):
+        table = window_values(fresh, target)
+        met = table["value"].map(target.met)
+        p, low, high = probability(met, table["replication"])
+        rows.append((str(target), candidate.covers, target.metric, target.level, target.sense, target.window, p, low, high,
+                     float(table["value"].mean()), candidate.why))  # fmt: skip
+        keyed = pd.Series(met.to_numpy(), index=pd.MultiIndex.from_frame(table[["replication", "window_start"]]))
+        met_all = keyed if met_all is None else (met_all.reindex(keyed.index.union(met_all.index), fill_value=True)
+                                                 & keyed.reindex(keyed.index.union(met_all.index), fill_value=True))  # fmt: skip
+    assert met_all is not None
+    joint = probability(met_all.reset_index(drop=True), pd.Series(met_all.index.get_level_values(0)))
+    notes = [n for n in [coverage_note(runs, chosen[0])] if n]
+    if volumes is None and source.day_factor is None and all(k.day_factor is None for k in source.contact_types.values()):
+        notes.append("Volumes are taken as known but for chance: with a forecast's paths or a day factor the targets would be lower.")
+    if staffing is None and source.staffing is None:
+        notes.append("Staffing is the scenario's own heads; they were not checked against shift rules.")
+    clauses = _clauses(drafted, fresh, confidence)
+    made = Provenance(
+        "recommend_targets", {"confidence": confidence, "window": window, "replications": replications, "seed": seed},
+        (fresh.provenance,),
+    )  # fmt: skip
+    columns = ["target", "covers", "metric", "level", "sense", "window", "probability", "ci_low", "ci_high", "mean", "why"]
+    return Advice(pd.DataFrame(rows, columns=columns), tuple(chosen), confidence, *joint, clauses, current, fresh, tuple(notes), made)
+
+
+def _read_contract(contract: Any, scenario: Scenario) -> list[Target]:
+    if contract is None:
+        return []
+    if isinstance(contract, list | tuple):
+        listed: Any = contract
+        place = ""
+    else:
+        document = read_document(contract, kind="contract")
+        listed = document.data.get("targets")
+        place = f" {document.place(('targets',))}"
+        if listed is None:
+            raise ScenarioError(f"the contract has no targets. Write targets: [{{service_level: {{…}}}}].{place}")
+    found, problems = read_targets(listed, caller="the contract")
+    problems += [
+        f"target {t} names contact type {t.contact_type!r}, which scenario {scenario.name!r} lacks. "
+        f"Known: {', '.join(scenario.contact_types)}."
+        for t in found
+        if t.contact_type not in (None, *scenario.contact_types)
+    ]
+    if problems:
+        raise ScenarioError([p + place for p in problems])
+    return found
+
+
+def _candidates(scenario: Scenario, runs: SimulationResult, window: str, confidence: float) -> list[_Candidate]:
+    """Choose what to promise: one metric for each concern, thresholds where a level worth reading is attainable."""
+    live = [t for t, k in scenario.contact_types.items() if not k.deferred]
+    deferred = [t for t, k in scenario.contact_types.items() if k.deferred]
+    result: list[_Candidate] = []
+    only = live[0] if deferred and len(live) == 1 else None
+    if live and not (deferred and len(live) > 1):
+        named = [t for t in (*scenario.targets, *(t for n in live for t in scenario.contact_types[n].targets))
+                 if t.metric == "service_level"]  # fmt: skip
+        base = Target(metric="service_level", level=0.8, sense=">=", within_s=20.0, window=window, contact_type=only)
+        if named:
+            speed = base.replace(within_s=named[0].within_s, counting=named[0].counting, short_s=named[0].short_s)
+            why = "the scenario's own threshold"
+        else:
+            speed, why = _readable(runs, base, THRESHOLDS_S, confidence), "the shortest threshold with 80 % in reach"
+        assert speed.within_s is not None
+        result.append(_Candidate(speed, "speed", why, 0.01))
+        tail = next((t for t in THRESHOLDS_S if t >= 5 * speed.within_s), THRESHOLDS_S[-1])
+        result.append(_Candidate(speed.replace(within_s=tail), "tail of the wait", "keeps those past the threshold in sight", 0.01))
+        result.append(
+            _Candidate(Target(metric="abandonment", level=0.05, sense="<=", window=window, contact_type=only), "access",
+                       "callers who give up", 0.005)
+        )  # fmt: skip
+    for name in live if deferred and len(live) > 1 else ():
+        base = Target(metric="service_level", level=0.8, sense=">=", within_s=20.0, window=window, contact_type=name)
+        if len(result) < 2:
+            result.append(_Candidate(_readable(runs, base, THRESHOLDS_S, confidence), "speed", "its own queue", 0.01))
+    for name in deferred[: 2 if live else 4]:
+        base = Target(metric="turnaround", level=0.9, sense=">=", within_s=3600.0, window=window, contact_type=name)
+        chosen = _readable(runs, base, TURNAROUNDS_S, confidence)
+        result.append(_Candidate(chosen, "turnaround", "the shortest time with 80 % in reach", 0.01))
+    result.append(_Candidate(Target(metric="occupancy", level=0.85, sense="<=", window=window), "workload", "agents' load stays bearable", 0.01))
+    if len(result) < 3 and deferred:
+        longer = Target(metric="turnaround", level=0.9, sense=">=", within_s=5 * 86400.0, window=window, contact_type=deferred[0])
+        result.append(_Candidate(longer, "tail of the turnaround", "keeps the oldest work in sight", 0.01))
+    return result[:5]
+
+
+def _readable(runs: SimulationResult, base: Target, thresholds: tuple[float, ...], confidence: float) -> Target:
+    for t in thresholds:
+        target = base.replace(within_s=t)
+        if attainable(window_values(runs, target), target, confidence, resamples=2)[0] >= 0.80:
+            return target
+    return base.replace(within_s=thresholds[-1])
+
+
+def _rounded(level: float, target: Target, step: float) -> float:
+    """Round a level to the safe side: down where more is better, up where less is."""
+    if target.sense == ">=":
+        return round(max(np.floor(level / step + 1e-9) * step, 0.0), 6)
+    return round(min(np.ceil(level / step - 1e-9) * step, 1.0), 6)
+
+
+def _levels(candidates: list[_Candidate], values: list[pd.DataFrame], confidence: float) -> list[Target]:
+    """Take as little slack as it takes for all targets to be met together."""
+    low, high = confidence, 1 - (1 - confidence) / (4 * len(candidates))
+    best: list[Target] | None = None
+    for _ in range(8):
+        each = low if best is None and low == confidence else (low + high) / 2
+        targets = []
+        for c, table in zip(candidates, values, strict=True):
+            level = attainable(table, c.target, each, resamples=2)[0]
+            targets.append(c.target.replace(level=_rounded(level, c.target, c.step)))
+        met = None
+        for target, table in zip(targets, values, strict=True):
+            keyed = table.set_index(["replication", "window_start"])["value"].map(target.met)
+            met = keyed if met is None else met & keyed.reindex(met.index, fill_value=True)
+        assert met is not None
+        if met.mean() >= confidence:
+            best, high = targets, each
+            if each == confidence:
+                break
+        else:
+            low = each if each > low else low + 1e-12
+            best = best or None
+            if each == confidence:
+                low = confidence + 1e-9
+    return best if best is not None else targets
+
+
+def _clauses(drafted: list[Target], runs: SimulationResult, confidence: float) -> pd.DataFrame:
+    rows = []
+    for target in drafted:
+        table = window_values(runs, target)
+        p, low, high = probability(table["value"].map(target.met), table["replication"])
+        level = attainable(table, target, confidence)[0]
+        verdict = "sign" if low >= confidence else "a coin-flip" if 0.2 < p < 0.8 else "do not sign" if high < confidence else "undecided"
+        rows.append((str(target), p, low, high, level, verdict))
+    return pd.DataFrame(rows, columns=["target", "probability", "ci_low", "ci_high", "attainable", "verdict"])
+
+
+_ = ParameterError

@@ -1,0 +1,92 @@
+"""Back-tests: no leakage, the noise floor, and the real series."""
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+from forecast_worlds import bank, day_counts, nhpp, vancouver
+from scipy import stats
+
+from bposim.errors import ForecastError, ParameterError
+from bposim.forecast import forecast
+from bposim.forecast._backtest import poisson_deviation
+
+
+def test_nothing_after_the_origin_is_seen():
+    history = nhpp(112, 3)
+    later = history["interval_start"] >= pd.Timestamp("2023-04-10", tz="Asia/Manila")
+    altered = history.copy()
+    altered.loc[later, "contacts"] = altered.loc[later, "contacts"] * 3 + 7
+    a, b = (
+        forecast(h, days=7, samples=20, country="PH").backtest(origins=["2023-04-10"], days=7).cells
+        for h in (history, altered)
+    )
+    assert (a["expected"] == b["expected"]).all()
+    assert (a["actual"] != b["actual"]).any()
+    earlier = altered.copy()
+    earlier.loc[~later, "contacts"] += 1
+    c = forecast(earlier, days=7, samples=20, country="PH").backtest(origins=["2023-04-10"], days=7).cells
+    assert (a["expected"] != c["expected"]).any()
+
+
+def test_a_backtest_equals_a_forecast_made_then():
+    history = nhpp(112, 3)
+    cells = forecast(history, days=7, samples=20).backtest(origins=["2023-04-10"], days=7).cells
+    then = forecast(history, start="2023-04-10", days=7, samples=20)
+    mine = cells[(cells["method"] == "prophet") & (cells["by"] == "interval")]
+    assert np.allclose(mine["expected"], then.expected[:, 0])
+
+
+def test_the_table_holds_every_method_and_window():
+    test = forecast(nhpp(112, 3), days=14, samples=50).backtest(origins=2, days=14)
+    table = test.summary()
+    assert len(table) == 9
+    assert set(table["method"]) == {"prophet", "seasonal-naive", "mean-4"}
+    assert (table["noise_floor"] > 0).all() and table["coverage_80"].between(0, 1).all()
+    assert set(test.summary("day", lead=True)["lead_week"]) == {1, 2}
+    assert len(test.origins) == 2 and test.origins[-1] == date(2023, 4, 10)
+    assert "WAPE" in test.verdict and "Backtest of prophet" in repr(test) and "<table" in test._repr_html_()
+
+
+@pytest.mark.parametrize("mean", [0.3, 1.0, 4.5, 20.0, 100.0])
+def test_the_noise_floor_is_the_mean_deviation_of_poisson(mean):
+    n = np.arange(0, 400)
+    exact = (np.abs(n - mean) * stats.poisson.pmf(n, mean)).sum()
+    assert np.isclose(poisson_deviation(np.array([mean]))[0], exact, rtol=1e-9)
+    if mean >= 20:
+        assert np.isclose(exact / mean, np.sqrt(2 / (np.pi * mean)), rtol=0.02)
+
+
+def test_origins_that_cannot_be_are_refused():
+    ahead = forecast(nhpp(84, 3), days=7, samples=5)
+    with pytest.raises(ParameterError, match="at most 2023-03-26"):
+        ahead.backtest(origins=["2024-01-01", "x"])
+    with pytest.raises(ForecastError, match="too short"):
+        ahead.backtest(origins=["2023-01-05"])
+
+
+def test_the_bank_is_forecast_better_than_by_last_week():
+    # 30-minute counts, ten open days ahead, origins after days 124, 134, 144 and 154.
+    ahead = forecast(bank(), country="US", samples=100)
+    days = bank()["interval_start"].dt.date.unique()
+    misses = {}
+    for n in (124, 134, 144, 154):
+        span = (days[n + 9] - days[n]).days + 1
+        cells = ahead.backtest(origins=[days[n]], days=span).cells
+        for method, part in cells[cells["by"] == "interval"].groupby("method"):
+            gap, total = misses.get(method, (0.0, 0.0))
+            misses[method] = (gap + (part["expected"] - part["actual"]).abs().sum(), total + part["actual"].sum())
+    wape = {m: g / t for m, (g, t) in misses.items()}
+    assert wape["prophet"] <= 0.057
+    assert wape["prophet"] < wape["mean-4"] and wape["prophet"] < wape["seasonal-naive"]
+
+
+def test_vancouver_is_forecast_better_than_by_last_week():
+    history = day_counts(vancouver(), "America/Vancouver")
+    ahead = forecast(history, days=56, country="CA", subdivision="BC", samples=100)
+    origins = pd.date_range("2022-05-21", periods=2, freq="308D").strftime("%Y-%m-%d")
+    table = ahead.backtest(origins=origins, days=56).summary("day").set_index("method")
+    assert table.loc["prophet", "wape"] <= 0.105
+    assert table.loc["prophet", "wape"] < table.loc["seasonal-naive", "wape"]
+    assert 0.65 <= table.loc["prophet", "coverage_80"] <= 0.92
