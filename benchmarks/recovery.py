@@ -20,18 +20,6 @@ from bposim.calibrate import Calibration
 from bposim.scenario import Scenario
 
 
-def ignorant(truth: Scenario) -> Scenario:
-    """Return the truth with every number that a calibration estimates replaced by a wrong one."""
-    changes = {"day_factor": None}
-    for t in truth.contact_types:
-        changes |= {
-            f"contact_types.{t}.arrivals": {"rate": "1/h"},
-            f"contact_types.{t}.handle_time": {"exponential": {"mean": "60s"}},
-            f"contact_types.{t}.patience": {"exponential": {"mean": "60s"}},
-        }
-    return truth.replace(changes)
-
-
 def planted(truth: Scenario) -> dict[tuple[str, str], float]:
     """Return the true value of every parameter that carries an interval."""
     values: dict[tuple[str, str], float] = {("day factor cv", "all"): truth.day_factor.cv}
@@ -53,7 +41,7 @@ def one(seed: int, days: int) -> tuple[Calibration, Scenario]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         history = bp.History.from_contacts(log.drop(columns="replication"), tz=truth.time_zone)
-        return bp.calibrate(ignorant(truth), history), truth
+        return bp.calibrate(datasets.base_scenario(truth), history), truth
 
 
 def study(histories: int = 100, days: int = 119, first_seed: int = 1000) -> pd.DataFrame:

@@ -91,6 +91,25 @@ def voice_truth(*, start: date = date(2026, 1, 5), days: int = 119) -> Scenario:
     )
 
 
+def base_scenario(truth: Scenario | None = None) -> Scenario:
+    """Return what a planner of the synthetic operation would have on file: its rules, and guesses where data belong.
+
+    Opening hours, skills, routing, shifts and wages are right; arrivals, handle times, patience, day factor and heads
+    are not, so that a calibration that leaves one of them alone is found out.
+    """
+    truth = truth or voice_truth()
+    changes: dict[str, Any] = {"name": truth.name.replace("synthetic", "planned"), "day_factor": None}
+    for t in truth.contact_types:
+        changes |= {
+            f"contact_types.{t}.arrivals": {"rate": "1/h"},
+            f"contact_types.{t}.handle_time": {"exponential": {"mean": "60s"}},
+            f"contact_types.{t}.patience": {"exponential": {"mean": "60s"}},
+        }
+    for g in truth.agent_groups:
+        changes[f"agent_groups.{g}.heads"] = 1
+    return truth.replace(changes)
+
+
 @dataclass(frozen=True, eq=False)
 class Synthetic:
     """A history with its truth.

@@ -91,7 +91,7 @@ def parameter(name: str, caller: str, rule: str, value: object, way_out: str = "
     Examples
     --------
     >>> parameter("agents", "erlang_b()", "a number of at least 0", -1)
-    "The agents parameter of erlang_b() must be a number of at least 0. Got -1 instead."
+    'The agents parameter of erlang_b() must be a number of at least 0. Got -1 instead.'
     """
     sentence = f"The {name} parameter of {caller} must be {rule}. Got {value!r} instead."
     return f"{sentence} {way_out}" if way_out else sentence

@@ -359,7 +359,10 @@ def make_grid(
         empty = np.empty(0, dtype=np.int64)
         return Grid(origin, tz, interval_s, empty, empty, empty, empty, empty, empty)
     key = day[open_minutes] * 10000 + slot[open_minutes]
-    breaks = (np.diff(key) != 0) | (np.diff(open_minutes) != 1)
+    at = minute[open_minutes]
+    # The hour that comes twice begins its interval again where the clock jumps back to the interval's start.
+    again = (np.diff(at) < 0) & (at[1:] == slot_start[weekday[open_minutes], at][1:])
+    breaks = (np.diff(key) != 0) | (np.diff(open_minutes) != 1) | again
     first = open_minutes[np.insert(breaks, 0, True)]
     last = open_minutes[np.append(breaks, True)]
     return Grid(

@@ -265,3 +265,13 @@ def test_a_history_and_its_volumes_give_the_same_forecast():
     b = forecast(history.volumes(), days=7, samples=5)
     assert (a.array == b.array).all() and a.interval_s == 86400 and a.zone.key == "Asia/Manila"
     assert a.provenance.parents == (history.provenance,)
+
+
+def test_a_rare_weekday_is_closed_and_its_contacts_are_named():
+    history = nhpp(91, 2)
+    sunday = history["interval_start"].dt.day_of_week == 6
+    first = history["interval_start"] < pd.Timestamp("2023-01-09", tz="Asia/Manila")
+    ahead = forecast(history[~sunday | first], days=14, samples=5)
+    assert 6 not in set(ahead.starts.day_of_week)
+    assert any(n.startswith("Sundays are taken as closed") for n in ahead.notes)
+    assert any("outside the opening hours are left out" in n for n in ahead.notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,10 @@ def same(path: Path, log: pd.DataFrame, **options) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_any_delimiter_and_byte_order_mark(delimiter: str, encoding: str, log: pd.DataFrame, save: Callable):
     same(save(log, sep=delimiter, encoding=encoding), log)
+
+
+def test_a_header_with_commas_in_a_name_does_not_mislead(log: pd.DataFrame, save: Callable):
+    same(save(log.assign(**{"note (a, b, c, d, e, f, g, h)": "x"}), sep=";", quoting=csv.QUOTE_NONE), log)
 
 
 def test_gzip_parquet_and_excel(log: pd.DataFrame, save: Callable, tmp_path: Path):

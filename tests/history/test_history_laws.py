@@ -57,7 +57,7 @@ def conserved(history: History, frame: pd.DataFrame, kept: pd.DataFrame) -> None
     assert report.frame["rule"].is_unique
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(spoiled(BOTH))
 def test_rows_of_a_log_are_kept_or_set_aside(frame: pd.DataFrame):
     before = frame.copy(deep=True)

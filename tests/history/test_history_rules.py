@@ -172,6 +172,9 @@ def test_a_warning_is_issued_only_for_rows_set_aside_as_errors(save: Callable):
         history = read_history(path, profile="contacts", tz=ZONE)
     assert len(caught) == 1 and not history.check().ok
     assert caught[0].filename == __file__
+    with pytest.warns(DataQualityWarning) as caught:
+        History.from_contacts(put(TIMES, "wait_s", {4: "long"}), tz=ZONE)
+    assert caught[0].filename == __file__
     assert history.drop_invalid().check().ok
     read_history(save(put(TIMES, "handle_s", {2: "0"})), profile="contacts", tz=ZONE)
 

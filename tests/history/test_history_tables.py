@@ -86,7 +86,11 @@ def test_opening_hours_are_robust_to_stray_contacts():
     assert history.check().count("outside_hours") == 4 and history.missing_days == ()
     assert history.volumes()["contacts"].sum() == len(log)
     assert history.volumes(hours="all")["contacts"].sum() == len(log) + 4
-    assert history.intervals["offered"].sum() == len(log) + 4
+    table = history.intervals
+    assert table["offered"].sum() == len(log) + 4
+    # Each stray is counted where it arrived, not in the open interval before.
+    at = table.loc[table["abandoned"] > 0, "interval_start"].dt.tz_localize(None).astype("str").tolist()
+    assert {"2026-03-03 03:00:00", "2026-03-07 12:00:00", "2026-03-09 22:30:00", "2026-03-15 09:00:00"} <= set(at)
 
 
 def test_a_lunch_closure_is_seen_and_a_quiet_hour_is_not_one():
@@ -160,6 +164,15 @@ def test_means_become_sums_and_a_missing_count_is_told_by_the_others(save: Calla
     row = history.intervals.iloc[0]
     assert (row["handle_sum_s"], row["abandoned"], row["wait_answered_sum_s"]) == (9 * 150.0, 1, 0.0)
     assert history.intervals["answered_within_s20"].sum() == 10 * 2 * sum(range(7, 27))
+
+
+def test_a_mean_over_nobody_is_a_sum_of_zero(save: Callable):
+    report = clean_intervals().drop(columns=["handle_sum_s", "answered_within_s20"]).assign(aht="150")
+    quiet = report.index == 3
+    for column, value in (("offered", "1"), ("answered", "0"), ("abandoned", "1"), ("aht", "")):
+        report[column] = report[column].mask(quiet, value)
+    table = read_history(save(report), profile="intervals", tz=ZONE).intervals
+    assert table["handle_sum_s"].notna().all() and table["handle_sum_s"].min() == 0
 
 
 def test_date_and_time_in_two_columns(save: Callable):

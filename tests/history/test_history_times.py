@@ -61,6 +61,7 @@ def test_a_day_of_another_length_keeps_its_contacts(day: str, hours: int):
     volumes = history.volumes("30min", hours="all")
     assert volumes["contacts"].tolist() == [3] * 2 * hours
     assert volumes["interval_start"].is_unique
+    assert history.volumes("1h", hours="all")["contacts"].tolist() == [6] * hours
     assert history.volumes("1d")["contacts"].tolist() == [6 * hours]
     assert history.daily()["contacts"].tolist() == [6 * hours]
 

@@ -133,9 +133,10 @@ def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: 
     contacts = history.contacts
     types = tuple(base.contact_types)
     found = set(contacts["contact_type"].astype(str))
+    known = ", ".join(repr(t) for t in types if t in found)
     problems = [
         f"the history holds {int((contacts['contact_type'].astype(str) == t).sum()):,} contacts of type {t!r}, which scenario "
-        f"{base.name!r} lacks. Add it to contact_types, or map it with read_history(types={{{t!r}: {types[0]!r}}})."
+        f"{base.name!r} lacks. Add it to contact_types, or keep the known ones only: read_history(types=[{known}])."
         for t in sorted(found - set(types))
     ]
     if not found & set(types):

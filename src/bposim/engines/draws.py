@@ -68,6 +68,9 @@ class Draws:
         )
 
 
+Contacts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """Everything of a scenario that draws need, laid over the grid once.
@@ -123,15 +126,19 @@ def build_source(scenario: Scenario, volumes: Any = None) -> Source:
         counts = False
     else:
         expected, counts = read_volumes(volumes, scenario)
-    net = np.stack(
-        [scenario.scheduled_heads(g) * (1 - scenario.agent_groups[g].shrinkage) for g in groups], axis=1
-    ) if len(grid) else np.zeros((0, len(groups)))  # fmt: skip
+    net = net_heads(scenario)
     kinds = scenario.contact_types.values()
     return Source(
         types, groups, expected, counts, grid.day, grid.slot, grid.start_ms, grid.end_ms,
         tuple(k.handle_time for k in kinds), tuple(k.patience for k in kinds), scenario.day_factor,
         tuple(k.day_factor for k in kinds), net,
     )  # fmt: skip
+
+
+def net_heads(scenario: Scenario) -> np.ndarray:
+    """Return scheduled heads after shrinkage, shape (n_intervals, n_groups)."""
+    net = [scenario.scheduled_heads(g) * (1 - body.shrinkage) for g, body in scenario.agent_groups.items()]
+    return np.stack(net, axis=1)
 
 
 def read_volumes(volumes: Any, scenario: Scenario) -> tuple[np.ndarray, bool]:
@@ -233,7 +240,7 @@ def _sample(listed: tuple[Distribution, ...], slot: np.ndarray, rng: np.random.G
     return result
 
 
-def draw(source: Source, seed: int, replication: int) -> Draws:
+def draw(source: Source, seed: int, replication: int, contacts: Contacts | None = None) -> Draws:
     """Draw one replication.
 
     Parameters
@@ -242,7 +249,18 @@ def draw(source: Source, seed: int, replication: int) -> Draws:
     seed : int
     replication : int
         Names the streams: the same number gives the same luck in any run.
+    contacts : tuple of ndarray, optional
+        What :func:`draw_contacts` gave for the same seed and replication: staffing enters no stream of contacts, so
+        plans that are compared need them drawn once.
     """
+    n_days = int(source.day.max(initial=-1)) + 1
+    scheduled = _scheduled(source, n_days, seed, replication)
+    found = contacts if contacts is not None else draw_contacts(source, seed, replication)
+    return Draws(*found, *_changes(source, scheduled), scheduled)
+
+
+def draw_contacts(source: Source, seed: int, replication: int) -> Contacts:
+    """Draw the contacts of one replication: arrival, type, handle time, patience, in order of arrival."""
     n_days = int(source.day.max(initial=-1)) + 1
     common = _factor(source.common_factor, n_days, seed, replication, "day_factor")
     parts: list[tuple[np.ndarray, ...]] = []
@@ -267,8 +285,7 @@ def draw(source: Source, seed: int, replication: int) -> Draws:
     if len(parts) > 1:
         order = np.argsort(merged[0], kind="stable")
         merged = tuple(c[order] for c in merged)
-    scheduled = _scheduled(source, n_days, seed, replication)
-    return Draws(*merged, *_changes(source, scheduled), scheduled)
+    return merged  # type: ignore[return-value]
 
 
 def _factor(dist: Distribution | None, n_days: int, seed: int, replication: int, name: str) -> np.ndarray:

@@ -33,6 +33,7 @@ def forecast(
     samples: int = 500,
     seed: int = 1,
     closed: Iterable[date | str] = (),
+    opening_hours: Any = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Forecast:
     """Forecast the contacts of every open interval as sample paths.
@@ -62,6 +63,9 @@ def forecast(
         Seed of the paths and of the fit.
     closed : iterable of date or str
         Days of the horizon on which nobody opens.
+    opening_hours : mapping or None
+        As in a scenario file, ``{"mon-fri": "08:00-18:00"}``, or a scenario's own ``opening_hours``; None takes what the
+        history shows. Give the scenario's, so that forecast and scenario share their intervals.
     progress : callable or None
         Called with (done, total, contact type).
 
@@ -100,7 +104,7 @@ def forecast(
     >>> ahead.mean(by="day")["contacts"].tolist()
     [90.0, 80.0, 80.0, 70.0, 60.0, 0.0, 0.0]
     """
-    counts = read_counts(history)
+    counts = read_counts(history, opening_hours)
     problems = country_problems(country, subdivision, _CALLER)
     for name, number, least in (("days", days, 1), ("samples", samples, 1), ("seed", seed, 0)):
         if isinstance(number, bool) or not isinstance(number, int) or number < least:

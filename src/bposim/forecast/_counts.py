@@ -78,12 +78,13 @@ class Counts:
         return replace(self, dates=self.dates[keep], table=self.table[:, keep], times=self.times[keep])
 
 
-def read_counts(source: Any) -> Counts:
-    """Return the counts of a History, or of a Volumes frame (zone, interval and hours inferred)."""
+def read_counts(source: Any, opening_hours: Any = None) -> Counts:
+    """Return the counts of a History, or of a Volumes frame (zone, interval and hours inferred unless given)."""
     if isinstance(source, pd.DataFrame):
         frame, given = source, None
     elif hasattr(source, "volumes"):
-        frame, given = source.volumes(), source
+        own = opening_hours is None or getattr(source, "contacts", None) is None
+        frame, given = source.volumes() if own else source.volumes(hours=opening_hours), source
     else:
         raise ForecastError(
             f"forecast() takes a History or a Volumes frame. Got {type(source).__name__}. "
@@ -132,7 +133,14 @@ def read_counts(source: Any) -> Counts:
     seen = pd.DataFrame({"stamp": stamps.tz_convert("UTC"), "at": at, "slot": slot}).drop_duplicates("stamp")
     np.add.at(passes, (seen["at"].to_numpy(), seen["slot"].to_numpy()), 1)
     spans: Spans
-    if given is not None:
+    if opening_hours is not None:
+        from bposim.scenario.models import parse_hours
+
+        try:
+            spans = parse_hours(opening_hours)
+        except ValueError as error:
+            raise ForecastError(f"forecast(): {error}") from None
+    elif given is not None:
         hours = given.opening_hours
         spans = {d: tuple((int(a), int(b)) for a, b in hours.get(d, ())) for d in range(7)}
     else:
@@ -144,10 +152,21 @@ def read_counts(source: Any) -> Counts:
         # A frame may leave zero intervals out; on a day with data every open interval was observed, except those
         # that the clock change skipped.
         passes = _fill(passes, dates, minutes, spans, zone)
-    return Counts(
-        zone, interval_s, spans, types, dates, minutes, table, passes, tuple(notes),
-        getattr(given, "provenance", None),
+    result = Counts(
+        zone, interval_s, spans, types, dates, minutes, table, passes, (), getattr(given, "provenance", None)
     )  # fmt: skip
+    is_open = result.open_slots[dates.day_of_week]
+    outside = float((table * ~is_open).sum())
+    if outside:
+        notes.append(f"{outside:,.0f} contacts ({outside / table.sum():.1%}) outside the opening hours are left out.")
+    worked = is_open.any(axis=1)
+    return replace(
+        result,
+        dates=dates[worked],
+        table=np.where(is_open, table, 0.0)[:, worked],
+        times=np.where(is_open, passes, 0)[worked],
+        notes=tuple(notes),
+    )
 
 
 def _zone(stamps: pd.DatetimeIndex) -> ZoneInfo:

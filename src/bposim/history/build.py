@@ -27,7 +27,7 @@ from bposim.units import zone
 
 
 def read_history(
-    path: str | Path, *, profile: str | Profile, tz: Any, columns: Mapping[str, Any] | None = None,
+    path: str | Path, *, profile: str | Profile, tz: Any = None, columns: Mapping[str, Any] | None = None,
     interval: Any = None, types: Iterable[str] | str | None = None, limit: int | None = None,
     day_first: bool | None = None, decimal: str | None = None,
 ) -> History:  # fmt: skip
@@ -43,7 +43,8 @@ def read_history(
     profile : str or Profile
         ``"contacts"``, ``"intervals"``, ``"anonbank"``, or a changed copy of one (``PROFILES["contacts"].replace(…)``).
     tz : str or ZoneInfo
-        IANA time zone of the file's clock; times written with an offset are converted to it.
+        IANA time zone of the file's clock; times written with an offset are converted to it. None only where the
+        profile's source lies in one zone, as the bank's does.
     columns : mapping, optional
         Our column → the file's, with a unit where it is not seconds:
         ``{"arrived": "Start", "handle_s": ("Talk", "min")}``.
@@ -77,7 +78,7 @@ def read_history(
     >>> history = read_history("calls.csv.gz", profile="contacts", tz="Asia/Manila")  # doctest: +SKIP
     """
     how = find_profile(profile)
-    clock = _zone(tz)
+    clock = _zone(tz if tz is not None else how.zone)
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise ParameterError(parameter("limit", "read_history()", "a whole number of at least 1, or None", limit))
     if decimal not in (None, ".", ","):
@@ -214,7 +215,7 @@ def _finish(
         warnings.warn(
             f"{rows:,} of {rows_read:,} rows of {source} were set aside ({', '.join(f.rule for f in errors)}). "
             "history.check() tells which and why; history.drop_invalid() goes on without them.",
-            DataQualityWarning, stacklevel=4,
+            DataQualityWarning, stacklevel=5 if made.step == "from_contacts" else 4,
         )  # fmt: skip
     return history
 

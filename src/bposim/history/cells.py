@@ -107,7 +107,7 @@ def map_columns(
 def _needs(kind: str, found: Mapping[str, str]) -> list[tuple[str, ...]]:
     """Return the groups of which the file has none, where it needs one of each."""
     if kind == "contacts":
-        groups = [("arrived",)]
+        groups: list[tuple[str, ...]] = [("arrived",)]
         if not ("ended" in found and "handle_s" in found):
             groups.append(("wait_s", "answered"))
     else:

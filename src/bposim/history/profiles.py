@@ -86,6 +86,8 @@ class Profile:
         The interval to which a contact belongs: that of its arrival or that of its end.
     note : str
         Source and peculiarities, for a reader.
+    zone, country : str or None
+        IANA time zone and ISO country of a source that has but one.
     """
 
     name: str
@@ -101,6 +103,8 @@ class Profile:
     day_first: bool | None = None
     booking: str = "arrival"
     note: str = ""
+    zone: str | None = None
+    country: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("columns", "units", "outcomes", "set_aside", "missing"):
@@ -172,7 +176,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType({
         outcomes={"served": "answered", "abandoned": "abandoned"},
         set_aside={"phantom": "phantom", "vru_hang": "left_in_menu"},
         missing={"customer": ("-1",)},
-        prefer="durations", tolerance_s=60.0, midnight=True, day_first=False,
+        prefer="durations", tolerance_s=60.0, midnight=True, day_first=False, zone="Asia/Jerusalem", country="IL",
         note="The 'Anonymous Bank' log of the Technion: arrival at the voice menu, so the queue is reached vru_s "
         "later; waits and talk are durations, the service clock is used as a check. Mandelbaum, Sakov & Zeltyn (2000).",
     ),

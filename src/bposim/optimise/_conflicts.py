@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import pandas as pd
 
-from bposim.optimise._shift_model import ShiftModel
+from bposim.optimise._shift_model import SLACK, ShiftModel
 from bposim.optimise._skills import JOIN
 from bposim.optimise.plan import CONFLICTS
 
@@ -23,14 +24,13 @@ def explain(model: ShiftModel, options: dict[str, Any]) -> pd.DataFrame:
         if by:
             rows.append(_cap_row(model, kind, name, day, by))
     for (contact_type, i), column in model.shortage.items():
-        by = round(float(values[column]), 6)
-        if by > 0:
-            rows.append(_short_row(model, contact_type, i, by))
+        short = round(float(values[column]), 6)
+        if short > SLACK:
+            rows.append(_short_row(model, contact_type, i, short))
     frame = pd.DataFrame(rows, columns=list(CONFLICTS))
     order = {"head_cap": 0, "pattern_cap": 1, "pattern_floor": 2, "no_shift": 3, "coverage": 4}
-    return frame.sort_values(["kind", "interval_start"], key=lambda c: c.map(order) if c.name == "kind" else c).reset_index(
-        drop=True
-    )
+    rank = frame["kind"].map(order)
+    return frame.assign(rank=rank).sort_values(["rank", "interval_start"]).drop(columns="rank").reset_index(drop=True)
 
 
 def _cap_row(model: ShiftModel, kind: str, name: str, day: int, by: int) -> dict[str, Any]:
@@ -40,10 +40,11 @@ def _cap_row(model: ShiftModel, kind: str, name: str, day: int, by: int) -> dict
     row["interval_start"] = pd.NaT
     if kind == "head_cap":
         cap = model.limits.max_heads
-        most = cap[name] if name else cap  # type: ignore[index]
+        most = int(cap[name] if isinstance(cap, Mapping) else cap or 0)
         who = f"of group {name!r} " if name else ""
-        row |= {"limit": float(most), "agent_groups": name or JOIN.join(scenario.agent_groups)}  # type: ignore[arg-type]
-        row["message"] = f"{today:%a %Y-%m-%d}: max_heads {who}is {most}, {by} too few for the requirement. Raise it to {most + by}."  # type: ignore[operator]
+        row |= {"limit": float(most), "agent_groups": name or JOIN.join(scenario.agent_groups)}
+        said = f"max_heads {who}is {most}, {by} too few for the requirement. Raise it to {most + by}."
+        row["message"] = f"{today:%a %Y-%m-%d}: {said}"
         return row
     pattern = scenario.shifts[name]
     limit = pattern.max_heads if kind == "pattern_cap" else pattern.min_heads

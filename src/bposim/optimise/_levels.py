@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from bposim.erlang import erlang_a, erlang_c
 from bposim.erlang import _staffing as _erlang
+from bposim.erlang import erlang_a, erlang_c
 from bposim.errors import OptimiseError
 
 METHODS = ("erlang-a", "erlang-c", "square-root")
@@ -129,7 +129,7 @@ def _formula(
     if stable.any():
         q = erlang_c(rate[stable], handle[stable], n[stable], within=goal.within)
         if goal.metric == "service_level":
-            top[stable] = q.service_level["offered"]
+            top[stable] = (q.service_level or {})["offered"]
         elif goal.metric != "abandonment":
             top[stable] = q.mean_wait
     short = np.flatnonzero(~endless & (rate > 0))

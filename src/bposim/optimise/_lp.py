@@ -248,7 +248,8 @@ class Model:
 
     def _part(self, columns: np.ndarray, rows: list[int]) -> Model:
         place = {int(c): k for k, c in enumerate(columns)}
-        part = Model(*([values[c] for c in columns] for values in (self.cost, self.low, self.high, self.whole, self.stage)))
+        lists = (self.cost, self.low, self.high, self.whole, self.stage)
+        part = Model(*([values[c] for c in columns] for values in lists))
         part.rows = [([place[c] for c in r[0]], r[1], r[2], r[3]) for r in (self.rows[k] for k in rows)]
         return part
 
@@ -260,7 +261,7 @@ def choose(solver: str | None) -> str:
     """Return the solver to use; None tries HiGHS, then CBC by name."""
     if solver is not None and solver not in SOLVERS:
         raise ParameterError(parameter("solver", "optimise", "one of highs, cbc, or None", solver))
-    missing = []
+    missing: list[str] = []
     for name in SOLVERS if solver is None else (solver,):
         reason = _missing(name)
         if reason is None:

@@ -51,7 +51,7 @@ class Rates:
         grid, types = self.scenario.grid, list(self.scenario.contact_types)
         starts = pd.DatetimeIndex(frame["interval_start"])
         if starts.tz is None:
-            raise OptimiseError("volumes of required_agents() have times without a zone. Localise interval_start first.")
+            raise OptimiseError("volumes of required_agents() have times without a zone. Localise interval_start.")
         problems = []
         unknown = sorted({str(t) for t in frame["contact_type"].unique()} - set(types))
         if unknown:
@@ -85,7 +85,7 @@ class Rates:
             self._paths[t] = table
         return {t: table.mean(axis=1) for t, table in self._paths.items()}
 
-    def classes(self, members: Sequence[str], weight: Any = None) -> np.ndarray:
+    def classes(self, members: Sequence[str]) -> np.ndarray:
         """Return the pooled contacts of some types in equally likely classes, shape (n_intervals, n_classes)."""
         total = sum(self.mean[t] for t in members)
         if self.source == "fixed":
@@ -101,7 +101,8 @@ class Rates:
         means = np.column_stack([p.mean(axis=1) for p in parts])
         if len({p.shape[1] for p in parts}) > 1:
             # Unequal parts: give every class the same weight and keep the mean.
-            scale = np.divide(states.mean(axis=1), means.mean(axis=1), out=np.ones(len(means)), where=means.sum(axis=1) > 0)
+            some = means.sum(axis=1) > 0
+            scale = np.divide(states.mean(axis=1), means.mean(axis=1), out=np.ones(len(means)), where=some)
             means = means * scale[:, None]
         return means
 

@@ -93,7 +93,8 @@ class ShiftModel:
             _, whole = self._presence(groups, i, dict.fromkeys(groups, 1.0))
             self.model.row(columns, whole, ">=", math.ceil(wanted / stay - SLACK))
             return
-        self.model.row([*columns, *short], [*factors, *[1.0] * len(short)], ">=", wanted - SLACK)
+        slack = 0.0 if short else SLACK
+        self.model.row([*columns, *short], [*factors, *[1.0] * len(short)], ">=", wanted - slack)
 
     def _presence(self, groups: tuple[str, ...], i: int, factor: Mapping[str, float]) -> tuple[list[int], list[float]]:
         found = [(c, s * factor[g]) for g in groups for c, s in self.present.get((g, i), ())]
@@ -116,7 +117,8 @@ class ShiftModel:
             for i in range(len(self.grid)):
                 columns, factors = self._presence(groups, i, stays)
                 if columns:
-                    extra = self.model.column(self.limits.over_cost * self.grid.hours[i], whole=False, stage=int(self.grid.day[i]))
+                    price = self.limits.over_cost * self.grid.hours[i]
+                    extra = self.model.column(price, whole=False, stage=int(self.grid.day[i]))
                     self.model.row([*columns, extra], [*factors, -1.0], "<=", float(self.limits.need[members][i]))
 
     def _looser(self, kind: str, name: str, day: int, sign: float) -> tuple[list[int], list[float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pandas as pd
@@ -68,8 +68,8 @@ def tours(scenario: Scenario, groups: Iterable[str], *, keep_all: bool) -> list[
         count = placements_at_most(pattern)
         if count > MOST_PLACEMENTS:
             problems.append(
-                f"shift {name!r} has {count:,} placements of breaks whose windows meet; at most {MOST_PLACEMENTS:,} can "
-                f"be tried. Widen break_step (now {format_seconds(pattern.break_step)}) or part the windows."
+                f"shift {name!r} has {count:,} placements of breaks whose windows meet; at most {MOST_PLACEMENTS:,} "
+                f"can be tried. Widen break_step (now {format_seconds(pattern.break_step)}) or part the windows."
             )
             continue
         for day in range(-1, scenario.days):
@@ -164,7 +164,7 @@ def _lay(
         found: dict[tuple[int, ...], Placement] = {}
         for chosen in product(*(offsets[k] for k in cluster)):
             breaks = sorted((b, b + lengths[k]) for b, k in zip(chosen, cluster, strict=True))
-            if any(one[1] > two[0] for one, two in zip(breaks, breaks[1:], strict=False)):
+            if any(one[1] > two[0] for one, two in pairwise(breaks)):
                 continue
             lost = sorted({i for low, high in breaks for i in _touched(grid, low, high) if first <= i < last})
             found.setdefault(tuple(lost), Placement(tuple(breaks), tuple(lost)))

@@ -63,7 +63,8 @@ class CoverResult:
 
     def __repr__(self) -> str:
         if self.status == "infeasible":
-            return f"CoverResult(infeasible: {len(self.conflicts)} conflicts, first: {self.conflicts['message'].iloc[0]})"
+            first = self.conflicts["message"].iloc[0] if len(self.conflicts) else "no relaxation was found in time"
+            return f"CoverResult(infeasible, {len(self.conflicts)} conflicts: {first})"
         return f"CoverResult({self.status}: {self.objective:g}, {self.heads.sum():g} heads on {len(self.heads)} shifts)"
 
 
@@ -149,7 +150,7 @@ def cover(
         problems.append(parameter("cap_period", "cover()", f"a number or {len(need)} numbers", cap_period))
     require(problems, OptimiseError)
 
-    options = {"solver": solver, "gap": gap, "time_limit": time_limit, "seed": seed}
+    options: dict[str, Any] = {"solver": solver, "gap": gap, "time_limit": time_limit, "seed": seed}
     if objective == "heads":
         price = np.ones(len(names))
     model, x = Model(), []
@@ -240,7 +241,7 @@ def _blame(
             looser["period_cap", t] = model.column(0.9)
             model.row([*on, looser["period_cap", t]], [1.0] * len(on) + [-1.0], "<=", room[t])
     values = model.solve(**options).values
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for (kind, k), column in looser.items():
         excess = 0.0 if values is None else float(values[column])
         if excess <= 1e-6:

@@ -95,7 +95,7 @@ class Requirement:
 
     def __repr__(self) -> str:
         peaks = ", ".join(f"{r.contact_types} {r.required_peak}" for r in self.summary().itertuples())
-        return f"Requirement({self.target}, {self.method}: {self.frame['interval_start'].nunique()} intervals, peaks {peaks})"
+        return f"Requirement({self.target}, {self.method}: {len(self.scenario.grid)} intervals, peaks {peaks})"
 
     def _repr_html_(self) -> str:
         return f"<p>Requirement for <b>{self.target}</b> ({self.method})</p>{self.summary().to_html(index=False)}"
@@ -203,7 +203,7 @@ def _goals(scenario: Scenario, target: Any, method: str, problems: list[str]) ->
     metrics = ("service_level", "asa", "mean_wait") if method == "square-root" else METRICS
     for t, one in asked.items():
         if t not in types:
-            problems.append(f"target of required_agents() names {t!r}, which is no contact type. Known: {', '.join(types)}.")
+            problems.append(f"target names {t!r}, which is no contact type. Known: {', '.join(types)}.")
             continue
         if types[t].deferred:
             continue
@@ -271,7 +271,7 @@ def _required(
     result = np.zeros(len(table.seconds), dtype=int)
     if live:
         cases = table.pool(live, rates)
-        asked = dict.fromkeys(goals[t] for t in live if t in goals) or {None: None}
+        asked: list[Goal | None] = list(dict.fromkeys(goals[t] for t in live if t in goals)) or [None]
         for goal in asked:
             result = np.maximum(result, least(cases, goal, method, cap))
     if len(live) < len(members):
@@ -309,10 +309,9 @@ def _warn_unstable(scenario: Scenario, able: dict[str, tuple[str, ...]], table: 
     for members in type_sets(able):
         if set(members) & table.deferred:
             continue
-        here = sum(
-            scenario.scheduled_heads(g) * (1 - scenario.agent_groups[g].shrinkage) for g in groups_of(members, able)
-        )
-        load = sum(table.load[t] for t in members)
+        stay = {g: 1 - scenario.agent_groups[g].shrinkage for g in groups_of(members, able)}
+        here = np.sum([scenario.scheduled_heads(g) * s for g, s in stay.items()], axis=0)
+        load = np.sum([table.load[t] for t in members], axis=0)
         bad = np.flatnonzero((here > 0) & (load >= here))
         if not len(bad):
             continue

@@ -91,7 +91,7 @@ def optimise_shifts(
     groups = groups_of(tuple(dict.fromkeys(t for members in table for t in members)), able)
     every = tours(scenario, groups, keep_all=max_heads is not None or over_cost > 0)
     free = all(t.cost == 0 for t in every)
-    options = {"solver": solver, "gap": gap, "time_limit": time_limit, "seed": seed}
+    options: dict[str, Any] = {"solver": solver, "gap": gap, "time_limit": time_limit, "seed": seed}
     model = ShiftModel(scenario, able, every, limits, free=free)
     found = model.model.solve(**options, progress=progress)
     inputs = {
@@ -141,7 +141,8 @@ def _check(scenario: Scenario, under_cost: Any, over_cost: Any, max_heads: Any) 
         problems.append(parameter("max_heads", caller, "whole numbers of at least 0", max_heads))
     for g in max_heads if isinstance(max_heads, Mapping) else ():
         if g not in scenario.agent_groups:
-            problems.append(f"max_heads names {g!r}, which is no agent group. Known: {', '.join(scenario.agent_groups)}.")
+            known = ", ".join(scenario.agent_groups)
+            problems.append(f"max_heads names {g!r}, which is no agent group. Known: {known}.")
     return problems
 
 
@@ -158,7 +159,8 @@ def _read_need(
         frame = frame.assign(contact_types=next(iter(scenario.contact_types)))
     missing = [c for c in columns if c not in frame.columns]
     if missing:
-        raise OptimiseError(f"need of optimise_shifts() has no column {missing[0]!r}. It has: {', '.join(frame.columns)}.")
+        has = ", ".join(map(str, frame.columns))
+        raise OptimiseError(f"need of optimise_shifts() has no column {missing[0]!r}. It has: {has}.")
     starts = pd.DatetimeIndex(frame["interval_start"])
     if starts.tz is None:
         raise OptimiseError("need of optimise_shifts() has times without a zone. Localise interval_start first.")

@@ -142,6 +142,19 @@ class SimulationResult:
         recipe = replace(self._recipe, replications=replications, offset=self._recipe.offset + self.replications)
         return SimulationResult.make(recipe, count(recipe, self._counts.thresholds()), self.default_within_s)
 
+    def restaffed(self, staffing: Any) -> SimulationResult:
+        """Return the same replications under another staffing: the same contacts, drawn once."""
+        from dataclasses import replace
+
+        from bposim.engines.draws import net_heads
+
+        if self._recipe.luck is None:
+            self._recipe = replace(self._recipe, luck={})
+        scenario = self.scenario.with_staffing(staffing)
+        source = replace(self._recipe.source, net_heads=net_heads(scenario))
+        recipe = replace(self._recipe, scenario=scenario, source=source)
+        return SimulationResult.make(recipe, count(recipe, self._counts.thresholds()), self.default_within_s)
+
     def __repr__(self) -> str:
         table = self.summary(metrics=[m for m in ("offered", "service_level", "asa", "abandonment", "occupancy")])
         lines = [f"Simulation of {self.scenario.name!r}: {self.replications} replications, seed {self.seed}"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bposim.engines import ENGINES, Draws, Model, Records, build_model, build_source, draw, play
+from bposim.engines.draws import Contacts, draw_contacts
 from bposim.errors import ParameterError, parameter, require
 from bposim.metrics import Counts, threshold_column
 from bposim.units import milliseconds, seconds
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Acceptable waiting time when neither the call nor the scenario names one.
 DEFAULT_WITHIN_S = 20.0
+#: Memory that contacts kept for another staffing may take.
+LUCK_BYTES = 400 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +48,19 @@ class Recipe:
     warm_up_ms: int
     offset: int = 0
     progress: bool | None = None
+    luck: dict[int, Contacts] | None = None
 
     def draws(self, replication: int) -> Draws:
-        """Draw one replication."""
-        return draw(self.source, self.seed, self.offset + replication)
+        """Draw one replication, or take its contacts from the luck that was kept."""
+        number = self.offset + replication
+        if self.luck is None:
+            return draw(self.source, self.seed, number)
+        contacts = self.luck.get(number)
+        if contacts is None:
+            contacts = draw_contacts(self.source, self.seed, number)
+            if (len(self.luck) + 1) * sum(c.nbytes for c in contacts) <= LUCK_BYTES:
+                self.luck[number] = contacts
+        return draw(self.source, self.seed, number, contacts)
 
     def records(self, replication: int) -> tuple[Draws, Records]:
         """Draw and play one replication."""

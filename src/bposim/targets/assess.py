@@ -211,7 +211,7 @@ def assess_target(
     level, level_low, level_high = attainable(values, term, confidence, seed=seed)
     status = "met" if low >= confidence else "not met" if high < confidence else "undecided"
     notes = [n for n in [coverage_note(runs, term)] if n]
-    planner = Planner(scenario, volumes, _plan_within(scenario, term))
+    planner = Planner(scenario, volumes, planning_threshold(scenario, term))
     made = Provenance(
         "assess_target", {"term": term.to_spec(), "confidence": confidence, "replications": replications, "seed": seed},
         (runs.provenance,),
@@ -222,77 +222,74 @@ def assess_target(
     )  # fmt: skip
 
 
-def _plan_within(scenario: Scenario, term: Target) -> float:
+def planning_threshold(scenario: Scenario, term: Target) -> float:
+    """Return the acceptable waiting time to plan with: the term's own, the scenario's, or 20 s."""
     if term.metric == "service_level" and term.within_s:
         return term.within_s
     named = [t.within_s for t in scenario.targets if t.metric == "service_level" and t.within_s]
     return named[0] if named else 20.0
 
 
-def try_level(planner: Planner, level: Level, term: Target, *, replications: int, seed: int) -> tuple[SimulationResult, pd.DataFrame]:
-    """Play a staffing plan and return the runs with the term's window values."""
-    within = [term.within_s] if term.within_s is not None else []
-    runs = simulate(
-        planner.scenario, volumes=planner.volumes, staffing=level.staffing, replications=replications, seed=seed,
-        progress=False, within=within,
-    )  # fmt: skip
-    return runs, window_values(runs, term)
-
-
-def cheapest(deal: Assessment, *, steps: int = 7) -> CheapestPlan:
+def cheapest(deal: Assessment, *, bracket: tuple[float, float] | None = None, steps: int = 7) -> CheapestPlan:
     """Find the least staffing that meets a term at its confidence, checked on fresh replications.
 
     Plans are made for ever higher expected service of every interval; the least of them whose windows meet the term
     often enough is sought by bisection on one set of replications and then has to prove itself on others. A plan that
     fails there is dropped and the next dearer one is tried.
-    """
-    planner = deal._planner
-    assert planner is not None
-    seed, confidence, term = deal.runs.seed + 1, deal.confidence, deal.term
-    tried: list[tuple[float, float, float, float, bool]] = []
 
-    def met(share: float) -> tuple[float, SimulationResult]:
+    Parameters
+    ----------
+    deal : Assessment
+    bracket : (float, float), optional
+        Planned shares known to fail and to pass.
+    steps : int
+        Bisections.
+    """
+    planner, term, confidence = deal._planner, deal.term, deal.confidence
+    assert planner is not None
+    tried: list[tuple[float, float, float, float, bool]] = []
+    passing: list[float] = []
+
+    def passes(share: float) -> bool:
         level = planner.level(share)
         if np.isnan(level.cost):
-            return 0.0, deal.runs
-        runs, values = try_level(planner, level, term, replications=SEARCH, seed=seed)
+            return False
+        values = window_values(planner.play(share, term, replications=SEARCH, seed=deal.runs.seed + 1), term)
         p = probability(values["value"].map(term.met), values["replication"])[0]
         tried.append((share, level.agent_hours, level.cost, p, False))
-        return p, runs
+        if p >= confidence:
+            passing.append(share)
+        return p >= confidence
 
-    low, high = LEANEST, MOST_LAVISH
+    low, high = bracket or (LEANEST, MOST_LAVISH)
     bar: Any = None
     if show_progress(None):
         from tqdm.auto import tqdm
 
-        bar = tqdm(total=steps + 2, desc="cheapest plan", leave=False)
-    top, runs = met(high)
-    passing = [(high, runs)] if top >= confidence else []
-    if passing:
+        bar = tqdm(total=steps + 1, desc="cheapest plan", leave=False)
+    if passes(high):
         for _ in range(steps):
             # The chance of passing bends near 1: bisect on the log of the share missed.
             middle = 1 - float(np.sqrt((1 - low) * (1 - high)))
-            if planner.level(middle).cost >= planner.level(high).cost * 0.998:
-                low = middle if met(middle)[0] < confidence else low
-                if high - low < 0.002:
-                    break
-            p, runs = met(middle)
-            if p >= confidence:
+            if passes(middle):
                 high = middle
-                passing.append((middle, runs))
             else:
                 low = middle
             if bar:
                 bar.update(1)
+            if planner.level(high).cost <= planner.level(low).cost * 1.005:
+                break
     if bar:
         bar.close()
     columns = ["planned_share", "agent_hours", "cost", "probability", "fresh"]
-    for share, runs in sorted(passing, key=lambda pair: planner.level(pair[0]).cost):
+    for share in sorted({*passing, *([MOST_LAVISH] if passing else [])}, key=lambda x: (planner.level(x).cost, x)):
+        level = planner.level(share)
+        runs = planner.play(share, term, replications=SEARCH, seed=deal.runs.seed + 1)
         fresh = window_values(runs.fresh(max(SEARCH, deal.runs.replications)), term)
         p, p_low, p_high = probability(fresh["value"].map(term.met), fresh["replication"])
-        level = planner.level(share)
         tried.append((share, level.agent_hours, level.cost, p, True))
         if p >= confidence:
             return CheapestPlan("met", level, p, p_low, p_high, pd.DataFrame(tried, columns=columns))
     level = planner.level(MOST_LAVISH)
-    return CheapestPlan("infeasible", level, top, *(np.nan, np.nan), pd.DataFrame(tried, columns=columns))
+    best = max((t[3] for t in tried), default=np.nan)
+    return CheapestPlan("infeasible", level, best, np.nan, np.nan, pd.DataFrame(tried, columns=columns))

@@ -12,9 +12,9 @@ from bposim.errors import ParameterError, parameter
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario, Target
 from bposim.simulate.run import show_progress
-from bposim.targets.assess import _plan_within, check_question, try_level
+from bposim.targets.assess import check_question, planning_threshold
 from bposim.targets.levels import Level, Planner
-from bposim.targets.probability import attainable, probability
+from bposim.targets.probability import attainable, probability, window_values
 
 #: Expected service levels at which plans are made, lean to lavish.
 SHARES = (0.50, 0.62, 0.72, 0.80, 0.86, 0.90, 0.94, 0.97, 0.985, 0.995)
@@ -43,6 +43,15 @@ class Frontier:
         """Return the frontier's frame."""
         return self.frame
 
+    @property
+    def bracket(self) -> tuple[float, float] | None:
+        """Planned shares next to each other of which the leaner fails the term and the dearer one meets it."""
+        good = self.frame["probability"] >= self.confidence
+        if not good.any() or good.iloc[0]:
+            return None
+        k = int(good.to_numpy().argmax())
+        return float(self.frame["planned_share"].iloc[k - 1]), float(self.frame["planned_share"].iloc[k])
+
     def plot(self, ax: Any = None) -> Any:
         """Draw attainable level and probability against cost; returns ``ax``."""
         from bposim.targets.plots import plot_frontier
@@ -67,6 +76,7 @@ def attainable_frontier(
     replications: int = 300,
     seed: int = 1,
     progress: bool | None = None,
+    _planner: Planner | None = None,
 ) -> Frontier:
     """Return what could be promised at each of several staffing levels.
 
@@ -96,7 +106,7 @@ def attainable_frontier(
     check_question("attainable_frontier()", scenario, confidence, replications, term)
     if not (isinstance(levels, int) and 2 <= levels <= len(SHARES)):
         raise ParameterError(parameter("levels", "attainable_frontier()", f"between 2 and {len(SHARES)}", levels))
-    planner = Planner(scenario, volumes, _plan_within(scenario, term))
+    planner = _planner or Planner(scenario, volumes, planning_threshold(scenario, term))
     chosen = [SHARES[int(round(k))] for k in np.linspace(0, len(SHARES) - 1, levels)]
     bar: Any = chosen
     if show_progress(progress):
@@ -108,7 +118,7 @@ def attainable_frontier(
         level = planner.level(share)
         if np.isnan(level.cost):
             continue
-        _, values = try_level(planner, level, term, replications=replications, seed=seed)
+        values = window_values(planner.play(share, term, replications=replications, seed=seed), term)
         p, low, high = probability(values["value"].map(term.met), values["replication"])
         best = attainable(values, term, confidence, seed=seed)
         rows.append((share, level.agent_hours, level.cost, float(values["value"].mean()), *best, p, low, high))

@@ -11,6 +11,7 @@ import pandas as pd
 from bposim.optimise import optimise_shifts, required_agents
 from bposim.scenario import Scenario, Target
 from bposim.scenario.target import make_target
+from bposim.simulate import SimulationResult, simulate
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,24 @@ class Planner:
     volumes: Any
     within_s: float
     _made: dict[float, Level] = field(default_factory=dict)
+    _runs: dict[tuple[int, int], SimulationResult] = field(default_factory=dict)
+    _played: dict[tuple[float, int, int], SimulationResult] = field(default_factory=dict)
+
+    def play(self, share: float, term: Target, *, replications: int, seed: int) -> SimulationResult:
+        """Play the plan of a planned share; all plans meet the same contacts, which are drawn once."""
+        key = (round(share, 5), replications, seed)
+        if key not in self._played:
+            level = self.level(share)
+            first = self._runs.get((replications, seed))
+            if first is None:
+                within = [w for w in (term.within_s, self.within_s) if w is not None]
+                self._runs[replications, seed] = self._played[key] = simulate(
+                    self.scenario, volumes=self.volumes, staffing=level.staffing, replications=replications, seed=seed,
+                    progress=False, within=within,
+                )  # fmt: skip
+            else:
+                self._played[key] = first.restaffed(level.staffing)
+        return self._played[key]
 
     def level(self, share: float) -> Level:
         """Plan every interval for an expected service level."""
@@ -60,7 +79,7 @@ class Planner:
             target = planning_target(share, self.within_s)
             need = required_agents(self.scenario, self.volumes, target=target)
             if self.scenario.shifts:
-                plan = optimise_shifts(need, self.scenario, validate=False, gap=0.005, time_limit=20.0)
+                plan = optimise_shifts(need, self.scenario, validate=False, gap=0.01, time_limit=20.0)
                 if plan.status in ("infeasible",):
                     self._made[share] = Level(share, plan.staffing, np.nan, np.nan, plan)
                 else:

@@ -35,7 +35,7 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> tuple[float,
     z = float(ndtri(0.5 + confidence / 2))
     p = successes / n
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    half = z / (1 + z * z / n) * float(np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)))
     return max(0.0, middle - half), min(1.0, middle + half)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bposim.errors import ParameterError, ScenarioError
+from bposim.errors import ScenarioError
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario, Target
 from bposim.scenario.document import read_document
@@ -238,30 +238,33 @@ def _rounded(level: float, target: Target, step: float) -> float:
 
 
 def _levels(candidates: list[_Candidate], values: list[pd.DataFrame], confidence: float) -> list[Target]:
-    """Take as little slack as it takes for all targets to be met together."""
-    low, high = confidence, 1 - (1 - confidence) / (4 * len(candidates))
-    best: list[Target] | None = None
-    for _ in range(8):
-        each = low if best is None and low == confidence else (low + high) / 2
+    """Take as little slack as it takes for all targets to be met together, by bisection on each one's confidence."""
+
+    def at(each: float) -> tuple[list[Target], float]:
         targets = []
+        met: pd.Series | None = None
         for c, table in zip(candidates, values, strict=True):
             level = attainable(table, c.target, each, resamples=2)[0]
-            targets.append(c.target.replace(level=_rounded(level, c.target, c.step)))
-        met = None
-        for target, table in zip(targets, values, strict=True):
+            target = c.target.replace(level=_rounded(level, c.target, c.step))
             keyed = table.set_index(["replication", "window_start"])["value"].map(target.met)
             met = keyed if met is None else met & keyed.reindex(met.index, fill_value=True)
+            targets.append(target)
         assert met is not None
-        if met.mean() >= confidence:
-            best, high = targets, each
-            if each == confidence:
-                break
+        return targets, float(met.mean())
+
+    best, joint = at(confidence)
+    if joint >= confidence:
+        return best
+    low, high = confidence, 1 - (1 - confidence) / (4 * len(candidates))
+    best, joint = at(high)
+    for _ in range(7):
+        middle = (low + high) / 2
+        found, joint = at(middle)
+        if joint >= confidence:
+            best, high = found, middle
         else:
-            low = each if each > low else low + 1e-12
-            best = best or None
-            if each == confidence:
-                low = confidence + 1e-9
-    return best if best is not None else targets
+            low = middle
+    return best
 
 
 def _clauses(drafted: list[Target], runs: SimulationResult, confidence: float) -> pd.DataFrame:
@@ -274,5 +277,3 @@ def _clauses(drafted: list[Target], runs: SimulationResult, confidence: float) -
         rows.append((str(target), p, low, high, level, verdict))
     return pd.DataFrame(rows, columns=["target", "probability", "ci_low", "ci_high", "attainable", "verdict"])
 
-
-_ = ParameterError

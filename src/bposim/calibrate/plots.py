@@ -1,0 +1,76 @@
+"""Pictures of a calibration: intraday profile, handle time, patience, back-test by day."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bposim.units import WEEKDAYS
+
+if TYPE_CHECKING:
+    from bposim.calibrate import Calibration
+    from bposim.calibrate.backtest import Backtest
+
+_BLUE, _RED = "#33658a", "#c8553d"
+
+
+def plot_calibration(cal: Calibration, axes: Any = None) -> Any:
+    """Draw arrivals by weekday, handle time against its law, and patience against Kaplan–Meier, for the largest type."""
+    from bposim.distributions import kaplan_meier
+
+    if axes is None:
+        from matplotlib.figure import Figure
+
+        axes = Figure(figsize=(13, 3.6), layout="constrained").subplots(1, 3)
+    profile = cal.arrivals.profile
+    busiest = profile.groupby("contact_type")["contacts"].sum().idxmax()
+    mine = profile[profile["contact_type"] == busiest]
+    for k, d in enumerate(w for w in WEEKDAYS if (mine["weekday"] == w).any()):
+        day = mine[mine["weekday"] == d]
+        hour = day["interval"].str.slice(0, 2).astype(int) + day["interval"].str.slice(3).astype(int) / 60
+        axes[0].plot(hour, day["contacts"], label=d, lw=1.2, color=f"C{k}")
+        axes[0].fill_between(hour, day["ci_low"].clip(lower=0), day["ci_high"], alpha=0.12, lw=0, color=f"C{k}")
+    axes[0].set(xlabel="hour of the day", ylabel="contacts per interval", title=f"{busiest}: arrivals by weekday")
+    axes[0].legend(fontsize=7, ncols=2)
+    if busiest in cal.handle_time:
+        fit = cal.handle_time[busiest]
+        p = (np.arange(200) + 0.5) / 200
+        axes[1].plot(np.quantile(fit.data, p), [fit.distribution.quantile(x) for x in p], ".", ms=3, color=_BLUE)
+        top = float(np.quantile(fit.data, 0.995))
+        axes[1].plot([0, top], [0, top], color="black", lw=0.7)
+        axes[1].set(xlabel="observed quantile (s)", ylabel="fitted quantile (s)", title=f"{busiest}: handle time ({fit.distribution.kind})")
+    if busiest in cal.patience:
+        fit = cal.patience[busiest]
+        assert fit.observed is not None
+        reached = fit.data > 0
+        km = kaplan_meier(fit.data[reached], fit.observed[reached])
+        axes[2].step(km["time"], km["survival"], where="post", color=_BLUE, label="Kaplan–Meier")
+        axes[2].fill_between(km["time"], km["ci_low"], km["ci_high"], step="post", color=_BLUE, alpha=0.2, lw=0)
+        x = np.linspace(0, float(np.quantile(fit.data[reached], 0.999)), 200)
+        zero = fit.distribution.zero
+        axes[2].plot(x, np.asarray(fit.distribution.sf(x)) / (1 - zero), color=_RED, label=fit.distribution.kind)
+        axes[2].set(xlim=(0, x[-1]), ylim=(0, 1.02), xlabel="wait (s)", ylabel="share still patient", title=f"{busiest}: patience")
+        axes[2].legend(fontsize=8)
+    return axes
+
+
+def plot_backtest(test: Backtest, ax: Any = None, metric: str | None = None) -> Any:
+    """Draw the observed metric of each day over the simulated band."""
+    if ax is None:
+        from matplotlib.figure import Figure
+
+        ax = Figure(figsize=(8, 3.4), layout="constrained").subplots()
+    name = metric or str(test.days["metric"].iloc[0])
+    day = test.days[test.days["metric"] == name]
+    x = pd.to_datetime(day["day"])
+    scale = 1 if name == "asa" else 100
+    ax.fill_between(x, day["low"] * scale, day["high"] * scale, color=_BLUE, alpha=0.25, lw=0, label="simulated, 90 % of the replications")
+    ax.plot(x, day["simulated"] * scale, color=_BLUE, lw=1)
+    ax.plot(x, day["observed"] * scale, "o", ms=4, color=_RED, label="observed")
+    ax.set_ylabel(f"{name} ({'s' if name == 'asa' else '%'})")
+    ax.set_title(f"Back-test {test.first} to {test.last}: {test.verdict}", fontsize=10)
+    ax.tick_params(axis="x", rotation=30)
+    ax.legend(fontsize=8)
+    return ax

@@ -1,0 +1,34 @@
+"""The command line: ``bposim check | calibrate | forecast | staff | simulate | targets | report | demo``.
+
+Exit code 0: done, the answer is yes. 1: the answer is no (bad data, target not met, infeasible). 2: wrong usage.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+
+__all__ = ["main"]
+
+
+def _one_line(message: Any, category: Any, *_: Any, **__: Any) -> None:
+    print(f"Warning: {message}", file=sys.stderr)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; a user's mistake ends in a message and an exit code, never in a traceback."""
+    from bposim.cli.commands import app
+    from bposim.errors import BposimError
+
+    warnings.showwarning = _one_line
+    try:
+        app(args=arguments, standalone_mode=True)
+    except BposimError as error:
+        for k, problem in enumerate(error.problems):
+            name = f"{type(error).__name__}: " if k == 0 else "  also: "
+            print(f"{name}{problem}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("Stopped. Files written so far are whole.", file=sys.stderr)
+        raise SystemExit(130) from None

@@ -1,0 +1,5 @@
+"""``python -m bposim.cli``."""
+
+from bposim.cli import main
+
+main()
