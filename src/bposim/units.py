@@ -168,9 +168,8 @@ def zone(name: object) -> ZoneInfo:
         import zoneinfo
 
         known = zoneinfo.available_timezones()
-        near = difflib.get_close_matches(str(name), known, n=1) or [
-            z for z in sorted(known) if str(name).lower() and z.lower().endswith("/" + str(name).lower())
-        ]
+        city = "/" + str(name).strip().lower().replace(" ", "_")
+        near = [z for z in sorted(known) if z.lower().endswith(city)] or difflib.get_close_matches(str(name), known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ' Write an IANA name such as "Asia/Manila".'
         raise UnitError(f"time zone {name!r} does not exist.{hint}") from None
 

@@ -434,7 +434,7 @@ class History:
             try:
                 summary(self, None, name, within, counting)
             except ParameterError as error:
-                refusal = error
+                refusal = refusal or error
             else:
                 found.append(name)
         if refusal is not None and not {"service_level"} & set(found) and (within or counting):

@@ -14,6 +14,8 @@ from bposim.schema import INTERVAL_TABLE, OUTCOMES
 
 #: Columns whose pooled value is the largest, not the sum.
 MAXIMA = ("max_wait_s",)
+#: Columns that all contact types share: pooled over types they count once.
+SHARED = ("interval_s",)
 _OUTCOME_COLUMNS = ("answered", "abandoned", "blocked", "disconnected", "callback", "deflected", "open")
 
 
@@ -69,8 +71,7 @@ class Counts:
             return self.contacts[name]
         if name == "interval_s":
             shape = next(iter(self.contacts.values())).shape
-            # Shared among the types, so that the pooled sum is the length of the interval once.
-            return np.broadcast_to((self.hours * 3600 / shape[2])[None, :, None], shape)
+            return np.broadcast_to((self.hours * 3600)[None, :, None], shape)
         if name in _OUTCOME_COLUMNS or name.startswith("callback_within"):
             return np.zeros_like(next(iter(self.contacts.values())))
         if name == "wait_sum_s" and {"wait_answered_sum_s", "wait_abandoned_sum_s"} <= set(self.contacts):

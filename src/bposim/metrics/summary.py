@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import ParameterError, parameter, require
-from bposim.metrics.counts import MAXIMA, Counts
+from bposim.metrics.counts import MAXIMA, SHARED, Counts
 from bposim.metrics.glossary import DEFAULT_METRICS, Metric, Terms, metric
 from bposim.schema import WINDOWS
 from bposim.units import seconds
@@ -155,8 +155,9 @@ def summary(
         asks = [a for a in asks if not ((a.metric.table == "agents" and per_type) or (a.metric.table != "agents" and per_agent))]
     wanted = [t for a in asks for t in (a.within_s, a.short_s) if t is not None]
     counts = source.counts(wanted)
+    if metrics is None and not counts.agents:  # asked for by name it is refused, not left out
+        asks = [a for a in asks if a.metric.table != "agents"]
     parts = [_one(source, counts, a, keys, confidence, aggregation, pass_level) for a in asks]
-    parts = [p for p in parts if p is not None]
     columns = [*keys, "metric", "value", "ci_low", "ci_high", "n"]
     if not parts:
         return pd.DataFrame(columns=columns)
@@ -175,7 +176,8 @@ def sums(counts: Counts, ask: Ask, *, split: bool) -> tuple[np.ndarray, np.ndarr
             values = counts.agents.get(column) if agents else counts.column(column)
             if values is None:
                 return None
-            pooled = values if split else values.max(axis=2, keepdims=True) if column in MAXIMA else values.sum(axis=2, keepdims=True)
+            once = column in MAXIMA or column in SHARED
+            pooled = values if split else values.max(axis=2, keepdims=True) if once else values.sum(axis=2, keepdims=True)
             total = total + sign * pooled
         return np.asarray(total, dtype=float)
 
@@ -189,10 +191,8 @@ def sums(counts: Counts, ask: Ask, *, split: bool) -> tuple[np.ndarray, np.ndarr
 
 def _one(
     source: Source, counts: Counts, ask: Ask, keys: list[str], confidence: float, aggregation: str, pass_level: float | None
-) -> pd.DataFrame | None:
+) -> pd.DataFrame:
     agents = ask.metric.table == "agents"
-    if agents and not counts.agents:
-        return None
     split_key = "agent_group" if agents else "contact_type"
     wrong = "contact_type" if agents else "agent_group"
     if wrong in keys:
@@ -229,7 +229,9 @@ def _one(
             n = np.sum(~np.isnan(numerator), axis=0)
             return _rows((value, nothing, nothing, n), keys, labels, names, ask, unit, split_key)
         return _rows(_over_replications(numerator, confidence, keys), keys, labels, names, ask, unit, split_key)
-    return _rows(ratio_interval(numerator, denominator, confidence), keys, labels, names, ask, unit, split_key)
+    value, low, high, n = ratio_interval(numerator, denominator, confidence)
+    top_end = 1.0 if ask.metric.unit == "share" else np.inf
+    return _rows((value, np.clip(low, 0, top_end), np.clip(high, 0, top_end), n), keys, labels, names, ask, unit, split_key)
 
 
 def aggregate(
@@ -370,7 +372,7 @@ def windows(
     within: Any = None,
     counting: str | None = None,
     *,
-    contact_type: str | None = None,
+    contact_type: str | Sequence[str] | None = None,
     short: Any = None,
     strict: bool = False,
     aggregation: str = "pooled",
@@ -385,8 +387,8 @@ def windows(
         A ratio or sum of the glossary (percentiles have no numerator: use ``summary(by=…)``).
     window : str
         ``interval``, ``day``, ``week``, ``month``, ``quarter`` or ``all``.
-    contact_type : str, optional
-        One type only; all pooled otherwise.
+    contact_type : str or list of str, optional
+        One type, or several pooled; all pooled otherwise.
 
     Raises
     ------
@@ -398,20 +400,29 @@ def windows(
     ask = resolve(source, metric_name, within, counting, short, strict)
     counts = source.counts([t for t in (ask.within_s, ask.short_s) if t is not None])
     labels, codes = _codes(counts.starts, window)
+    kinds = [contact_type] if isinstance(contact_type, str) else list(contact_type or ())
+    unknown = [k for k in kinds if k not in counts.types]
+    if unknown:
+        raise ParameterError(f"contact type {unknown[0]!r} is unknown. Known: {', '.join(counts.types)}.")
+    if kinds and ask.metric.table == "agents":
+        raise ParameterError(f"metric {ask.metric.id!r} cannot be split by contact_type: agents' time belongs to groups. Leave it out.")
     if ask.metric.table == "waits":
-        values = source.wait_quantiles(float(ask.metric.quantile or 0.5), codes, contact_type is not None)
-        pick = counts.types.index(contact_type) if contact_type is not None else 0
-        value = values[:, :, pick]
+        if len(kinds) > 1:
+            raise ParameterError(f"metric {ask.metric.id!r} takes one contact type, or all. Got {', '.join(kinds)}.")
+        values = source.wait_quantiles(float(ask.metric.quantile or 0.5), codes, bool(kinds))
+        value = values[:, :, counts.types.index(kinds[0]) if kinds else 0]
         top = bottom = np.full(value.shape, np.nan)
     else:
-        top3, bottom3 = sums(counts, ask, split=contact_type is not None)
-        if contact_type is not None and ask.metric.table == "contacts":
-            if contact_type not in counts.types:
-                raise ParameterError(f"contact type {contact_type!r} is unknown. Known: {', '.join(counts.types)}.")
-            k = counts.types.index(contact_type)
-            top3, bottom3 = top3[:, :, k : k + 1], None if bottom3 is None else bottom3[:, :, k : k + 1]
-        top3, bottom3 = aggregate(top3, bottom3, counts, ask, aggregation, pass_level)
+        split = bool(kinds)
         maxima = ask.metric.numerator[0][0] in MAXIMA
+        top3, bottom3 = sums(counts, ask, split=split)
+        if split:
+            pick = [counts.types.index(k) for k in kinds]
+            top3 = top3[:, :, pick].max(axis=2, keepdims=True) if maxima else top3[:, :, pick].sum(axis=2, keepdims=True)
+            if bottom3 is not None:
+                once = ask.metric.denominator[0][0] in SHARED
+                bottom3 = bottom3[:, :, pick[:1]] if once else bottom3[:, :, pick].sum(axis=2, keepdims=True)
+        top3, bottom3 = aggregate(top3, bottom3, counts, ask, aggregation, pass_level)
         top = _group(top3, codes, len(labels), None, maxima)[:, :, 0]
         bottom = np.ones_like(top) if bottom3 is None else _group(bottom3, codes, len(labels), None, False)[:, :, 0]
         value = _divide(top, bottom)

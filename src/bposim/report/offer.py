@@ -154,6 +154,8 @@ def make_offer(
             used, days=days, country=country, samples=replications, seed=seed, opening_hours=cal.scenario.opening_hours
         )
     world = cal.scenario.replace(start=ahead.start, days=ahead.days)
+    if not any(t.metric == "service_level" for t in world.targets):
+        world = world.replace(targets=[*(t.to_spec() for t in world.targets), term.to_spec()])
     say("asking what today's staffing can promise")
     today = assess_target(
         world, term, volumes=ahead, confidence=confidence, replications=replications, seed=seed, progress=False

@@ -347,7 +347,7 @@ def _inline_profiles(data: Any, document: Document) -> list[str]:
         if not (isinstance(arrivals, Mapping) and arrivals.get("profile")):
             continue
         where = document.place(("contact_types", name, "arrivals"))
-        path = (document.base or Path(".")) / str(arrivals["profile"])
+        path = document.folder(("contact_types", name, "arrivals", "profile")) / str(arrivals["profile"])
         try:
             table = pd.read_csv(path)
             missing = {"weekday", "interval", "contacts"} - set(table.columns)

@@ -40,6 +40,11 @@ class Document:
                 return f"({source}:{line})"
         return f"({self.source})"
 
+    def folder(self, where: Where) -> Path:
+        """Return the folder of the file that says a value: with ``extends`` not always that of the file read."""
+        source = self.lines[where][0] if where in self.lines else self.source
+        return Path(source).parent if Path(source).is_file() else self.base or Path(".")
+
 
 def read_document(source: Any, *, kind: str) -> Document:
     """Read a path, YAML text or mapping into plain values.

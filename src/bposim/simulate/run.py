@@ -91,7 +91,7 @@ def parallel(work: Callable[[int], None], numbers: Iterable[int], *, workers: in
     if show_progress(progress) and len(numbers) > 1:
         from tqdm.auto import tqdm
 
-        bar = tqdm(total=len(numbers), desc=title, leave=False)
+        bar = tqdm(total=len(numbers), desc=title, leave=False, delay=1.0)
     try:
         if workers <= 1 or len(numbers) < 2:
             for k in numbers:

@@ -266,7 +266,7 @@ def cheapest(deal: Assessment, *, bracket: tuple[float, float] | None = None, st
     if show_progress(None):
         from tqdm.auto import tqdm
 
-        bar = tqdm(total=steps + 1, desc="cheapest plan", leave=False)
+        bar = tqdm(total=steps + 1, desc="cheapest plan", leave=False, delay=1.0)
     if passes(high):
         for _ in range(steps):
             # The chance of passing bends near 1: bisect on the log of the share missed.

@@ -112,7 +112,7 @@ def attainable_frontier(
     if show_progress(progress):
         from tqdm.auto import tqdm
 
-        bar = tqdm(chosen, desc="frontier", leave=False)
+        bar = tqdm(chosen, desc="frontier", leave=False, delay=1.0)
     rows, plans = [], []
     for share in bar:
         level = planner.level(share)

@@ -11,12 +11,25 @@ from bposim.scenario import Target
 
 
 def window_values(runs: Any, term: Target) -> pd.DataFrame:
-    """Return ``replication, window_start, value`` of a target's metric; windows without contacts are left out."""
+    """Return ``replication, window_start, value`` of a target's metric; windows without contacts are left out.
+
+    A promise about waiting that names no contact type is about those who wait: where a scenario has live and deferred
+    types, the live ones.
+    """
     table = runs.windows(
-        term.metric, term.window, within=term.within_s, counting=term.counting, contact_type=term.contact_type,
+        term.metric, term.window, within=term.within_s, counting=term.counting, contact_type=scope(runs.scenario, term),
         short=term.short_s, strict=term.strict, aggregation=term.aggregation, pass_level=term.pass_level,
     )  # fmt: skip
     return table[table["value"].notna()].reset_index(drop=True)
+
+
+def scope(scenario: Any, term: Target) -> str | tuple[str, ...] | None:
+    """Return the contact types that a target is about, None for all."""
+    if term.contact_type is not None or term.metric == "occupancy":
+        return term.contact_type
+    wanted = term.metric == "turnaround"
+    chosen = tuple(t for t, k in scenario.contact_types.items() if k.deferred == wanted)
+    return chosen if chosen and len(chosen) < len(scenario.contact_types) else None
 
 
 def wilson(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
