@@ -79,7 +79,9 @@ def test_verbs_stay_verbs_when_their_packages_are_imported():
 
 
 @pytest.mark.parametrize(
-    "error", [e for e in vars(errors).values() if inspect.isclass(e) and issubclass(e, Exception)], ids=lambda e: e.__name__
+    "error",
+    [e for e in vars(errors).values() if inspect.isclass(e) and issubclass(e, Exception)],
+    ids=lambda e: e.__name__,
 )
 def test_every_error_is_documented_and_carries_problems(error):
     assert error.__doc__ and error.__doc__ != error.__mro__[1].__doc__

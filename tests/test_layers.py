@@ -127,9 +127,7 @@ def test_units_import_each_other_in_no_circle():
 @pytest.mark.parametrize("package", BEHIND)
 def test_one_door_to_heavy_packages(package):
     doors = {
-        str(p.relative_to(SOURCE))
-        for p in MODULES
-        if any(name.split(".")[0] == package for name, _, _ in imports(p))
+        str(p.relative_to(SOURCE)) for p in MODULES if any(name.split(".")[0] == package for name, _, _ in imports(p))
     }
     assert doors <= BEHIND[package], f"{package} is imported by {doors - BEHIND[package]}"
 

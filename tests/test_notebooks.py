@@ -75,7 +75,9 @@ def test_notebook_keeps_its_outputs(path):
     assert not [o for o in outputs if o.output_type == "error"]
     assert any("image/png" in o.get("data", {}) for o in outputs), "no picture is stored"
     text = " ".join(str(o) for o in outputs)
-    assert not re.search(r"/(home|root|Users|work|tmp)/\w", text), "an output shows a path of the machine it was made on"
+    assert not re.search(r"/(home|root|Users|work|tmp)/\w", text), (
+        "an output shows a path of the machine it was made on"
+    )
 
 
 @each

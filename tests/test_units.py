@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from bposim.errors import UnitError
 from bposim.units import (
-    SECONDS,
     clock,
     clock_text,
     format_seconds,
@@ -38,7 +37,9 @@ def test_durations(text, expected):
     assert seconds(text) == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("bad", [20, 20.0, "20", "-5s", "s", "", None, True, "20 s s", "infs", "nan", "1:30", float("inf"), [20]])
+@pytest.mark.parametrize(
+    "bad", [20, 20.0, "20", "-5s", "s", "", None, True, "20 s s", "infs", "nan", "1:30", float("inf"), [20]]
+)
 def test_durations_without_a_sound_unit_are_refused(bad):
     with pytest.raises(UnitError, match="patience"):
         seconds(bad, what="patience")
@@ -67,7 +68,9 @@ def test_milliseconds_round_halves_up():
     assert [milliseconds(x) for x in (0.0004, 0.0005, 0.0015, 1.2344999)] == [0, 1, 2, 1234]
 
 
-@pytest.mark.parametrize(("text", "expected"), [("120/h", 120 / 3600), ("4.2/min", 0.07), ("1500/day", 1500 / 86400), ("2/s", 2)])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("120/h", 120 / 3600), ("4.2/min", 0.07), ("1500/day", 1500 / 86400), ("2/s", 2)]
+)
 def test_rates(text, expected):
     assert per_second(text) == pytest.approx(expected)
 
@@ -78,7 +81,9 @@ def test_bad_rates(bad):
         per_second(bad, what="arrivals")
 
 
-@pytest.mark.parametrize(("value", "expected"), [("80%", 0.8), ("80 %", 0.8), (0.8, 0.8), (1, 1.0), (0, 0.0), ("0.05", 0.05)])
+@pytest.mark.parametrize(
+    ("value", "expected"), [("80%", 0.8), ("80 %", 0.8), (0.8, 0.8), (1, 1.0), (0, 0.0), ("0.05", 0.05)]
+)
 def test_shares(value, expected):
     assert share(value) == pytest.approx(expected)
 
@@ -90,7 +95,8 @@ def test_bad_shares(bad):
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [("07:30", 450), ("24:00", 1440), ("00:00", 0), (450, 450), (time(7, 30), 450), ("7:05", 425)]
+    ("value", "expected"),
+    [("07:30", 450), ("24:00", 1440), ("00:00", 0), (450, 450), (time(7, 30), 450), ("7:05", 425)],
 )
 def test_clock_times(value, expected):
     assert clock(value) == expected
@@ -217,7 +223,9 @@ def test_locate_and_closings():
 @given(
     start=st.dates(date(2025, 1, 1), date(2027, 12, 31)),
     days=st.integers(1, 5),
-    tz=st.sampled_from(["UTC", "America/New_York", "Europe/London", "Asia/Kolkata", "Australia/Lord_Howe", "America/Sao_Paulo"]),
+    tz=st.sampled_from(
+        ["UTC", "America/New_York", "Europe/London", "Asia/Kolkata", "Australia/Lord_Howe", "America/Sao_Paulo"]
+    ),
     interval=st.sampled_from(["5min", "15min", "30min", "1h"]),
     begin=st.integers(0, 22),
     length=st.integers(1, 24),

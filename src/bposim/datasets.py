@@ -85,7 +85,13 @@ def voice_truth(*, start: date = date(2026, 1, 5), days: int = 119) -> Scenario:
                     "break_step": "30min",
                 },
                 "part": {"start": ["08:00", "16:00"], "step": "30min", "paid": "4h", "days": "mon-fri"},
-                "saturday": {"start": ["09:00", "11:00"], "step": "30min", "paid": "4h", "days": "sat", "premium": 1.25},
+                "saturday": {
+                    "start": ["09:00", "11:00"],
+                    "step": "30min",
+                    "paid": "4h",
+                    "days": "sat",
+                    "premium": 1.25,
+                },
             },
         }
     )

@@ -21,8 +21,16 @@ def random_scenario(rng: np.random.Generator) -> Scenario:
     """
     n_types, n_groups = int(rng.integers(1, 5)), int(rng.integers(1, 5))
     types, groups = [f"type{k}" for k in range(n_types)], [f"group{k}" for k in range(n_groups)]
-    hours = [{"daily": "00:00-24:00"}, {"daily": ["08:00-09:00", "10:00-12:00"]}, {"mon-fri": "09:00-11:30", "sat": "22:00-02:00"}]
-    handle = [{"exponential": {"mean": "3min"}}, {"lognormal": {"mean": "90s", "cv": 1.4}}, {"deterministic": {"value": "1min"}}]
+    hours = [
+        {"daily": "00:00-24:00"},
+        {"daily": ["08:00-09:00", "10:00-12:00"]},
+        {"mon-fri": "09:00-11:30", "sat": "22:00-02:00"},
+    ]
+    handle = [
+        {"exponential": {"mean": "3min"}},
+        {"lognormal": {"mean": "90s", "cv": 1.4}},
+        {"deterministic": {"value": "1min"}},
+    ]
     patience: list[Any] = [
         "infinite", {"exponential": {"mean": "1min"}}, {"deterministic": {"value": "30s"}},
         {"mixture": [{"weight": 0.2, "deterministic": {"value": "0s"}}, {"weight": 0.8, "weibull": {"mean": "2min", "cv": 1.5}}]},
@@ -112,7 +120,9 @@ def twin_run(seed: int, *, coarse_ms: int | None = None, drain: str | None = Non
     return len(draws)
 
 
-def close_to(value: float, low: float, high: float, expected: float, *, errors: float = 3.0, reference_error: float = 0.0) -> bool:
+def close_to(
+    value: float, low: float, high: float, expected: float, *, errors: float = 3.0, reference_error: float = 0.0
+) -> bool:
     """Tell whether a simulated value agrees with an expected one: |difference| ≤ ``errors`` combined standard errors.
 
     Parameters

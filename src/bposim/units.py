@@ -169,7 +169,9 @@ def zone(name: object) -> ZoneInfo:
 
         known = zoneinfo.available_timezones()
         city = "/" + str(name).strip().lower().replace(" ", "_")
-        near = [z for z in sorted(known) if z.lower().endswith(city)] or difflib.get_close_matches(str(name), known, n=1)
+        near = [z for z in sorted(known) if z.lower().endswith(city)] or difflib.get_close_matches(
+            str(name), known, n=1
+        )
         hint = f" Did you mean {near[0]!r}?" if near else ' Write an IANA name such as "Asia/Manila".'
         raise UnitError(f"time zone {name!r} does not exist.{hint}") from None
 

@@ -107,7 +107,10 @@ def test_contact_centre_day_hour_by_hour(engine):
             # the reference is an independent simulation of 2000 days: its error is that of this run at that size
             own = (row.ci_high - row.ci_low) / 3.92
             reference = own * np.sqrt(days / 2000)
-            assert close_to(row.value, row.ci_low, row.ci_high, value, errors=3.7, reference_error=reference), (within, row)
+            assert close_to(row.value, row.ci_low, row.ci_high, value, errors=3.7, reference_error=reference), (
+                within,
+                row,
+            )
     lost = runs.summary(by="interval", metrics="abandoned")
     for row, value in zip(lost.itertuples(), LOST, strict=True):
         assert close_to(row.value, row.ci_low, row.ci_high, value, errors=3.7), (row, value)
@@ -187,7 +190,11 @@ def _deterministic():
 def test_priorities_without_preemption(agents, handle, rates, waits):
     """M/M/c with priorities and equal handle times, exact (Cobham 1954)."""
     types = {
-        f"t{k}": {"arrivals": {"rate": f"{r * 60}/min"}, "handle_time": {"exponential": {"mean": handle}}, "priority": k + 1}
+        f"t{k}": {
+            "arrivals": {"rate": f"{r * 60}/min"},
+            "handle_time": {"exponential": {"mean": handle}},
+            "priority": k + 1,
+        }
         for k, r in enumerate(rates)
     }
     scenario = bp.load_scenario(

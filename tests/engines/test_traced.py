@@ -11,7 +11,7 @@ from bposim.engines import Draws, build_model, build_source, draw, play
 from bposim.engines.model import FOREVER
 from bposim.metrics import counts_of_contacts
 from bposim.metrics.summary import summary
-from bposim.testing import assert_same_records, twin_run
+from bposim.testing import twin_run
 
 ENGINES = ("reference", "fast")
 
@@ -29,8 +29,13 @@ def table(scenario, rows):
     """Draws with the contacts given in minutes: (arrival, handle time, patience)."""
     base = draw(build_source(scenario), 1, 0)
     arrival, handle, patience = (np.array(c, dtype=float) for c in zip(*rows, strict=True))
-    ms = [np.where(np.isinf(c), FOREVER, np.where(np.isinf(c), 0, c) * 60000).astype(np.int64) for c in (arrival, handle, patience)]
-    return dataclasses.replace(base, arrival_ms=ms[0], handle_ms=ms[1], patience_ms=ms[2], kind=np.zeros(len(rows), np.int64))
+    ms = [
+        np.where(np.isinf(c), FOREVER, np.where(np.isinf(c), 0, c) * 60000).astype(np.int64)
+        for c in (arrival, handle, patience)
+    ]
+    return dataclasses.replace(
+        base, arrival_ms=ms[0], handle_ms=ms[1], patience_ms=ms[2], kind=np.zeros(len(rows), np.int64)
+    )
 
 
 class Traced:
@@ -180,7 +185,13 @@ def test_counts_per_interval_are_poisson_given_the_day():
          "agent_groups": {"g": {"skills": ["a"], "heads": 1}}}
     )  # fmt: skip
     counts = np.concatenate(
-        [np.histogram(draw(build_source(scenario), 9, k).arrival_ms, bins=np.append(scenario.grid.start_ms, scenario.grid.end_ms[-1]))[0] for k in range(2)]
+        [
+            np.histogram(
+                draw(build_source(scenario), 9, k).arrival_ms,
+                bins=np.append(scenario.grid.start_ms, scenario.grid.end_ms[-1]),
+            )[0]
+            for k in range(2)
+        ]
     ).reshape(-1, 2)
     n = len(counts)
     for column, mean in zip(counts.T, (30, 5), strict=True):

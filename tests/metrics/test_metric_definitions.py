@@ -77,12 +77,15 @@ ICMI = {
      ("flow", 81.13), ("removed", 83.02)],
 )  # fmt: skip
 def test_icmi_example(rule, percent):
-    assert 100 * one_cell(**ICMI).value("service_level", counting=rule, within="20s", short="5s") == pytest.approx(percent, abs=0.005)
+    assert 100 * one_cell(**ICMI).value("service_level", counting=rule, within="20s", short="5s") == pytest.approx(
+        percent, abs=0.005
+    )
     assert 100 * one_cell(**ICMI).value(f"service_level[{rule}]") == pytest.approx(percent, abs=0.005)
 
 
 @pytest.mark.parametrize(
-    ("rule", "share"), [("flow", 860 / 1100), ("removed", (860 + 20 + 9) / 1100), ("offered", 860 / 1060), ("credit_T", 880 / 1060)]
+    ("rule", "share"),
+    [("flow", 860 / 1100), ("removed", (860 + 20 + 9) / 1100), ("offered", 860 / 1060), ("credit_T", 880 / 1060)],
 )
 def test_call_backs_and_deflections_enter_only_where_the_rule_says_so(rule, share):
     told = one_cell(**ICMI, callback=25, deflected=15, callback_within_s20=9, blocked=100)
@@ -117,7 +120,11 @@ def test_inequality_chain(cell):
     told = one_cell(**cell)
     sl = {rule: told.value("service_level", counting=rule) for rule in COUNTING_RULES}
     known = {k: v for k, v in sl.items() if not math.isnan(v)}
-    chains = [("offered", "excl_short", "excl_T", "credit_T"), ("excl_T", "answered"), ("offered", "credit_short", "credit_T")]
+    chains = [
+        ("offered", "excl_short", "excl_T", "credit_T"),
+        ("excl_T", "answered"),
+        ("offered", "credit_short", "credit_T"),
+    ]
     for chain in chains:
         for low, high in zip(chain, chain[1:], strict=False):
             if low in known and high in known:
@@ -288,7 +295,9 @@ def test_labels_are_local_across_clock_changes():
 
 def test_midnight_in_utc_is_not_midnight_here():
     starts = starts_of(48, "2026-06-01 00:00", "Asia/Manila")
-    columns = {k: np.ones((1, 48, 1)) for k in ("answered", "offered", "answered_within_s20")} | {"abandoned": np.zeros((1, 48, 1))}
+    columns = {k: np.ones((1, 48, 1)) for k in ("answered", "offered", "answered_within_s20")} | {
+        "abandoned": np.zeros((1, 48, 1))
+    }
     told = Told(starts, columns)
     assert windows(told, "offered", "day")["value"].tolist() == [48]
 
@@ -315,7 +324,9 @@ def twins():
     return runs, bp.History.from_contacts(log.drop(columns="replication"), tz="America/New_York")
 
 
-@pytest.mark.parametrize("by", [None, "contact_type", "day", "week", "time_of_day", ["contact_type", "weekday"]], ids=str)
+@pytest.mark.parametrize(
+    "by", [None, "contact_type", "day", "week", "time_of_day", ["contact_type", "weekday"]], ids=str
+)
 @pytest.mark.parametrize("name", [m.id for m in GLOSSARY.values() if m.table != "agents"])
 def test_history_and_simulation_give_the_same_numbers(twins, name, by):
     runs, history = twins
@@ -332,7 +343,12 @@ def test_history_and_simulation_give_the_same_numbers(twins, name, by):
 
 def test_windows_agree_too(twins):
     runs, history = twins
-    for name, options in (("service_level", {"contact_type": "sales"}), ("asa", {}), ("max_wait", {}), ("wait_p95", {})):
+    for name, options in (
+        ("service_level", {"contact_type": "sales"}),
+        ("asa", {}),
+        ("max_wait", {}),
+        ("wait_p95", {}),
+    ):
         a, b = runs.windows(name, "day", **options), windows(history, name, "day", **options)
         assert np.allclose(a["value"], b["value"], equal_nan=True), name
         assert a["window_start"].tolist() == b["window_start"].tolist()

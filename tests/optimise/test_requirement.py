@@ -13,7 +13,7 @@ from bposim.erlang import erlang_a, least_agents
 from bposim.errors import OptimiseError, ParameterError, StabilityWarning
 from bposim.optimise import required_agents
 from bposim.optimise._levels import Cases, Goal, least
-from bposim.optimise._rates import _lattice
+from bposim.optimise._rates import _lattice, _without_poisson
 from bposim.optimise._skills import able_groups, components, type_sets
 from bposim.scenario import AtMost, ServiceLevel, load_scenario
 
@@ -166,9 +166,20 @@ def test_handle_time_multiplier_of_the_only_group_counts():
 
 def test_a_mapping_of_targets_and_the_strictest_in_a_pool():
     easy, hard = ServiceLevel(0.5, within="60s"), ServiceLevel(0.95, within="10s")
-    need = required_agents(world(TWO), target={"a": easy, "b": hard})
-    assert required(need, "a").tolist() == required(required_agents(world(TWO), target=easy), "a").tolist()
-    assert required(need, "a+b").tolist() == required(required_agents(world(TWO), target=hard), "a+b").tolist()
+    for first, second in ((easy, hard), (hard, easy)):
+        need = required_agents(world(TWO), target={"a": first, "b": second})
+        assert required(need, "a").tolist() == required(required_agents(world(TWO), target=first), "a").tolist()
+        assert required(need, "a+b").tolist() == required(required_agents(world(TWO), target=hard), "a+b").tolist()
+
+
+@pytest.mark.parametrize(("method", "patience"), [("erlang-a", 480.0), ("erlang-c", None)])
+def test_the_occupancy_cap_is_on_carried_load(method, patience):
+    easy = ServiceLevel(0.1, within="20s")
+    need = required_agents(world(), target=easy, method=method, max_occupancy=0.6)
+    exact = least_agents(np.array(PLAN) / 3600, 240.0, target=0.1, within=20.0, patience=patience, max_occupancy=0.6)
+    assert required(need).tolist() == exact.tolist()
+    loose = required(required_agents(world(), target=easy, method=method))
+    assert (required(need) > loose).any()
 
 
 def test_a_type_without_target_needs_its_workload():
@@ -214,6 +225,27 @@ def test_forecast_paths_are_the_uncertainty_and_counts_lose_their_poisson_noise(
     # Busy and quiet days do.
     busy = [mean * f for f in rng.gamma(16, 1 / 16, 400)]
     assert required(required_agents(scenario, paths(scenario, busy), target=SL)).sum() > sure.sum() + 20
+
+
+def test_poisson_noise_is_taken_out_of_counts_and_only_that():
+    rng = np.random.default_rng(4)
+    rate = 40 * rng.gamma(25, 1 / 25, (3, 20_000))
+    kept = _without_poisson(rng.poisson(rate).astype(float))
+    # The spread of the rate is 8; of the counts √(64 + 40) = 10.2. The estimate's own error is about 0.06.
+    assert np.allclose(kept.std(axis=1), 8.0, atol=0.4) and np.allclose(kept.mean(axis=1), 40.0, atol=0.5)
+    pure = _without_poisson(rng.poisson(40, (3, 20_000)).astype(float))
+    assert (pure.std(axis=1) < 1.6).all()
+
+
+def test_whole_paths_are_counts_and_real_ones_are_rates():
+    scenario = world({"q": {"arrivals": {"per_interval": PLAN}}})
+    rng = np.random.default_rng(11)
+    counts = [rng.poisson(np.array(PLAN)).astype(float) for _ in range(400)]
+    hard = ServiceLevel(0.95, within="20s")
+    sure = required(required_agents(scenario, target=hard)).sum()
+    assert abs(required(required_agents(scenario, paths(scenario, counts), target=hard)).sum() - sure) <= 2
+    rates = [c + 1e-6 for c in counts]
+    assert required(required_agents(scenario, paths(scenario, rates), target=hard)).sum() > sure + 4
 
 
 def test_a_volumes_frame_replaces_the_contacts_and_is_not_changed():

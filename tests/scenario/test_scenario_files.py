@@ -67,7 +67,11 @@ def good():
 WRONG = {
     # wrong piece: (good piece, what the message must say, text that marks the line)
     "  billing:\n    channel: voise\n": ("  billing:\n", "channel", "channel: voise"),
-    "handle_time: {exponential: {mean: 180}}": ("handle_time: {exponential: {mean: 3min}}", 'Write "180s"', "mean: 180"),
+    "handle_time: {exponential: {mean: 180}}": (
+        "handle_time: {exponential: {mean: 3min}}",
+        'Write "180s"',
+        "mean: 180",
+    ),
     "patience: {exponental: {mean: 2min}}": ("patience: {exponential: {mean: 2min}}", "'exponential'", "exponental"),
     "arrivals: {rate: ten}": ("arrivals: {rate: 10/h}", "is no rate", "rate: ten"),
     "skills: [biling]": ("skills: [billing]", "Did you mean 'billing'", "[biling]"),
@@ -110,7 +114,11 @@ def test_file_name_and_line_are_told(tmp_path):
 
 
 def test_nearest_key_at_every_depth():
-    text = GOOD.replace("cost_per_hour", "cost_per_our").replace("    patience:", "    pacience:").replace("paid: 4h", "payd: 4h")
+    text = (
+        GOOD.replace("cost_per_hour", "cost_per_our")
+        .replace("    patience:", "    pacience:")
+        .replace("paid: 4h", "payd: 4h")
+    )
     found = "\n".join(problems_of(text))
     for near in ("'cost_per_hour'", "'patience'", "'paid'"):
         assert f"Did you mean {near}" in found
@@ -145,7 +153,11 @@ def test_shift_that_can_never_start():
 
 def test_lists_must_fit_the_open_intervals():
     for piece, wrong, what in (
-        ("heads: 4", "heads: [4, 5, 6]", "heads of agent group 'tellers' has 3 values; mon has 8 open intervals of 30min"),
+        (
+            "heads: 4",
+            "heads: [4, 5, 6]",
+            "heads of agent group 'tellers' has 3 values; mon has 8 open intervals of 30min",
+        ),
         ("{rate: 60/h}", "{per_interval: [1, 2]}", "arrivals.per_interval of 'billing' has 2 values"),
         ("{rate: 60/h}", "{per_interval: {mon-fri: 3}}", "says nothing for sat, an open day"),
     ):
@@ -164,7 +176,12 @@ def test_duplicate_keys_and_documents():
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("a: [1, 2\nb: 3", "no YAML"), ("- a\n- b\n", "mapping of keys"), ("\n\n", "empty"), ("# only\n# words\n", "empty")],
+    [
+        ("a: [1, 2\nb: 3", "no YAML"),
+        ("- a\n- b\n", "mapping of keys"),
+        ("\n\n", "empty"),
+        ("# only\n# words\n", "empty"),
+    ],
 )
 def test_form_of_the_file(text, said):
     with pytest.raises(ScenarioError, match=said):
@@ -186,7 +203,10 @@ def test_zone_interval_and_hours():
     found = problems_of(GOOD.replace("Europe/Berlin", "Europe/Berlyn").replace("days: 7", "days: 7\ninterval: 7min"))
     assert any("Did you mean 'Europe/Berlin'" in p for p in found)
     assert any("divide a day" in p for p in found)
-    assert any("never opens" in p for p in problems_of(GOOD.replace('{mon-fri: "08:00-12:00", sat: "09:00-10:30"}', "{mon: closed}")))
+    assert any(
+        "never opens" in p
+        for p in problems_of(GOOD.replace('{mon-fri: "08:00-12:00", sat: "09:00-10:30"}', "{mon: closed}"))
+    )
 
 
 # extends -------------------------------------------------------------------------------------------------------------
@@ -261,21 +281,33 @@ def test_hours_past_midnight_and_overlaps():
     assert spans[4] == ((1320, 1440),)
     assert spans[5] == ((0, 120), (480, 540))
     assert spans[6] == ()
-    for wrong in ({"mon": ["08:00-10:00", "09:00-11:00"]}, {"mon": "08:00"}, {"mon": "08:00-08:00"}, {"moon": "08:00-09:00"}, "always"):
+    for wrong in (
+        {"mon": ["08:00-10:00", "09:00-11:00"]},
+        {"mon": "08:00"},
+        {"mon": "08:00-08:00"},
+        {"moon": "08:00-09:00"},
+        "always",
+    ):
         with pytest.raises(ValueError, match=r"opening_hours|overlap"):
             parse_hours(wrong)
 
 
 @pytest.mark.parametrize(("start", "intervals"), [("2026-03-29", 46), ("2026-10-25", 50), ("2026-06-07", 48)])
 def test_days_with_clock_changes(start, intervals):
-    text = GOOD.replace("2026-06-01", start).replace("days: 7", "days: 1").replace('{mon-fri: "08:00-12:00", sat: "09:00-10:30"}', '{daily: "00:00-24:00"}')
+    text = (
+        GOOD.replace("2026-06-01", start)
+        .replace("days: 7", "days: 1")
+        .replace('{mon-fri: "08:00-12:00", sat: "09:00-10:30"}', '{daily: "00:00-24:00"}')
+    )
     scenario = bp.load_scenario(text)
     assert len(scenario.grid) == intervals
     assert scenario.expected_contacts("billing").sum() == 30 * intervals
 
 
 def test_opening_hours_of_a_type():
-    text = GOOD.replace("    arrivals: {rate: 10/h}", '    opening_hours: {mon-fri: "09:00-10:00"}\n    arrivals: {rate: 10/h}')
+    text = GOOD.replace(
+        "    arrivals: {rate: 10/h}", '    opening_hours: {mon-fri: "09:00-10:00"}\n    arrivals: {rate: 10/h}'
+    )
     expected = bp.load_scenario(text).expected_contacts("sales")
     assert expected.tolist() == ([0, 0, 5, 5, 0, 0, 0, 0] * 5) + [0, 0, 0]
     found = problems_of(text.replace("09:00-10:00", "07:00-10:00"))
@@ -310,7 +342,9 @@ def test_yaml_round_trip_of_any_scenario(seed):
     assert again.hash == scenario.hash
     for g in scenario.agent_groups:
         assert np.array_equal(again.scheduled_heads(g), scenario.scheduled_heads(g))
-        assert list(again.agent_groups[g].skills.items()) == list(scenario.agent_groups[g].skills.items()), "order is meaning"
+        assert list(again.agent_groups[g].skills.items()) == list(scenario.agent_groups[g].skills.items()), (
+            "order is meaning"
+        )
     assert list(again.contact_types) == list(scenario.contact_types)
 
 
@@ -369,7 +403,9 @@ def test_replace_gives_a_checked_copy(good):
 
 
 def test_diff_lists_what_differs(good):
-    other = good.replace({"contact_types.billing.patience": {"exponential": {"mean": "3min"}}, "days": 8, "currency": "USD"})
+    other = good.replace(
+        {"contact_types.billing.patience": {"exponential": {"mean": "3min"}}, "days": 8, "currency": "USD"}
+    )
     table = good.diff(other)
     assert list(table.columns) == ["path", "this", "other"]
     assert set(table["path"]) == {"contact_types.billing.patience.exponential.mean", "days", "currency"}

@@ -60,7 +60,14 @@ class Calibration:
         return estimate_frame(self.estimates)
 
     def backtest(
-        self, history: Any, start: Any = None, end: Any = None, *, replications: int = 100, seed: int = 1, within: str = "20s"
+        self,
+        history: Any,
+        start: Any = None,
+        end: Any = None,
+        *,
+        replications: int = 100,
+        seed: int = 1,
+        within: str = "20s",
     ) -> Backtest:
         """Play the contacts and the agents that a history really had, and compare what came of it.
 
@@ -93,7 +100,9 @@ class Calibration:
             if ", " in e.subject:
                 continue
             ends = f" [{e.low:,.4g}, {e.high:,.4g}]" if np.isfinite(e.low) and np.isfinite(e.high) else ""
-            lines.append(f"  {e.parameter} ({e.subject}): {e.value:,.4g}{ends} {e.unit}, {e.source}; {e.detail}".rstrip("; "))
+            lines.append(
+                f"  {e.parameter} ({e.subject}): {e.value:,.4g}{ends} {e.unit}, {e.source}; {e.detail}".rstrip("; ")
+            )
         return "\n".join([*lines, *(f"  Note: {n}" for n in self.notes)])
 
     def _repr_html_(self) -> str:
@@ -127,7 +136,9 @@ def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: 
         The history has no contacts, or types that the scenario lacks; all problems at once.
     """
     if getattr(history, "contacts", None) is None:
-        raise CalibrationError("calibrate() needs a contact log: one row for each contact. This history holds counts by interval.")
+        raise CalibrationError(
+            "calibrate() needs a contact log: one row for each contact. This history holds counts by interval."
+        )
     if until is not None:
         history = history.between(history.days[0], until)
     contacts = history.contacts
@@ -187,7 +198,9 @@ def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: 
 
 
 def _assume(estimates: list[Estimate], notes: list[str], what: str, subject: str, value: float, n: int) -> None:
-    estimates.append(Estimate(what, subject, value, n=n, unit="s", source="assumed", detail="kept from the base scenario"))
+    estimates.append(
+        Estimate(what, subject, value, n=n, unit="s", source="assumed", detail="kept from the base scenario")
+    )
     notes.append(f"{what} of {subject!r} was assumed from the base scenario: the history holds only {n} observations.")
 
 
@@ -206,7 +219,12 @@ def _without_multiplier(contacts: pd.DataFrame, base: Scenario) -> np.ndarray:
 
 
 def _patience(
-    contacts: pd.DataFrame, name_of: np.ndarray, types: tuple[str, ...], base: Scenario, estimates: list[Estimate], notes: list[str]
+    contacts: pd.DataFrame,
+    name_of: np.ndarray,
+    types: tuple[str, ...],
+    base: Scenario,
+    estimates: list[Estimate],
+    notes: list[str],
 ) -> dict[str, DurationFit]:
     settled = contacts["outcome"].isin(["answered", "abandoned"]).to_numpy()
     waits = contacts["wait_s"].to_numpy(dtype=float, na_value=np.nan)
@@ -280,7 +298,9 @@ def _heads(
             if bracket
             else f"idle up to {gap_s:.0f} s taken as present"
         )
-        estimates.append(Estimate("agent-hours on duty per day", g, hours[g][0], low, high, len(days), "h", "estimated", said))
+        estimates.append(
+            Estimate("agent-hours on duty per day", g, hours[g][0], low, high, len(days), "h", "estimated", said)
+        )
     notes.append("Heads on duty are inferred from what agents did and from the queue; no log-in record was given.")
     return result, grouped
 

@@ -45,7 +45,9 @@ class ArrivalFit:
     estimates: tuple[Estimate, ...]
 
 
-def day_tables(contacts: pd.DataFrame, base: Scenario, first: date, last: date, missing: set[date]) -> tuple[np.ndarray, ...]:
+def day_tables(
+    contacts: pd.DataFrame, base: Scenario, first: date, last: date, missing: set[date]
+) -> tuple[np.ndarray, ...]:
     """Count contacts by day, slot and type over the base scenario's open hours.
 
     Returns
@@ -64,7 +66,9 @@ def day_tables(contacts: pd.DataFrame, base: Scenario, first: date, last: date, 
     n_days = (last - first).days + 1
     grid = make_grid(first, n_days, zone(base.time_zone), base.interval, base.opening_hours, (*base.closed, *missing))
     if not len(grid):
-        raise CalibrationError(f"the scenario is never open from {first} to {last}. Check its opening_hours and closed.")
+        raise CalibrationError(
+            f"the scenario is never open from {first} to {last}. Check its opening_hours and closed."
+        )
     utc = pd.DatetimeIndex(grid.starts).tz_convert("UTC").as_unit("ms").asi8
     at = pd.DatetimeIndex(contacts["arrived"]).tz_convert("UTC").as_unit("ms").asi8
     i = np.searchsorted(utc, at, side="right") - 1
@@ -154,7 +158,9 @@ def fit_arrivals(contacts: pd.DataFrame, base: Scenario, first: date, last: date
                 "used": np.repeat(used, len(types)),
             }
         )
-    profile = pd.DataFrame(rows, columns=["contact_type", "weekday", "interval", "contacts", "ci_low", "ci_high", "days"])
+    profile = pd.DataFrame(
+        rows, columns=["contact_type", "weekday", "interval", "contacts", "ci_low", "ci_high", "days"]
+    )
     return ArrivalFit(types, per_interval, profile, day_frame, common, own, tuple(days[odd]), tuple(estimates))
 
 
@@ -203,7 +209,9 @@ def _day_factors(
         return value, value * np.exp(-width), value * np.exp(width)
 
     all_rest, all_m = rest.sum(axis=1), m.sum(axis=1)
-    statistic = float((all_rest**2 / np.maximum(all_m, 1e-9) * scale * (count > 1)).sum() * freedom / max((count > 1).sum(), 1))
+    statistic = float(
+        (all_rest**2 / np.maximum(all_m, 1e-9) * scale * (count > 1)).sum() * freedom / max((count > 1).sum(), 1)
+    )
     p = float(chi2.sf(statistic, freedom))
     dispersion = statistic / freedom
     if p > 0.01:
@@ -212,13 +220,25 @@ def _day_factors(
     said = f"day totals vary {dispersion:.1f} times as much as Poisson"
     if n_types == 1:
         value, low, high = pooled(*cv2(0, 0))
-        estimates.append(Estimate("day factor cv", types[0], *np.sqrt([value, low, high]), n_days, "", "estimated", said))
+        estimates.append(
+            Estimate("day factor cv", types[0], *np.sqrt([value, low, high]), n_days, "", "estimated", said)
+        )
         return 0.0, {types[0]: float(np.sqrt(value))}, estimates
     pairs = [cv2(a, b) for a in range(n_types) for b in range(a)]
     common, low, high = pooled(np.sum([t for t, _ in pairs], axis=0), np.sum([b for _, b in pairs], axis=0))
     if not np.isfinite(low) or np.sqrt(common) < 0.01:
         common = 0.0
-    estimates.append(Estimate("day factor cv", "all", *np.sqrt([common, low, high]), n_days, "", "estimated", f"{said}; common to the types"))
+    estimates.append(
+        Estimate(
+            "day factor cv",
+            "all",
+            *np.sqrt([common, low, high]),
+            n_days,
+            "",
+            "estimated",
+            f"{said}; common to the types",
+        )
+    )
     own: dict[str, float] = {}
     for k, name in enumerate(types):
         top, bottom = cv2(k, k)
@@ -229,5 +249,7 @@ def _day_factors(
         own[name] = float(np.sqrt(value)) if shown else 0.0
         text = "beyond the common factor" if shown else "none beyond the common factor"
         ends = np.sqrt(np.maximum([value - 1.96 * error, value + 1.96 * error], 0))
-        estimates.append(Estimate("own day factor cv", name, own[name], ends[0], ends[1], n_days, "", "estimated", text))
+        estimates.append(
+            Estimate("own day factor cv", name, own[name], ends[0], ends[1], n_days, "", "estimated", text)
+        )
     return float(np.sqrt(common)), own, estimates

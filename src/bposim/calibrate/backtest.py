@@ -63,7 +63,9 @@ class Backtest:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return f"<p><b>{self.verdict}</b>: {self.reason}</p>" + self.frame.to_html(index=False, float_format=lambda x: f"{x:.4g}")
+        return f"<p><b>{self.verdict}</b>: {self.reason}</p>" + self.frame.to_html(
+            index=False, float_format=lambda x: f"{x:.4g}"
+        )
 
 
 def backtest(
@@ -80,7 +82,12 @@ def backtest(
     test = history.between(first, last + timedelta(days=1))
     missing = test.missing_days
     scenario = cal.scenario.replace(
-        {"start": first, "days": (last - first).days + 1, "day_factor": None, "closed": [*cal.scenario.closed, *missing]}
+        {
+            "start": first,
+            "days": (last - first).days + 1,
+            "day_factor": None,
+            "closed": [*cal.scenario.closed, *missing],
+        }
         | {f"contact_types.{t}.day_factor": None for t in cal.scenario.contact_types}
     )
     grid = scenario.grid
@@ -98,7 +105,9 @@ def backtest(
     for t in scenario.contact_types:
         mine = i[inside & (contacts["contact_type"].astype(str) == t).to_numpy()]
         count = np.bincount(mine, minlength=len(grid))
-        volumes.append(pd.DataFrame({"contact_type": t, "interval_start": grid.starts, "contacts": count.astype(np.int64)}))
+        volumes.append(
+            pd.DataFrame({"contact_type": t, "interval_start": grid.starts, "contacts": count.astype(np.int64)})
+        )
     skills = {g: list(body.skills) for g, body in scenario.agent_groups.items()}
     spans = presence_spans(contacts, skills, gap_s=cal.gap_s, grouped=cal.grouped)
     staffing = {}
@@ -130,9 +139,15 @@ def backtest(
     frame = pd.DataFrame(rows)
     verdicts = frame["verdict"].tolist()
     verdict = "fail" if "fail" in verdicts else "weak" if "weak" in verdicts else "pass"
-    off = [f"{r.metric} {r.observed:.3g} observed, {r.simulated:.3g} simulated" for r in frame.itertuples() if r.verdict != "pass"]
+    off = [
+        f"{r.metric} {r.observed:.3g} observed, {r.simulated:.3g} simulated"
+        for r in frame.itertuples()
+        if r.verdict != "pass"
+    ]
     reason = "Every metric lies within its limit." if not off else "Off: " + "; ".join(off) + "."
-    made = Provenance("backtest", {"start": first, "last": last, "seed": seed, "within": seconds(within)}, (cal.provenance,))
+    made = Provenance(
+        "backtest", {"start": first, "last": last, "seed": seed, "within": seconds(within)}, (cal.provenance,)
+    )
     return Backtest(frame, pd.concat(days, ignore_index=True), verdict, reason, first, last, made)
 
 

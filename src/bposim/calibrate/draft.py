@@ -14,7 +14,13 @@ SHIFT_HOURS = (8, 6, 4)
 
 
 def draft_scenario(
-    history: Any, *, name: str = "draft", cost_per_hour: float = 20.0, currency: str = "EUR", within: str = "20s", share: float = 0.80
+    history: Any,
+    *,
+    name: str = "draft",
+    cost_per_hour: float = 20.0,
+    currency: str = "EUR",
+    within: str = "20s",
+    share: float = 0.80,
 ) -> Scenario:
     """Draft a scenario from a contact log: its hours, contact types and agent groups; the rest is assumed, and says so.
 
@@ -54,7 +60,9 @@ def draft_scenario(
         mean = mine["handle_s"].mean()
         kinds[t] = {
             "arrivals": {"rate": "1/h"},
-            "handle_time": {"exponential": {"mean": f"{mean if mean and math.isfinite(mean) and mean > 0 else 180:.0f}s"}},
+            "handle_time": {
+                "exponential": {"mean": f"{mean if mean and math.isfinite(mean) and mean > 0 else 180:.0f}s"}
+            },
             "patience": {"exponential": {"mean": "300s"}},
         }
     groups = _groups(contacts, list(kinds), cost_per_hour)
@@ -90,7 +98,11 @@ def _groups(contacts: Any, types: list[str], cost: float) -> dict[str, Any]:
     served = contacts[contacts["outcome"] == "answered"]
     if "agent_group" not in served or not served["agent_group"].notna().any():
         return {"agents": {"skills": types, "heads": 1, "cost_per_hour": cost}}
-    table = served.groupby([served["agent_group"].astype(str), served["contact_type"].astype(str)]).size().unstack(fill_value=0)
+    table = (
+        served.groupby([served["agent_group"].astype(str), served["contact_type"].astype(str)])
+        .size()
+        .unstack(fill_value=0)
+    )
     groups = {}
     for g, row in table.iterrows():
         able = [t for t in types if row.get(t, 0) >= 0.01 * row.sum()]

@@ -8,7 +8,16 @@ import numpy as np
 import pandas as pd
 
 from bposim.calibrate.estimates import Estimate
-from bposim.distributions import Distribution, Fit, empirical, fit_best, kaplan_meier, km_median, piecewise_hazard, with_zero
+from bposim.distributions import (
+    Distribution,
+    Fit,
+    empirical,
+    fit_best,
+    kaplan_meier,
+    km_median,
+    piecewise_hazard,
+    with_zero,
+)
 
 HANDLE_KINDS = ("lognormal", "gamma", "weibull", "exponential", "hyperexponential")
 PATIENCE_KINDS = ("exponential", "weibull", "lognormal", "gamma")
@@ -217,7 +226,9 @@ def _pieces(t: np.ndarray, left: np.ndarray) -> tuple[Distribution, float]:
     """Fit a hazard that is constant between breaks: events over exposure, breaks at quantiles of the abandonments."""
     events = np.sort(t[left])
     n_pieces = int(np.clip(len(events) // 25, 1, 12))
-    inner = np.unique(np.round(np.quantile(events, np.arange(1, n_pieces) / n_pieces), 3)) if n_pieces > 1 else np.array([])
+    inner = (
+        np.unique(np.round(np.quantile(events, np.arange(1, n_pieces) / n_pieces), 3)) if n_pieces > 1 else np.array([])
+    )
     breaks = np.concatenate([[0.0], inner[inner > 0]])
     upper = np.append(breaks[1:], np.inf)
     exposure = np.array([np.clip(t - a, 0, b - a).sum() for a, b in zip(breaks, upper, strict=True)])

@@ -40,7 +40,11 @@ def plot_calibration(cal: Calibration, axes: Any = None) -> Any:
         axes[1].plot(np.quantile(fit.data, p), [fit.distribution.quantile(x) for x in p], ".", ms=3, color=_BLUE)
         top = float(np.quantile(fit.data, 0.995))
         axes[1].plot([0, top], [0, top], color="black", lw=0.7)
-        axes[1].set(xlabel="observed quantile (s)", ylabel="fitted quantile (s)", title=f"{busiest}: handle time ({fit.distribution.kind})")
+        axes[1].set(
+            xlabel="observed quantile (s)",
+            ylabel="fitted quantile (s)",
+            title=f"{busiest}: handle time ({fit.distribution.kind})",
+        )
     if busiest in cal.patience:
         fit = cal.patience[busiest]
         assert fit.observed is not None
@@ -51,7 +55,13 @@ def plot_calibration(cal: Calibration, axes: Any = None) -> Any:
         x = np.linspace(0, float(np.quantile(fit.data[reached], 0.999)), 200)
         zero = fit.distribution.zero
         axes[2].plot(x, np.asarray(fit.distribution.sf(x)) / (1 - zero), color=_RED, label=fit.distribution.kind)
-        axes[2].set(xlim=(0, x[-1]), ylim=(0, 1.02), xlabel="wait (s)", ylabel="share still patient", title=f"{busiest}: patience")
+        axes[2].set(
+            xlim=(0, x[-1]),
+            ylim=(0, 1.02),
+            xlabel="wait (s)",
+            ylabel="share still patient",
+            title=f"{busiest}: patience",
+        )
         axes[2].legend(fontsize=8)
     return axes
 
@@ -66,7 +76,15 @@ def plot_backtest(test: Backtest, ax: Any = None, metric: str | None = None) -> 
     day = test.days[test.days["metric"] == name]
     x = pd.to_datetime(day["day"])
     scale = 1 if name == "asa" else 100
-    ax.fill_between(x, day["low"] * scale, day["high"] * scale, color=_BLUE, alpha=0.25, lw=0, label="simulated, 90 % of the replications")
+    ax.fill_between(
+        x,
+        day["low"] * scale,
+        day["high"] * scale,
+        color=_BLUE,
+        alpha=0.25,
+        lw=0,
+        label="simulated, 90 % of the replications",
+    )
     ax.plot(x, day["simulated"] * scale, color=_BLUE, lw=1)
     ax.plot(x, day["observed"] * scale, "o", ms=4, color=_RED, label="observed")
     ax.set_ylabel(f"{name} ({'s' if name == 'asa' else '%'})")

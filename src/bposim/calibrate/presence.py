@@ -119,7 +119,10 @@ def presence_spans(
     if frame.empty:
         return frame
     clocks = waiting_clocks(contacts, skills)
-    parts = [_group_spans(rows.reset_index(drop=True), clocks[str(g)], gap_s, wrap_up_s) for g, rows in frame.groupby("agent_group")]
+    parts = [
+        _group_spans(rows.reset_index(drop=True), clocks[str(g)], gap_s, wrap_up_s)
+        for g, rows in frame.groupby("agent_group")
+    ]
     return pd.concat(parts, ignore_index=True)
 
 

@@ -26,7 +26,9 @@ Column = Annotated[list[str] | None, typer.Option("--column", help="ours=theirs,
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Seed = Annotated[int, typer.Option(help="Names the luck; the same seed gives the same answer.", min=0)]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write the result here.")]
-Volumes = Annotated[Path | None, typer.Option(help="Forecast volumes (csv, parquet), as `bposim forecast -o` writes them.")]
+Volumes = Annotated[
+    Path | None, typer.Option(help="Forecast volumes (csv, parquet), as `bposim forecast -o` writes them.")
+]
 Staffing = Annotated[Path | None, typer.Option(help="Staffing (csv, parquet), as `bposim staff -o` writes it.")]
 Replications = Annotated[int, typer.Option(help="How often the horizon is played.", min=2)]
 Share = Annotated[str, typer.Option(help="Share of contacts to answer in time: 0.80 or 80%.")]
@@ -46,7 +48,11 @@ def _version(value: bool) -> None:
 
 
 @app.callback()
-def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Simulate, forecast, staff and promise."""
 
 
@@ -59,7 +65,9 @@ def _columns(given: list[str] | None) -> dict[str, str] | None:
     pairs = [entry.split("=", 1) for entry in given]
     bad = [entry for entry, pair in zip(given, pairs, strict=True) if len(pair) != 2]
     if bad:
-        raise ParameterError([f"--column {entry!r} is no pair. Write ours=theirs, e.g. arrived=Start." for entry in bad])
+        raise ParameterError(
+            [f"--column {entry!r} is no pair. Write ours=theirs, e.g. arrived=Start." for entry in bad]
+        )
     return dict(pairs)  # type: ignore[arg-type]
 
 
@@ -80,12 +88,16 @@ def _frame(path: Path | None, what: str) -> pd.DataFrame | None:
     except (ValueError, OSError) as error:
         raise ParameterError(f"{what} file {str(path)!r} cannot be read: {str(error).splitlines()[0]}.") from None
     if "interval_start" not in frame:
-        raise ParameterError(f"{what} file {str(path)!r} has no column 'interval_start'. It has: {', '.join(map(str, frame.columns))}.")
+        raise ParameterError(
+            f"{what} file {str(path)!r} has no column 'interval_start'. It has: {', '.join(map(str, frame.columns))}."
+        )
     if frame["interval_start"].dtype.kind != "M":
         try:
             frame["interval_start"] = pd.to_datetime(frame["interval_start"], utc=True)
         except ValueError as error:
-            raise ParameterError(f"{what} file {str(path)!r}: interval_start cannot be read: {str(error).splitlines()[0]}.") from None
+            raise ParameterError(
+                f"{what} file {str(path)!r}: interval_start cannot be read: {str(error).splitlines()[0]}."
+            ) from None
     return frame
 
 
@@ -126,7 +138,9 @@ def _show(frame: pd.DataFrame, as_json: bool, **extra: Any) -> None:
         number = frame[name].dtype.kind in "iuf"
         table.add_column(str(name), justify="right" if number else "left", overflow="fold")
     for row in frame.itertuples(index=False):
-        table.add_row(*("" if isinstance(v, float) and v != v else f"{v:,.4g}" if isinstance(v, float) else str(v) for v in row))
+        table.add_row(
+            *("" if isinstance(v, float) and v != v else f"{v:,.4g}" if isinstance(v, float) else str(v) for v in row)
+        )
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
@@ -146,7 +160,9 @@ def _scenario(path: Path, volumes: pd.DataFrame | None = None) -> Any:
 
 
 @app.command()
-def check(history: HistoryFile, profile: Profile = "contacts", tz: Zone = None, column: Column = None, as_json: AsJson = False) -> None:
+def check(
+    history: HistoryFile, profile: Profile = "contacts", tz: Zone = None, column: Column = None, as_json: AsJson = False
+) -> None:
     """Read a history and report its data quality. Exit code 1 if a rule of severity error is broken."""
     found = _history(history, profile, tz, column)
     report = found.check()
@@ -288,7 +304,9 @@ def targets(
     world = _scenario(scenario, frame)
     heads = _frame(staffing, "staffing")
     term = ServiceLevel(share, within=within, window=window, counting=counting)
-    deal = assess_target(world, term, volumes=frame, staffing=heads, confidence=confidence, replications=replications, seed=seed)
+    deal = assess_target(
+        world, term, volumes=frame, staffing=heads, confidence=confidence, replications=replications, seed=seed
+    )
     advice = recommend_targets(
         world, volumes=frame, staffing=heads, contract=contract, confidence=confidence, window=window,
         replications=replications, seed=seed,

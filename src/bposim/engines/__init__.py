@@ -9,7 +9,18 @@ from bposim.errors import ParameterError, parameter
 
 ENGINES = ("fast", "reference")
 
-__all__ = ["ENGINES", "Draws", "Model", "Records", "build_model", "build_source", "draw", "play", "read_volumes", "stream"]
+__all__ = [
+    "ENGINES",
+    "Draws",
+    "Model",
+    "Records",
+    "build_model",
+    "build_source",
+    "draw",
+    "play",
+    "read_volumes",
+    "stream",
+]
 
 
 def play(model: Model, draws: Draws, engine: str = "fast") -> Records:

@@ -160,7 +160,9 @@ def read_volumes(volumes: Any, scenario: Scenario) -> tuple[np.ndarray, bool]:
         for name in dict.fromkeys(named)
         if name not in types
     ]
-    problems += [f"volumes hold nothing for contact type {t!r}. Forecast it, or drop it." for t in types if t not in set(named)]
+    problems += [
+        f"volumes hold nothing for contact type {t!r}. Forecast it, or drop it." for t in types if t not in set(named)
+    ]
     index = pd.DatetimeIndex(grid.starts.tz_convert("UTC")).as_unit("ns")
     place = index.get_indexer(stamps.tz_convert("UTC").as_unit("ns"))
     contacts = frame["contacts"].to_numpy()
@@ -177,7 +179,9 @@ def read_volumes(volumes: Any, scenario: Scenario) -> tuple[np.ndarray, bool]:
         )
     bad = ~(contacts.astype(float) >= 0)
     if bad.any():
-        problems.append(f"{int(bad.sum())} rows of volumes are negative or missing (first row {int(np.flatnonzero(bad)[0])}).")
+        problems.append(
+            f"{int(bad.sum())} rows of volumes are negative or missing (first row {int(np.flatnonzero(bad)[0])})."
+        )
     if problems:
         raise ParameterError(problems)
     sample = frame["sample"].to_numpy() if "sample" in frame else np.zeros(len(frame), dtype=int)
@@ -198,7 +202,9 @@ def _paths(forecast: Any, scenario: Scenario) -> tuple[np.ndarray, bool]:
     """Read a Forecast's array without the detour of a frame with a row for each path and interval."""
     types, grid = tuple(scenario.contact_types), scenario.grid
     named = tuple(forecast.contact_types)
-    problems = [f"the forecast holds nothing for contact type {t!r}. Forecast it, or drop it." for t in types if t not in named]
+    problems = [
+        f"the forecast holds nothing for contact type {t!r}. Forecast it, or drop it." for t in types if t not in named
+    ]
     problems += [
         f"the forecast holds the contact type {n!r}, which the scenario lacks. Known: {', '.join(types)}."
         for n in named

@@ -1,6 +1,14 @@
 """Every KPI defined once, for histories and simulations alike."""
 
-from bposim.metrics.counts import ContactSource, Counts, count_arrays, counts_of_contacts, counts_of_intervals, tabulate, threshold_column
+from bposim.metrics.counts import (
+    ContactSource,
+    Counts,
+    count_arrays,
+    counts_of_contacts,
+    counts_of_intervals,
+    tabulate,
+    threshold_column,
+)
 from bposim.metrics.glossary import DEFAULT_METRICS, GLOSSARY, SERVICE_LEVELS, Metric, metric
 from bposim.metrics.summary import BY, ratio_interval, summary, time_labels, windows
 

@@ -77,7 +77,9 @@ class Counts:
         if name == "wait_sum_s" and {"wait_answered_sum_s", "wait_abandoned_sum_s"} <= set(self.contacts):
             return self.contacts["wait_answered_sum_s"] + self.contacts["wait_abandoned_sum_s"]
         counted = ", ".join(f"{t:g}s" for t in self.thresholds()) or "none"
-        raise ParameterError(f"column {name!r} was not counted. Thresholds counted: {counted}. Columns: {', '.join(self.contacts)}.")
+        raise ParameterError(
+            f"column {name!r} was not counted. Thresholds counted: {counted}. Columns: {', '.join(self.contacts)}."
+        )
 
     def frame(self) -> pd.DataFrame:
         """Return the IntervalTable frame."""
@@ -88,7 +90,9 @@ class Counts:
         return _long(self.agents, self.starts, "agent_group", self.groups)
 
 
-def _long(columns: Mapping[str, np.ndarray], starts: pd.DatetimeIndex, key: str, names: tuple[str, ...]) -> pd.DataFrame:
+def _long(
+    columns: Mapping[str, np.ndarray], starts: pd.DatetimeIndex, key: str, names: tuple[str, ...]
+) -> pd.DataFrame:
     if not columns:
         return pd.DataFrame({"replication": [], "interval_start": [], key: []})
     r, n, k = next(iter(columns.values())).shape
@@ -214,7 +218,14 @@ def counts_of_contacts(
         m = replication == r
         parts.append(
             count_arrays(
-                interval[m], kind[m], outcome[m], wait[m], handle[m], turnaround[m], shape=shape, thresholds_ms=thresholds_ms
+                interval[m],
+                kind[m],
+                outcome[m],
+                wait[m],
+                handle[m],
+                turnaround[m],
+                shape=shape,
+                thresholds_ms=thresholds_ms,
             )
         )
     stacked = {name: np.stack([p[name] for p in parts]) for name in parts[0]}

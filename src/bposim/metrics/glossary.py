@@ -94,7 +94,9 @@ _SERVICE_LEVEL: dict[str, tuple[Terms, Terms, str]] = {
 }  # fmt: skip
 
 SERVICE_LEVELS: dict[str, Metric] = {
-    rule: Metric(f"service_level[{rule}]", f"service level ({rule})", "share", top, bottom, better="high", source=source)
+    rule: Metric(
+        f"service_level[{rule}]", f"service level ({rule})", "share", top, bottom, better="high", source=source
+    )
     for rule, (top, bottom, source) in _SERVICE_LEVEL.items()
 }
 assert tuple(SERVICE_LEVELS) == COUNTING_RULES

@@ -16,7 +16,18 @@ from bposim.schema import WINDOWS
 from bposim.units import seconds
 
 #: What a summary can be split by.
-BY = ("contact_type", "agent_group", "interval", "time_of_day", "weekday", "day", "week", "month", "quarter", "replication")
+BY = (
+    "contact_type",
+    "agent_group",
+    "interval",
+    "time_of_day",
+    "weekday",
+    "day",
+    "week",
+    "month",
+    "quarter",
+    "replication",
+)
 _TIME = ("interval", "time_of_day", "weekday", "day", "week", "month", "quarter")
 AGGREGATIONS = ("pooled", "mean_of_intervals", "share_of_intervals", "share_of_days")
 
@@ -62,7 +73,7 @@ def time_labels(starts: pd.DatetimeIndex, unit: str) -> pd.Index:
     if unit == "time_of_day":
         return pd.Index(local.strftime("%H:%M"))
     if unit == "weekday":
-        return pd.Index(["mon tue wed thu fri sat sun".split()[d] for d in local.day_of_week])
+        return pd.Index([["mon", "tue", "wed", "thu", "fri", "sat", "sun"][d] for d in local.day_of_week])
     if unit == "all":
         return pd.DatetimeIndex([local[0].normalize()] * len(local)) if len(local) else local
     day = local.normalize()
@@ -152,7 +163,11 @@ def summary(
     asks = [resolve(source, n, within, counting, short, strict) for n in names]
     if metrics is None:
         per_agent, per_type = "agent_group" in keys, "contact_type" in keys
-        asks = [a for a in asks if not ((a.metric.table == "agents" and per_type) or (a.metric.table != "agents" and per_agent))]
+        asks = [
+            a
+            for a in asks
+            if not ((a.metric.table == "agents" and per_type) or (a.metric.table != "agents" and per_agent))
+        ]
     wanted = [t for a in asks for t in (a.within_s, a.short_s) if t is not None]
     counts = source.counts(wanted)
     if metrics is None and not counts.agents:  # asked for by name it is refused, not left out
@@ -177,7 +192,9 @@ def sums(counts: Counts, ask: Ask, *, split: bool) -> tuple[np.ndarray, np.ndarr
             if values is None:
                 return None
             once = column in MAXIMA or column in SHARED
-            pooled = values if split else values.max(axis=2, keepdims=True) if once else values.sum(axis=2, keepdims=True)
+            pooled = (
+                values if split else values.max(axis=2, keepdims=True) if once else values.sum(axis=2, keepdims=True)
+            )
             total = total + sign * pooled
         return np.asarray(total, dtype=float)
 
@@ -190,7 +207,13 @@ def sums(counts: Counts, ask: Ask, *, split: bool) -> tuple[np.ndarray, np.ndarr
 
 
 def _one(
-    source: Source, counts: Counts, ask: Ask, keys: list[str], confidence: float, aggregation: str, pass_level: float | None
+    source: Source,
+    counts: Counts,
+    ask: Ask,
+    keys: list[str],
+    confidence: float,
+    aggregation: str,
+    pass_level: float | None,
 ) -> pd.DataFrame:
     agents = ask.metric.table == "agents"
     split_key = "agent_group" if agents else "contact_type"
@@ -231,7 +254,9 @@ def _one(
         return _rows(_over_replications(numerator, confidence, keys), keys, labels, names, ask, unit, split_key)
     value, low, high, n = ratio_interval(numerator, denominator, confidence)
     top_end = 1.0 if ask.metric.unit == "share" else np.inf
-    return _rows((value, np.clip(low, 0, top_end), np.clip(high, 0, top_end), n), keys, labels, names, ask, unit, split_key)
+    return _rows(
+        (value, np.clip(low, 0, top_end), np.clip(high, 0, top_end), n), keys, labels, names, ask, unit, split_key
+    )
 
 
 def aggregate(
@@ -256,7 +281,9 @@ def aggregate(
     if aggregation == "mean_of_intervals":
         return np.where(full, ratio, 0.0), full.astype(float)
     if pass_level is None:
-        raise ParameterError(f"aggregation {aggregation!r} needs pass_level, the level each stretch must reach. Give 0.80.")
+        raise ParameterError(
+            f"aggregation {aggregation!r} needs pass_level, the level each stretch must reach. Give 0.80."
+        )
     good = ratio <= pass_level if ask.metric.better == "low" else ratio >= pass_level
     return (full & good).astype(float), full.astype(float)
 
@@ -405,7 +432,9 @@ def windows(
     if unknown:
         raise ParameterError(f"contact type {unknown[0]!r} is unknown. Known: {', '.join(counts.types)}.")
     if kinds and ask.metric.table == "agents":
-        raise ParameterError(f"metric {ask.metric.id!r} cannot be split by contact_type: agents' time belongs to groups. Leave it out.")
+        raise ParameterError(
+            f"metric {ask.metric.id!r} cannot be split by contact_type: agents' time belongs to groups. Leave it out."
+        )
     if ask.metric.table == "waits":
         if len(kinds) > 1:
             raise ParameterError(f"metric {ask.metric.id!r} takes one contact type, or all. Got {', '.join(kinds)}.")
@@ -418,7 +447,9 @@ def windows(
         top3, bottom3 = sums(counts, ask, split=split)
         if split:
             pick = [counts.types.index(k) for k in kinds]
-            top3 = top3[:, :, pick].max(axis=2, keepdims=True) if maxima else top3[:, :, pick].sum(axis=2, keepdims=True)
+            top3 = (
+                top3[:, :, pick].max(axis=2, keepdims=True) if maxima else top3[:, :, pick].sum(axis=2, keepdims=True)
+            )
             if bottom3 is not None:
                 once = ask.metric.denominator[0][0] in SHARED
                 bottom3 = bottom3[:, :, pick[:1]] if once else bottom3[:, :, pick].sum(axis=2, keepdims=True)

@@ -166,9 +166,7 @@ class ShiftModel:
             picks = []
             for window, chosen in zip(tour.windows, choices, strict=True):
                 picks.append([p for p, c in zip(window, chosen, strict=True) for _ in range(round(values[c]))])
-            ways = Counter(
-                tuple(sorted([*tour.fixed, *(b for p in picks for b in p[k].breaks)])) for k in range(total)
-            )
+            ways = Counter(tuple(sorted([*tour.fixed, *(b for p in picks for b in p[k].breaks)])) for k in range(total))
             result += [(tour, breaks, heads) for breaks, heads in ways.items()]
         return result
 

@@ -197,7 +197,7 @@ def _goals(scenario: Scenario, target: Any, method: str, problems: list[str]) ->
     elif isinstance(target, Mapping) and all(isinstance(t, Target) for t in target.values()) and target:
         asked = dict(target)
     else:
-        way = "Write ServiceLevel(0.80, within=\"20s\"), or a mapping of contact type to such."
+        way = 'Write ServiceLevel(0.80, within="20s"), or a mapping of contact type to such.'
         raise ParameterError(parameter("target", "required_agents()", "a Target or a mapping to Targets", target, way))
     goals = {}
     metrics = ("service_level", "asa", "mean_wait") if method == "square-root" else METRICS

@@ -72,12 +72,18 @@ def validate_plan(
     fresh = seed + 1_000_003
     thresholds = sorted({t.within_s for t in asked.values() if t.within_s is not None})
     runs = simulate(
-        scenario, volumes=volumes, staffing=plan.staffing, replications=replications, seed=fresh, within=thresholds, progress=False
+        scenario,
+        volumes=volumes,
+        staffing=plan.staffing,
+        replications=replications,
+        seed=fresh,
+        within=thresholds,
+        progress=False,
     )
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for contact_type, t in asked.items():
         kind = t.contact_type or contact_type
-        options = {"within": t.within_s, "counting": t.counting, "short": t.short_s, "strict": t.strict,
+        options: dict[str, Any] = {"within": t.within_s, "counting": t.counting, "short": t.short_s, "strict": t.strict,
                    "aggregation": t.aggregation, "pass_level": t.pass_level}  # fmt: skip
         by = "contact_type" if kind is not None and t.metric != "occupancy" else None
         table = summary(runs, by, t.metric, **options)

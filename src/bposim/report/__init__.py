@@ -87,7 +87,9 @@ def _text(value: Any) -> tuple[str, bool]:
     return str(value), False
 
 
-def _table(frame: pd.DataFrame, names: dict[str, str] | None = None, *, percent: tuple[str, ...] = (), folded: str = "") -> dict[str, Any]:
+def _table(
+    frame: pd.DataFrame, names: dict[str, str] | None = None, *, percent: tuple[str, ...] = (), folded: str = ""
+) -> dict[str, Any]:
     names = names or {str(c): str(c).replace("_", " ") for c in frame.columns}
     shown = frame[[c for c in names if c in frame.columns]]
     rows = []
@@ -108,7 +110,17 @@ def _table(frame: pd.DataFrame, names: dict[str, str] | None = None, *, percent:
 def _history(part: Any) -> _Section:
     section = _Section("The data", [repr(part.quality).splitlines()[0]])
     section.tables.append(
-        _table(part.check().frame, {"rule": "rule", "severity": "severity", "rows": "rows", "message": "what", "done": "done", "override": "to override"})
+        _table(
+            part.check().frame,
+            {
+                "rule": "rule",
+                "severity": "severity",
+                "rows": "rows",
+                "message": "what",
+                "done": "done",
+                "override": "to override",
+            },
+        )
     )
     return section
 
@@ -121,7 +133,9 @@ def _calibration(part: Any) -> _Section:
     names = {"parameter": "parameter", "subject": "of", "value": "value", "ci_low": "from", "ci_high": "to", "unit": "unit",
              "n": "n", "source": "source", "detail": "how"}  # fmt: skip
     section.tables.append(_table(head, names))
-    section.tables.append(_table(frame[frame["subject"].str.contains(", ")], names, folded="Contacts per day by type and weekday"))
+    section.tables.append(
+        _table(frame[frame["subject"].str.contains(", ")], names, folded="Contacts per day by type and weekday")
+    )
     section.points = [*part.notes, *(f"Assumed: {a}" for a in part.scenario.assumptions)]
     return section
 
@@ -129,7 +143,19 @@ def _calibration(part: Any) -> _Section:
 def _backtest(part: Any) -> _Section:
     section = _Section("Does the model reproduce what happened?", [f"{part.verdict.upper()}: {part.reason}"])
     section.pictures.append(_png(part.plot(), "Observed service level by day over the simulated band"))
-    section.tables.append(_table(part.frame, {"metric": "metric", "observed": "observed", "simulated": "simulated", "low": "5 %", "high": "95 %", "verdict": "verdict"}))
+    section.tables.append(
+        _table(
+            part.frame,
+            {
+                "metric": "metric",
+                "observed": "observed",
+                "simulated": "simulated",
+                "low": "5 %",
+                "high": "95 %",
+                "verdict": "verdict",
+            },
+        )
+    )
     return section
 
 
@@ -152,7 +178,13 @@ def _plan(part: Any) -> _Section:
         section.pictures.append(_png(part.plot(), "Heads scheduled against heads required, by interval"))
         work = part.shifts.groupby(["shift", "agent_group"], as_index=False)[["heads", "paid_hours", "cost"]].sum()
         section.tables.append(_table(work))
-        section.tables.append(_table(part.shifts.head(400), {c: c.replace("_", " ") for c in part.shifts.columns if c != "day"}, folded="Every shift"))
+        section.tables.append(
+            _table(
+                part.shifts.head(400),
+                {c: c.replace("_", " ") for c in part.shifts.columns if c != "day"},
+                folded="Every shift",
+            )
+        )
     if len(part.conflicts):
         section.tables.append(_table(part.conflicts, {"kind": "kind", "limit": "limit", "message": "what"}))
     return section
@@ -160,7 +192,9 @@ def _plan(part: Any) -> _Section:
 
 def _runs(part: Any) -> _Section:
     section = _Section("Simulated performance", [f"{part.replications} replications, seed {part.seed}."])
-    section.tables.append(_table(part.summary(), {"metric": "metric", "value": "value", "ci_low": "from", "ci_high": "to"}))
+    section.tables.append(
+        _table(part.summary(), {"metric": "metric", "value": "value", "ci_low": "from", "ci_high": "to"})
+    )
     return section
 
 
@@ -179,7 +213,11 @@ def _frontier(part: Any) -> _Section:
     section = _Section("What each cost level could promise")
     section.pictures.append(_png(part.plot(), "Attainable level and probability against cost"))
     share = ("mean", "attainable", "attainable_low", "attainable_high", "planned_share")
-    section.tables.append(_table(part.frame, percent=share if part.term.metric in ("service_level", "abandonment") else ("planned_share",)))
+    section.tables.append(
+        _table(
+            part.frame, percent=share if part.term.metric in ("service_level", "abandonment") else ("planned_share",)
+        )
+    )
     return section
 
 
@@ -187,7 +225,14 @@ def _advice(part: Any) -> _Section:
     said = f"All together they are met with probability {part.joint_probability:.3f} [{part.joint_low:.3f}, {part.joint_high:.3f}]."
     section = _Section("Targets worth signing", [said])
     section.pictures.append(_png(part.plot(), "Probability of each recommended target"))
-    names = {"target": "target", "covers": "covers", "probability": "probability", "ci_low": "from", "ci_high": "to", "why": "why"}
+    names = {
+        "target": "target",
+        "covers": "covers",
+        "probability": "probability",
+        "ci_low": "from",
+        "ci_high": "to",
+        "why": "why",
+    }
     section.tables.append(_table(part.frame, names))
     if len(part.clauses):
         section.texts.append("The draft's own clauses:")
@@ -203,7 +248,12 @@ _RENDER = {
 }  # fmt: skip
 
 
-def report(*parts: Any, title: str = "What can this operation promise?", answer: list[str] | None = None, doubts: list[str] | None = None) -> Report:
+def report(
+    *parts: Any,
+    title: str = "What can this operation promise?",
+    answer: list[str] | None = None,
+    doubts: list[str] | None = None,
+) -> Report:
     """Put results on one self-contained HTML page.
 
     Parameters
@@ -247,7 +297,9 @@ def report(*parts: Any, title: str = "What can this operation promise?", answer:
 
 def _answer(part: Any) -> list[str]:
     if type(part).__name__ == "Assessment":
-        lines = [f"{part.term}: met with probability {part.probability:.2f} on this staffing ({part.status} at {100 * part.confidence:.4g} %)."]
+        lines = [
+            f"{part.term}: met with probability {part.probability:.2f} on this staffing ({part.status} at {100 * part.confidence:.4g} %)."
+        ]
         if part.term.metric in ("service_level", "turnaround"):
             lines.append(f"At {100 * part.confidence:.4g} % it could promise {100 * part.attainable_share:.1f} %.")
         return lines

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -179,7 +178,18 @@ def make_offer(
     given = used.metrics(by="month", metrics=["offered", "service_level", "asa", "abandonment"], within=float(within))
     headline = _headline(today, plan, frontier, advice, given, world, days)
     return Offer(
-        used, cal, tested, ahead, world, today, plan, frontier, advice, given, headline, _doubts(cal, tested, ahead, world)
+        used,
+        cal,
+        tested,
+        ahead,
+        world,
+        today,
+        plan,
+        frontier,
+        advice,
+        given,
+        headline,
+        _doubts(cal, tested, ahead, world),
     )
 
 
@@ -196,7 +206,13 @@ def _held_out(base: Scenario, history: History) -> Backtest | None:
 
 
 def _headline(
-    today: Assessment, plan: CheapestPlan, frontier: Frontier, advice: Advice, given: pd.DataFrame, world: Scenario, days: int
+    today: Assessment,
+    plan: CheapestPlan,
+    frontier: Frontier,
+    advice: Advice,
+    given: pd.DataFrame,
+    world: Scenario,
+    days: int,
 ) -> tuple[str, ...]:
     term, sure = today.term, 100 * today.confidence
     money = world.currency
@@ -217,7 +233,11 @@ def _headline(
         )
     else:
         lines.append(f"No plan up to {plan.agent_hours:,.0f} paid hours keeps it at {sure:.4g} %.")
-    lines.append("Worth signing on that plan: " + "; ".join(map(str, advice.targets)) + f". All together: probability {advice.joint_probability:.2f}.")
+    lines.append(
+        "Worth signing on that plan: "
+        + "; ".join(map(str, advice.targets))
+        + f". All together: probability {advice.joint_probability:.2f}."
+    )
     return tuple(lines)
 
 
@@ -227,14 +247,22 @@ def _doubts(cal: Calibration, tested: Backtest | None, ahead: Forecast, world: S
         "Callers who hang up do not call again in this model, and agents all work at the same pace.",
     ]
     if tested is None:
-        doubts.append("The history is too short to hold two weeks out, so nothing shows that the model reproduces them.")
+        doubts.append(
+            "The history is too short to hold two weeks out, so nothing shows that the model reproduces them."
+        )
     elif tested.verdict != "pass":
         doubts.append(f"On the two weeks held out the model is {tested.verdict}: {tested.reason}")
     if any("inferred" in n for n in cal.notes):
         doubts.append("Who was on duty is inferred from who answered what: a log-in record would be surer.")
     cv = cal.arrivals.common_cv
     if cv > 0.05:
-        doubts.append(f"Days differ by {100 * cv:.0f} % beyond chance: the targets carry that, and two weeks may still lie outside the bands.")
+        doubts.append(
+            f"Days differ by {100 * cv:.0f} % beyond chance: the targets carry that, and two weeks may still lie outside the bands."
+        )
     doubts += [f"Forecast: {n}" for n in ahead.notes]
-    doubts += [f"Assumed: {a}." for a in world.assumptions if "kept from the base" not in a and "heads on duty are net" not in a]
+    doubts += [
+        f"Assumed: {a}."
+        for a in world.assumptions
+        if "kept from the base" not in a and "heads on duty are net" not in a
+    ]
     return tuple(doubts)

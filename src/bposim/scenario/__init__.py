@@ -212,9 +212,15 @@ def _read_staffing(staffing: Any, scenario: Scenario) -> dict[str, list[float]]:
         ]
         result = {}
         for g, heads in staffing.items():
-            values = np.broadcast_to(np.asarray(heads, dtype=float), (len(grid),)) if np.ndim(heads) == 0 else np.asarray(heads, float)
+            values = (
+                np.broadcast_to(np.asarray(heads, dtype=float), (len(grid),))
+                if np.ndim(heads) == 0
+                else np.asarray(heads, float)
+            )
             if len(values) != len(grid):
-                problems.append(f"staffing of {g!r} has {len(values)} values; the horizon has {len(grid)} open intervals.")
+                problems.append(
+                    f"staffing of {g!r} has {len(values)} values; the horizon has {len(grid)} open intervals."
+                )
             elif not (np.isfinite(values).all() and (values >= 0).all()):
                 problems.append(f"staffing of {g!r} must be finite and at least 0. Got {values.min():g}.")
             result[str(g)] = values.tolist()
@@ -231,7 +237,9 @@ def _read_staffing(staffing: Any, scenario: Scenario) -> dict[str, list[float]]:
     result = {}
     for g, rows in staffing.groupby("agent_group", sort=False):
         if g not in known:
-            problems.append(f"staffing names {g!r}, which is no agent group.{nearest(g, known)} Known: {', '.join(known)}.")
+            problems.append(
+                f"staffing names {g!r}, which is no agent group.{nearest(g, known)} Known: {', '.join(known)}."
+            )
             continue
         starts = pd.DatetimeIndex(rows["interval_start"])
         if starts.tz is None:
@@ -333,7 +341,9 @@ def _with_targets(data: Any, document: Document, problems: list[str]) -> Any:
         problems += [f"{w} {document.place(('targets',))}" for w in wrong]
         for t in found:
             if t.contact_type is not None and isinstance(types, Mapping) and t.contact_type not in types:
-                problems.append(f"target {t} names {t.contact_type!r}, which is no contact type. {document.place(('targets',))}")
+                problems.append(
+                    f"target {t} names {t.contact_type!r}, which is no contact type. {document.place(('targets',))}"
+                )
         data["targets"] = found
     return data
 
@@ -342,7 +352,7 @@ def _inline_profiles(data: Any, document: Document) -> list[str]:
     """Replace ``{profile: file.csv}`` by its numbers: a loaded scenario needs no other file."""
     problems: list[str] = []
     types = data.get("contact_types")
-    for name, body in (types.items() if isinstance(types, Mapping) else ()):
+    for name, body in types.items() if isinstance(types, Mapping) else ():
         arrivals = body.get("arrivals") if isinstance(body, Mapping) else None
         if not (isinstance(arrivals, Mapping) and arrivals.get("profile")):
             continue

@@ -114,7 +114,9 @@ def check_fit(operation: Operation, document: Document, slots: Mapping[int, int]
                 fits(dict.fromkeys(range(7), listed), f"{field} of {name!r}", (*at, field))
         for k, dist in enumerate(contact_type.handle_time):
             if dist.mean == float("inf"):
-                problems.append(f"handle_time of {name!r} has no finite mean (entry {k + 1}). {document.place((*at, 'handle_time'))}")
+                problems.append(
+                    f"handle_time of {name!r} has no finite mean (entry {k + 1}). {document.place((*at, 'handle_time'))}"
+                )
         for d, spans in (contact_type.opening_hours or {}).items():
             for begin, end in spans:
                 if not any(a <= begin and end <= b for a, b in operation.opening_hours[d]):

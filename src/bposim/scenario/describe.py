@@ -107,7 +107,9 @@ def describe(scenario: Scenario) -> Description:
     short = heads_total < load
     if heads_total.any() and short.any():
         first = grid.starts[np.flatnonzero(short)[0]]
-        lines.append(f"  Note: {int(short.sum())} intervals offer more work than their agents can do, first {first:%a %d %b %H:%M}.")
+        lines.append(
+            f"  Note: {int(short.sum())} intervals offer more work than their agents can do, first {first:%a %d %b %H:%M}."
+        )
     for target in (*scenario.targets, *(t for k in scenario.contact_types.values() for t in k.targets)):
         lines.append(f"  Target: {target}")
     lines += [f"  Assumed: {a}" for a in scenario.assumptions]

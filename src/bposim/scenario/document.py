@@ -79,7 +79,9 @@ def _read_file(path: Path, kind: str, seen: tuple[Path, ...]) -> Document:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ScenarioError(f"{kind} file {str(path)!r} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
+        raise ScenarioError(
+            f"{kind} file {str(path)!r} is not UTF-8 text (byte {error.start}). Save it as UTF-8."
+        ) from None
     if path.resolve() in seen:
         chain = " -> ".join(p.name for p in (*seen, path))
         raise ScenarioError(f"{kind} file {str(path)!r} extends itself: {chain}. Remove one 'extends'.")
@@ -116,8 +118,7 @@ def _merge(below: Any, above: Any) -> Any:
 
 
 _CHOICES = frozenset(
-    "rate per_interval profile exponential gamma lognormal weibull hyperexponential uniform deterministic empirical "
-    "piecewise_hazard mixture".split()
+    ["rate", "per_interval", "profile", "exponential", "gamma", "lognormal", "weibull", "hyperexponential", "uniform", "deterministic", "empirical", "piecewise_hazard", "mixture"]
 )
 
 

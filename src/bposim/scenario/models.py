@@ -71,7 +71,9 @@ def parse_hours(value: Any) -> dict[int, tuple[tuple[int, int], ...]]:
         raise ValueError(f'opening_hours={value!r} must map weekdays to spans. Write {{mon-fri: "08:00-18:00"}}.')
     result: dict[int, list[tuple[int, int]]] = {d: [] for d in range(7)}
     for days, spans in value.items():
-        numbers = (days,) if isinstance(days, int) and not isinstance(days, bool) else weekdays(days, what="opening_hours")
+        numbers = (
+            (days,) if isinstance(days, int) and not isinstance(days, bool) else weekdays(days, what="opening_hours")
+        )
         for span in [spans] if isinstance(spans, str) else spans:
             if span == "closed":
                 continue
@@ -80,7 +82,9 @@ def parse_hours(value: Any) -> dict[int, tuple[tuple[int, int], ...]]:
                 raise ValueError(f'opening_hours {days}: {span!r} is no span. Write "08:00-18:00" or "closed".')
             begin, end = (clock(t.strip() if isinstance(t, str) else t, what=f"opening_hours {days}") for t in text)
             if begin == end:
-                raise ValueError(f'opening_hours {days}: {span!r} is empty. Write "closed", or "00:00-24:00" for all day.')
+                raise ValueError(
+                    f'opening_hours {days}: {span!r} is empty. Write "closed", or "00:00-24:00" for all day.'
+                )
             for d in numbers:
                 if end > begin:
                     result[d].append((begin, end))
@@ -101,7 +105,8 @@ def _hours_spec(value: dict[int, tuple[tuple[int, int], ...]] | None) -> Any:
         return None
     names = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
     return {
-        names[d]: [f"{clock_text(a)}-{clock_text(b)}" for a, b in spans] or "closed" for d, spans in sorted(value.items())
+        names[d]: [f"{clock_text(a)}-{clock_text(b)}" for a, b in spans] or "closed"
+        for d, spans in sorted(value.items())
     }
 
 
@@ -366,7 +371,9 @@ def dump(operation: Operation) -> dict[str, Any]:
         for name, field in type(model).model_fields.items():
             value = getattr(model, name)
             key = field.alias or name
-            if name not in ("schema_", "name", "heads", "priority") and value == field.get_default(call_default_factory=True):
+            if name not in ("schema_", "name", "heads", "priority") and value == field.get_default(
+                call_default_factory=True
+            ):
                 continue
             if isinstance(value, BaseModel):
                 result[key] = clean(value)
@@ -388,7 +395,9 @@ def read_targets(value: Any, *, caller: str) -> tuple[list[Target], list[str]]:
     found: list[Target] = []
     problems: list[str] = []
     if not isinstance(value, list | tuple):
-        return [], [f"targets of {caller} must be a list. Write targets: [{{service_level: {{share: 0.80, within: 20s}}}}]."]
+        return [], [
+            f"targets of {caller} must be a list. Write targets: [{{service_level: {{share: 0.80, within: 20s}}}}]."
+        ]
     for k, entry in enumerate(value):
         if isinstance(entry, Target):
             found.append(entry)

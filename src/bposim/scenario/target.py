@@ -174,7 +174,9 @@ def make_target(metric: str, spec: dict[str, Any], *, caller: str) -> Target:
                 problems.append(parameter(key, caller, f"one of {', '.join(known)}", fields[key]))
         given.pop(key, None)
     if fields.get("counting", "") in ("excl_short", "credit_short") and fields.get("short_s") is None:
-        problems.append(f'counting {fields["counting"]!r} of {caller} needs the short-abandon limit. Write short: "5s".')
+        problems.append(
+            f'counting {fields["counting"]!r} of {caller} needs the short-abandon limit. Write short: "5s".'
+        )
     if given.get("pass_level") is not None:
         fields["pass_level"] = take(share if metric in _SHARES else seconds, "pass_level", "pass_level")
     given.pop("pass_level", None)
@@ -186,7 +188,9 @@ def make_target(metric: str, spec: dict[str, Any], *, caller: str) -> Target:
     for key in ("strict", "contact_type", "name"):
         if key in given:
             fields[key] = given.pop(key)
-    known_keys = "share, at_most, at_least, within, short, counting, window, aggregation, strict, pass_level, contact_type"
+    known_keys = (
+        "share, at_most, at_least, within, short, counting, window, aggregation, strict, pass_level, contact_type"
+    )
     problems += [f"target {metric!r} of {caller} has the unknown key {key!r}. Known: {known_keys}." for key in given]
     require(problems, ParameterError)
     return Target.model_validate(fields)

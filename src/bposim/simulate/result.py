@@ -27,11 +27,22 @@ class SimulationResult:
     provenance : Provenance
     """
 
+    scenario: Scenario
+    replications: int
+    seed: int
+    provenance: Provenance
+    default_within_s: float
+    _recipe: Recipe
+    _counts: Counts
+    _log: list[tuple[Draws, Records]] | None
+
     def __init__(self) -> None:
         raise TypeError("a SimulationResult comes from bposim.simulate().")
 
     @classmethod
-    def make(cls, recipe: Recipe, counts: Counts, default_within_s: float, *, keep_log: bool = False) -> SimulationResult:
+    def make(
+        cls, recipe: Recipe, counts: Counts, default_within_s: float, *, keep_log: bool = False
+    ) -> SimulationResult:
         """Wrap a recipe and its counts (used by ``simulate``)."""
         self = object.__new__(cls)
         self._recipe = recipe
@@ -45,7 +56,9 @@ class SimulationResult:
             "simulate",
             {
                 "scenario": recipe.scenario.hash,
-                "volumes": content_hash([recipe.source.counts, float(recipe.source.expected.sum()), recipe.source.samples]),
+                "volumes": content_hash(
+                    [recipe.source.counts, float(recipe.source.expected.sum()), recipe.source.samples]
+                ),
                 "staffing": content_hash(recipe.source.net_heads.tolist()),
                 "replications": recipe.replications,
                 "seed": recipe.seed,
@@ -85,7 +98,9 @@ class SimulationResult:
             column = draws.kind if types else np.zeros(len(draws), dtype=np.int64)
             result[k] = _quantiles(q, wait[use] / 1000, label[use], column[use], result.shape[1:])
 
-        parallel(one, range(self.replications), workers=self._recipe.workers, progress=self._recipe.progress, title="waits")
+        parallel(
+            one, range(self.replications), workers=self._recipe.workers, progress=self._recipe.progress, title="waits"
+        )
         return result
 
     def _records(self, replication: int) -> tuple[Draws, Records]:
@@ -159,7 +174,8 @@ class SimulationResult:
         table = self.summary(metrics=[m for m in ("offered", "service_level", "asa", "abandonment", "occupancy")])
         lines = [f"Simulation of {self.scenario.name!r}: {self.replications} replications, seed {self.seed}"]
         lines += [
-            f"  {row.metric:<14} {row.value:>12,.4g}  [{row.ci_low:,.4g}, {row.ci_high:,.4g}]" for row in table.itertuples()
+            f"  {row.metric:<14} {row.value:>12,.4g}  [{row.ci_low:,.4g}, {row.ci_high:,.4g}]"
+            for row in table.itertuples()
         ]
         return "\n".join(lines)
 

@@ -82,7 +82,9 @@ def show_progress(progress: bool | None) -> bool:
     return "ipykernel" in sys.modules or sys.stderr.isatty()
 
 
-def parallel(work: Callable[[int], None], numbers: Iterable[int], *, workers: int, progress: bool | None, title: str) -> None:
+def parallel(
+    work: Callable[[int], None], numbers: Iterable[int], *, workers: int, progress: bool | None, title: str
+) -> None:
     """Call ``work`` for every number, on threads, with a bar; an interrupt stops between two calls."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -276,7 +278,9 @@ def simulate(
     if staffing is not None:
         scenario = scenario.with_staffing(staffing)
     if not len(scenario.grid):
-        raise ParameterError("the scenario has no open interval in its horizon. Check opening_hours, closed, start and days.")
+        raise ParameterError(
+            "the scenario has no open interval in its horizon. Check opening_hours, closed, start and days."
+        )
     if warm_up_ms >= int(scenario.grid.end_ms[-1]):
         raise ParameterError(parameter("warm_up", "simulate()", "shorter than the horizon", warm_up))
     recipe = Recipe(

@@ -147,7 +147,9 @@ def check_question(caller: str, scenario: Any, confidence: Any, replications: An
     """Raise ParameterError with everything wrong in a question."""
     problems = []
     if not isinstance(scenario, Scenario):
-        problems.append(parameter("scenario", caller, "a Scenario", type(scenario).__name__, "Write load_scenario(…) first."))
+        problems.append(
+            parameter("scenario", caller, "a Scenario", type(scenario).__name__, "Write load_scenario(…) first.")
+        )
     if not (isinstance(confidence, int | float) and 0 < confidence < 1):
         problems.append(parameter("confidence", caller, "between 0 and 1", confidence))
     if not (isinstance(replications, int | np.integer) and replications >= 2):
@@ -155,7 +157,9 @@ def check_question(caller: str, scenario: Any, confidence: Any, replications: An
     if term is not None and not isinstance(term, Target):
         way = 'Write ServiceLevel(0.80, within="20s").'
         problems.append(parameter("term", caller, "a Target", term, way))
-    elif term is not None and isinstance(scenario, Scenario) and term.contact_type not in (None, *scenario.contact_types):
+    elif (
+        term is not None and isinstance(scenario, Scenario) and term.contact_type not in (None, *scenario.contact_types)
+    ):
         problems.append(
             f"the term {term} names contact type {term.contact_type!r}, which scenario {scenario.name!r} lacks. "
             f"Known: {', '.join(scenario.contact_types)}."
@@ -204,7 +208,13 @@ def assess_target(
     current = cost_staffing(scenario, staffing)
     within = [term.within_s] if term.within_s is not None else []
     runs = simulate(
-        scenario, volumes=volumes, staffing=staffing, replications=replications, seed=seed, progress=progress, within=within
+        scenario,
+        volumes=volumes,
+        staffing=staffing,
+        replications=replications,
+        seed=seed,
+        progress=progress,
+        within=within,
     )
     values = window_values(runs, term)
     p, low, high = probability(values["value"].map(term.met), values["replication"])

@@ -130,6 +130,12 @@ def attainable_frontier(
     ).sort_values("cost", ignore_index=True)  # fmt: skip
     made = Provenance(
         "attainable_frontier",
-        {"scenario": scenario.hash, "term": term.to_spec(), "confidence": confidence, "replications": replications, "seed": seed},
+        {
+            "scenario": scenario.hash,
+            "term": term.to_spec(),
+            "confidence": confidence,
+            "replications": replications,
+            "seed": seed,
+        },
     )
     return Frontier(term, confidence, frame, tuple(plans), scenario.currency, made)

@@ -36,7 +36,9 @@ def plot_distribution(deal: Assessment, ax: Any = None) -> Any:
     values = deal.values["value"].to_numpy() * scale
     met = np.array([deal.term.met(v / scale) for v in values])
     bins = np.histogram_bin_edges(values, bins=40)
-    ax.hist([values[met], values[~met]], bins=bins, stacked=True, color=[_BLUE, _RED], label=["target met", "target missed"])
+    ax.hist(
+        [values[met], values[~met]], bins=bins, stacked=True, color=[_BLUE, _RED], label=["target met", "target missed"]
+    )
     ax.axvline(deal.term.level * scale, color="black", lw=1.4, label=f"target {deal.term.level * scale:.4g} {unit}")
     ax.axvline(deal.attainable_share * scale, color=_GREY, ls="--", lw=1.4,
                label=f"attainable at {100 * deal.confidence:.4g} %: {deal.attainable_share * scale:.3g} {unit}")  # fmt: skip
@@ -60,7 +62,9 @@ def plot_frontier(frontier: Frontier, ax: Any = None) -> Any:
     ax.plot(cost, f["mean"] * scale, ":", color=_GREY, label="expected")
     ax.axhline(frontier.term.level * scale, color="black", lw=0.8)
     ax.set_ylabel(f"{_name(frontier.term.metric)} ({'%' if share else 's'})")
-    ax.set_xlabel(f"cost of the horizon ({frontier.currency})" if f["cost"].gt(0).any() else "agent-hours of the horizon")
+    ax.set_xlabel(
+        f"cost of the horizon ({frontier.currency})" if f["cost"].gt(0).any() else "agent-hours of the horizon"
+    )
     other = ax.twinx()
     other.errorbar(cost, f["probability"], yerr=[(f["probability"] - f["ci_low"]).clip(lower=0), (f["ci_high"] - f["probability"]).clip(lower=0)],
                    color=_RED, marker="s", ms=4, lw=1, capsize=2, label="probability of the target")  # fmt: skip

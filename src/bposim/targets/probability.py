@@ -98,7 +98,9 @@ def attainable(
     else:
         for _ in range(resamples):
             pick = rng.integers(0, len(names), len(names))
-            drawn.append(np.quantile(np.concatenate([table[order[edges[k] : edges[k + 1]]] for k in pick]), q, method=method))
+            drawn.append(
+                np.quantile(np.concatenate([table[order[edges[k] : edges[k + 1]]] for k in pick]), q, method=method)
+            )
     low, high = np.quantile(drawn, [0.025, 0.975])
     return level, float(low), float(high)
 

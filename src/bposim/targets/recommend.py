@@ -66,7 +66,10 @@ class Advice:
     def __repr__(self) -> str:
         lines = [f"{len(self.targets)} targets to sign at {100 * self.confidence:.4g} %, all together met with probability "
                  f"{self.joint_probability:.3f} [{self.joint_low:.3f}, {self.joint_high:.3f}]"]  # fmt: skip
-        lines += [f"  {r.target}: {r.probability:.3f} [{r.ci_low:.3f}, {r.ci_high:.3f}] ({r.covers}; {r.why})" for r in self.frame.itertuples()]
+        lines += [
+            f"  {r.target}: {r.probability:.3f} [{r.ci_low:.3f}, {r.ci_high:.3f}] ({r.covers}; {r.why})"
+            for r in self.frame.itertuples()
+        ]
         return "\n".join([*lines, *(f"  Note: {n}" for n in self.notes)])
 
     def _repr_html_(self) -> str:
@@ -147,8 +150,14 @@ def recommend_targets(
     assert met_all is not None
     joint = probability(met_all.reset_index(drop=True), pd.Series(met_all.index.get_level_values(0)))
     notes = [n for n in [coverage_note(runs, chosen[0])] if n]
-    if volumes is None and source.day_factor is None and all(k.day_factor is None for k in source.contact_types.values()):
-        notes.append("Volumes are taken as known but for chance: with a forecast's paths or a day factor the targets would be lower.")
+    if (
+        volumes is None
+        and source.day_factor is None
+        and all(k.day_factor is None for k in source.contact_types.values())
+    ):
+        notes.append(
+            "Volumes are taken as known but for chance: with a forecast's paths or a day factor the targets would be lower."
+        )
     if staffing is None and source.staffing is None:
         notes.append("Staffing is the scenario's own heads; they were not checked against shift rules.")
     clauses = _clauses(drafted, fresh, confidence)
@@ -156,8 +165,30 @@ def recommend_targets(
         "recommend_targets", {"confidence": confidence, "window": window, "replications": replications, "seed": seed},
         (fresh.provenance,),
     )  # fmt: skip
-    columns = ["target", "covers", "metric", "level", "sense", "window", "probability", "ci_low", "ci_high", "mean", "why"]
-    return Advice(pd.DataFrame(rows, columns=columns), tuple(chosen), confidence, *joint, clauses, current, fresh, tuple(notes), made)
+    columns = [
+        "target",
+        "covers",
+        "metric",
+        "level",
+        "sense",
+        "window",
+        "probability",
+        "ci_low",
+        "ci_high",
+        "mean",
+        "why",
+    ]
+    return Advice(
+        pd.DataFrame(rows, columns=columns),
+        tuple(chosen),
+        confidence,
+        *joint,
+        clauses,
+        current,
+        fresh,
+        tuple(notes),
+        made,
+    )
 
 
 def _read_contract(contract: Any, scenario: Scenario) -> list[Target]:
@@ -202,7 +233,11 @@ def _candidates(scenario: Scenario, runs: SimulationResult, window: str, confide
         assert speed.within_s is not None
         result.append(_Candidate(speed, "speed", why, 0.01))
         tail = next((t for t in THRESHOLDS_S if t >= 5 * speed.within_s), THRESHOLDS_S[-1])
-        result.append(_Candidate(speed.replace(within_s=tail), "tail of the wait", "keeps those past the threshold in sight", 0.01))
+        result.append(
+            _Candidate(
+                speed.replace(within_s=tail), "tail of the wait", "keeps those past the threshold in sight", 0.01
+            )
+        )
         result.append(
             _Candidate(Target(metric="abandonment", level=0.05, sense="<=", window=window, contact_type=only), "access",
                        "callers who give up", 0.005)
@@ -215,9 +250,18 @@ def _candidates(scenario: Scenario, runs: SimulationResult, window: str, confide
         base = Target(metric="turnaround", level=0.9, sense=">=", within_s=3600.0, window=window, contact_type=name)
         chosen = _readable(runs, base, TURNAROUNDS_S, confidence)
         result.append(_Candidate(chosen, "turnaround", "the shortest time with 80 % in reach", 0.01))
-    result.append(_Candidate(Target(metric="occupancy", level=0.85, sense="<=", window=window), "workload", "agents' load stays bearable", 0.01))
+    result.append(
+        _Candidate(
+            Target(metric="occupancy", level=0.85, sense="<=", window=window),
+            "workload",
+            "agents' load stays bearable",
+            0.01,
+        )
+    )
     if len(result) < 3 and deferred:
-        longer = Target(metric="turnaround", level=0.9, sense=">=", within_s=5 * 86400.0, window=window, contact_type=deferred[0])
+        longer = Target(
+            metric="turnaround", level=0.9, sense=">=", within_s=5 * 86400.0, window=window, contact_type=deferred[0]
+        )
         result.append(_Candidate(longer, "tail of the turnaround", "keeps the oldest work in sight", 0.01))
     return result[:5]
 
@@ -273,7 +317,14 @@ def _clauses(drafted: list[Target], runs: SimulationResult, confidence: float) -
         table = window_values(runs, target)
         p, low, high = probability(table["value"].map(target.met), table["replication"])
         level = attainable(table, target, confidence)[0]
-        verdict = "sign" if low >= confidence else "a coin-flip" if 0.2 < p < 0.8 else "do not sign" if high < confidence else "undecided"
+        verdict = (
+            "sign"
+            if low >= confidence
+            else "a coin-flip"
+            if 0.2 < p < 0.8
+            else "do not sign"
+            if high < confidence
+            else "undecided"
+        )
         rows.append((str(target), p, low, high, level, verdict))
     return pd.DataFrame(rows, columns=["target", "probability", "ci_low", "ci_high", "attainable", "verdict"])
-
