@@ -173,11 +173,8 @@ def test_readme_runs_top_to_bottom(tmp_path, monkeypatch):
 @needs_readme
 def test_readme_commands_exist():
     typer_main = pytest.importorskip("typer.main")
-    import typer
+    from bposim.cli.commands import app
 
-    from bposim import cli
-
-    app = next(v for v in vars(cli).values() if isinstance(v, typer.Typer))
     commands = set(typer_main.get_command(app).commands)
     makefile = ROOT / "Makefile"
     targets = set(re.findall(r"^([\w-]+)\s*:(?!=)", makefile.read_text(), re.M)) if makefile.exists() else set()

@@ -1,0 +1,160 @@
+"""Run the benchmarks and write their tables into benchmarks/README.md.
+
+Usage: python benchmarks/run.py [section …]; sections: oracles, recovery, engines, forecast, bank. Sections that need data
+from outside the project are left as they are where the data are missing, and say so.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+HERE = Path(__file__).parent
+PAGE = HERE / "README.md"
+DATA = HERE.parents[1] / "shared" / "data"
+
+
+def table(frame: pd.DataFrame) -> str:
+    """Return a frame as a Markdown table."""
+
+    def cell(value: object) -> str:
+        if isinstance(value, float | np.floating):
+            return "–" if not np.isfinite(value) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+        return str(value)
+
+    head = "| " + " | ".join(map(str, frame.columns)) + " |\n|" + "---|" * len(frame.columns)
+    return "\n".join([head, *("| " + " | ".join(map(cell, row)) + " |" for row in frame.itertuples(index=False))])
+
+
+def write(section: str, text: str) -> None:
+    """Replace one section of the page, between its markers."""
+    page = PAGE.read_text() if PAGE.exists() else "# Benchmarks\n"
+    begin, end = f"<!-- {section} -->", f"<!-- /{section} -->"
+    body = f"{begin}\n{text.strip()}\n{end}"
+    if begin in page:
+        page = page[: page.index(begin)] + body + page[page.index(end) + len(end) :]
+    else:
+        page = page.rstrip() + "\n\n" + body + "\n"
+    PAGE.write_text(page)
+    print(f"wrote section {section}")
+
+
+def recovery() -> None:
+    """Coverage of the calibration's intervals over synthetic histories."""
+    sys.path.insert(0, str(HERE))
+    from recovery import study
+
+    n = 200
+    found = study(n)
+    outside = int(((found["coverage"] < 0.90) | (found["coverage"] > 0.99)).sum())
+    found["n"] = found["n"].astype(int)
+    write(
+        "recovery",
+        f"## Recovery of planted parameters\n\n{n} synthetic histories of four months, each calibrated on a base that knows "
+        f"nothing of them; coverage of the 95 % intervals ({outside} of {len(found)} parameters outside 90 to 99 %, mean "
+        f"{found['coverage'].mean():.3f}). `bias_in_errors` is the mean error in standard errors.\n\n{table(found)}",
+    )
+
+
+def engines() -> None:
+    """The compiled engine beside the reference engine, on the same draws, in one run."""
+    import bposim as bp
+    from bposim import datasets
+    from bposim.engines import build_model, build_source, draw, play
+
+    rows = []
+    for name, scenario in (
+        ("one line, a month", bp.load_scenario(HERE.parent / "scenarios" / "inbound_voice.yaml")),
+        ("two types, three groups, four months", datasets.voice_truth()),
+    ):
+        model, source = build_model(scenario), build_source(scenario)
+        first = draw(source, 1, 0)
+        play(model, first, "fast")
+        ratios, rates = [], []
+        for k in range(5):
+            begin = time.perf_counter()
+            draws = draw(source, 1, k)
+            drawn = time.perf_counter()
+            slow = play(model, draws, "reference")
+            middle = time.perf_counter()
+            quick = play(model, draws, "fast")
+            end = time.perf_counter()
+            assert np.array_equal(slow.answered_ms, quick.answered_ms)
+            cost = drawn - begin
+            ratios.append((cost + middle - drawn) / (cost + end - middle))
+            rates.append(len(draws) / (cost + end - middle))
+        rows.append(
+            {"scenario": name, "contacts": len(first), "ratio (draws included)": float(np.median(ratios)),
+             "contacts a second, fast": float(np.median(rates))}
+        )  # fmt: skip
+    write(
+        "engines",
+        "## Engines\n\nBoth engines on the same draws, one core, median of five replications; every record is compared.\n\n"
+        + table(pd.DataFrame(rows)),
+    )
+
+
+def forecast() -> None:
+    """Forecast error on public series, beside naive methods."""
+    if not DATA.exists():
+        print("section forecast: the data folder is missing; the page keeps its last figures")
+        return
+    import bposim as bp
+
+    warnings.simplefilter("ignore")
+    city = pd.read_csv(DATA / "vancouver311" / "contact_centre_metrics_2009_2023.csv", sep=";", encoding="utf-8-sig")
+    when = next(c for c in city.columns if "date" in c.lower() or city[c].astype(str).str.match(r"\d{4}-\d\d-\d\d").all())
+    series = city.assign(day=pd.to_datetime(city[when])).set_index("day")["CallsOffered"].sort_index()
+    history = bp.History.from_counts(series, contact_type="311", freq="D", tz="America/Vancouver")
+    origins = [d.date() for d in pd.date_range("2022-01-01", periods=25, freq="28D")]
+    ahead = bp.forecast(history, days=56, country="CA", subdivision="BC", samples=200)
+    found = ahead.backtest(origins=origins, days=56).summary()
+    write(
+        "forecast",
+        "## Forecast\n\nVancouver 3-1-1, daily, 56 days ahead from 25 origins (City of Vancouver, Open Government Licence), "
+        "defaults only.\n\n" + table(found),
+    )
+
+
+def bank() -> None:
+    """The main job on the Technion bank's log."""
+    log = DATA / "anonbank" / "calls_1999_jan_feb_aug.csv.gz"
+    if not log.exists():
+        print("section bank: the log is missing; the page keeps its last figures")
+        return
+    from bposim.history import read_history
+    from bposim.report.offer import make_offer
+
+    warnings.simplefilter("ignore")
+    begin = time.perf_counter()
+    offer = make_offer(read_history(log, profile="anonbank"), country="IL")
+    said = "\n".join(f"- {line}" for line in offer.headline)
+    tested = table(offer.backtest.frame) if offer.backtest is not None else ""
+    write(
+        "bank",
+        f"## The bank, 1999\n\nTechnion \"Anonymous Bank\" (Mandelbaum, Sakov & Zeltyn 2000; Brown et al. 2005), January and "
+        f"February, the two weeks that follow ({time.perf_counter() - begin:.0f} s).\n\n{said}\n\nTwo weeks held out:\n\n{tested}",
+    )
+
+
+def oracles() -> None:
+    """Agreement of the formulas with exact values: the tests say it; this prints their count."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/oracles", "tests/test_erlang.py", "tests/engines"],
+        cwd=HERE.parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    write("oracles", f"## Exact and published cases\n\n`pytest tests/oracles tests/test_erlang.py tests/engines`: {done.stdout.strip().splitlines()[-1]}")
+
+
+if __name__ == "__main__":
+    sections = {f.__name__: f for f in (oracles, recovery, engines, forecast, bank)}
+    for name in sys.argv[1:] or sections:
+        if name not in sections:
+            sys.exit(f"section {name!r} does not exist. Known: {', '.join(sections)}.")
+        sections[name]()
