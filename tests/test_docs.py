@@ -68,7 +68,7 @@ def test_table_of_names_is_complete_and_in_the_docstring():
     for name in bp._HOME:
         assert f"``{name}``" in bp.__doc__
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", bp.__version__)
-    with pytest.raises(AttributeError, match="no attribute 'simulat'.*simulate"):
+    with pytest.raises(AttributeError, match=r"no attribute 'simulat'.*simulate"):
         bp.simulat  # noqa: B018
 
 

@@ -12,7 +12,6 @@ from bposim.schema import ALL_FRAMES, COUNTING_RULES, OUTCOMES
 from bposim.testing import close_to, random_scenario
 
 QUIET = {"progress": False}
-COUNTED = [o for o in OUTCOMES if o != "offered"]
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +88,9 @@ def test_fresh_replications_were_never_seen(runs):
     assert tuple(further.contacts(0)["arrived"].head(5)) not in seen | new
     pd.testing.assert_frame_equal(fresh.contacts(3), runs.fresh(4).contacts(3))
     longer = bp.simulate(runs.scenario, replications=21, seed=4, **QUIET)
-    pd.testing.assert_frame_equal(fresh.contacts(0).drop(columns="replication"), longer.contacts(20).drop(columns="replication"))
+    pd.testing.assert_frame_equal(
+        fresh.contacts(0).drop(columns="replication"), longer.contacts(20).drop(columns="replication")
+    )
 
 
 def test_recounting_at_another_threshold_plays_the_same_draws(line):
@@ -120,7 +121,9 @@ def test_conservation_and_time(seed):
     drain = ("serve", "disconnect", "leave")[seed % 3]
     runs = bp.simulate(scenario, replications=3, seed=seed, drain=drain, **QUIET)
     table, agents = runs.intervals, runs.agents
-    assert (table["offered"] == table[COUNTED].sum(axis=1)).all(), "offered = sum of what became of them"
+    became = [o for o in OUTCOMES if o in table]
+    assert len(became) >= 5
+    assert (table["offered"] == table[became].sum(axis=1)).all(), "offered = sum of what became of them"
     assert (table.drop(columns=["replication", "interval_start", "contact_type"]) >= 0).all().all()
     assert (agents["busy_s"] <= agents["working_s"] + 1e-6).all()
     # Every scheduled second is worked while the doors are open: those who leave late come on top.
@@ -134,7 +137,10 @@ def test_conservation_and_time(seed):
         handled = done["handle_s"].sum()
         assert busy <= handled + 1e-6
         inside = done[done["ended"] <= end]
-        assert busy >= inside["handle_s"].sum() - 1e-6 or (np.diff(scenario.grid.start_ms) > scenario.interval * 1000).any()
+        assert (
+            busy >= inside["handle_s"].sum() - 1e-6
+            or (np.diff(scenario.grid.start_ms) > scenario.interval * 1000).any()
+        )
         assert (log["wait_s"] >= 0).all()
         assert log["arrived"].is_monotonic_increasing
         assert (log["ended"] >= log["arrived"]).all()
@@ -147,7 +153,7 @@ def test_littles_law_in_every_run(runs):
     hours = runs.scenario.grid.hours.sum()
     for k in range(3):
         log = runs.contacts(k)
-        begin = log["arrived"].to_numpy().astype("datetime64[ms]").astype(np.int64)
+        begin = pd.DatetimeIndex(log["arrived"]).tz_convert("UTC").as_unit("ms").asi8
         length = np.round(log["wait_s"] * 1000).astype(np.int64).to_numpy()
         events = np.concatenate([begin, begin + length])
         step = np.concatenate([np.ones_like(begin), -np.ones_like(begin)])
@@ -197,7 +203,9 @@ def test_whole_numbers_are_counts(line):
     frame = volumes_of(line, counts)
     before = frame.copy()
     runs = bp.simulate(line, volumes=frame.sample(frac=1, random_state=2), replications=3, seed=1, **QUIET)
-    offered = runs.intervals.pivot_table(index=["replication", "interval_start"], columns="contact_type", values="offered", observed=True)
+    offered = runs.intervals.pivot_table(
+        index=["replication", "interval_start"], columns="contact_type", values="offered", observed=True
+    )
     for k in range(3):
         for t in line.contact_types:
             assert offered.loc[k][t].tolist() == counts[t].tolist()
@@ -206,7 +214,9 @@ def test_whole_numbers_are_counts(line):
 
 def test_paths_are_taken_in_turn(line):
     n = len(line.grid)
-    frames = [volumes_of(line, dict.fromkeys(line.contact_types, np.full(n, c)), sample=s) for s, c in enumerate((1, 2, 3))]
+    frames = [
+        volumes_of(line, dict.fromkeys(line.contact_types, np.full(n, c)), sample=s) for s, c in enumerate((1, 2, 3))
+    ]
     runs = bp.simulate(line, volumes=pd.concat(frames), replications=7, seed=1, **QUIET)
     offered = runs.summary(by="replication", metrics="offered")["value"]
     assert offered.tolist() == [2 * n * c for c in (1, 2, 3, 1, 2, 3, 1)]
@@ -220,7 +230,9 @@ def test_real_numbers_are_expectations(line):
     mean, cv = 8 * 30.5, 0.1
     sd = np.sqrt(mean + (mean * cv) ** 2)
     assert abs(day.mean() - mean) < 5 * sd / np.sqrt(len(day))
-    assert abs(day.std() / sd - 1) < 5 * 0.75 / np.sqrt(len(day)), "and a Poisson law without a day factor would be caught"
+    assert abs(day.std() / sd - 1) < 5 * 0.75 / np.sqrt(len(day)), (
+        "and a Poisson law without a day factor would be caught"
+    )
     assert abs(np.sqrt(mean) / sd - 1) > 5 * 0.75 / np.sqrt(len(day))
 
 
@@ -252,7 +264,10 @@ def test_staffing_takes_the_place_of_heads(line):
     assert set(scheduled["tellers"]) <= {4 * 1800, 5 * 1800}  # 4.5 net: 4 or 5, one draw a day
     same = bp.simulate(line, staffing={"tellers": 5, "sellers": 5}, replications=2, seed=1, **QUIET)
     pd.testing.assert_frame_equal(same.intervals, runs.intervals)
-    assert runs.provenance.inputs["staffing"] != bp.simulate(line, replications=1, seed=1, **QUIET).provenance.inputs["staffing"]
+    assert (
+        runs.provenance.inputs["staffing"]
+        != bp.simulate(line, replications=1, seed=1, **QUIET).provenance.inputs["staffing"]
+    )
 
 
 def test_staffing_does_not_touch_the_contacts(line, runs):
@@ -285,7 +300,7 @@ def test_warm_up_leaves_the_beginning_out(line, runs):
     a, b = runs.intervals, warm.intervals
     cut = runs.scenario.grid.origin + pd.Timedelta(hours=24)
     kept = a[a["interval_start"] >= cut].reset_index(drop=True)
-    pd.testing.assert_frame_equal(b, kept)
+    pd.testing.assert_frame_equal(b, kept[b.columns])
     assert (runs.agents["interval_start"] < cut).any()
     assert not (warm.agents["interval_start"] < cut).any()
     # A percentile leaves the same contacts out.
@@ -307,7 +322,9 @@ def test_what_becomes_of_the_queue_at_closing(engine):
     counts = np.array([6, 0, 0, 0])
     volumes = volumes_of(scenario, {"a": counts, "mail": counts})
     logs = {
-        drain: bp.simulate(scenario, volumes=volumes, replications=1, seed=2, drain=drain, engine=engine, **QUIET).contacts(0)
+        drain: bp.simulate(
+            scenario, volumes=volumes, replications=1, seed=2, drain=drain, engine=engine, **QUIET
+        ).contacts(0)
         for drain in ("serve", "disconnect", "leave")
     }
     closing = scenario.grid.starts[0] + pd.Timedelta(hours=1)
@@ -365,7 +382,9 @@ def test_a_run_against_itself_differs_by_nothing(runs):
 
 def test_bad_arguments_all_at_once(line):
     with pytest.raises(ParameterError) as caught:
-        bp.simulate(line, replications=0, seed=-1, engine="quick", workers=0, warm_up="soon", within="20", drain="leave")
+        bp.simulate(
+            line, replications=0, seed=-1, engine="quick", workers=0, warm_up="soon", within="20", drain="leave"
+        )
     assert len(caught.value.problems) == 6
     for name in ("replications", "seed", "engine", "workers", "warm_up", "within"):
         assert name in str(caught.value)

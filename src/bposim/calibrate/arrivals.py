@@ -225,7 +225,9 @@ def _day_factors(
         )
         return 0.0, {types[0]: float(np.sqrt(value))}, estimates
     pairs = [cv2(a, b) for a in range(n_types) for b in range(a)]
-    common, low, high = pooled(np.sum([t for t, _ in pairs], axis=0), np.sum([b for _, b in pairs], axis=0))
+    common_top, common_bottom = np.sum([t for t, _ in pairs], axis=0), np.sum([b for _, b in pairs], axis=0)
+    common, low, high = pooled(common_top, common_bottom)
+    common_bottom = common_bottom.sum()
     if not np.isfinite(low) or np.sqrt(common) < 0.01:
         common = 0.0
     estimates.append(
@@ -243,7 +245,9 @@ def _day_factors(
     for k, name in enumerate(types):
         top, bottom = cv2(k, k)
         value = top.sum() / bottom.sum() - common
-        error = float(np.std(top, ddof=1) * np.sqrt(n_days) / bottom.sum())
+        # Both terms move with the common factor: the error is that of their difference, day by day.
+        shared = common_top / common_bottom if common > 0 else np.zeros(n_days)
+        error = float(np.std(top / bottom.sum() - shared, ddof=1) * np.sqrt(n_days))
         # Only what is clearly there beyond the common factor: 1 % one-sided.
         shown = value > 2.33 * error
         own[name] = float(np.sqrt(value)) if shown else 0.0

@@ -18,7 +18,7 @@ from bposim.history import History
 from bposim.report import Report, report
 from bposim.scenario import Scenario, ServiceLevel, Target
 from bposim.targets import Advice, Assessment, Frontier, assess_target, attainable_frontier, recommend_targets
-from bposim.targets.assess import CheapestPlan, cheapest
+from bposim.targets.assess import SEARCH, CheapestPlan, cheapest
 from bposim.targets.levels import Planner
 
 #: Days without a contact after which a history is taken as broken in two.
@@ -149,8 +149,9 @@ def make_offer(
         tested = _held_out(base, used)
         cal = calibrate(base, used)
         say(f"forecasting {days} days")
+        # As many paths as replications of search and proof together: no plan is proven on a path it was found on.
         ahead = forecast(
-            used, days=days, country=country, samples=replications, seed=seed, opening_hours=cal.scenario.opening_hours
+            used, days=days, country=country, samples=replications + SEARCH, seed=seed, opening_hours=cal.scenario.opening_hours
         )
     world = cal.scenario.replace(start=ahead.start, days=ahead.days)
     if not any(t.metric == "service_level" for t in world.targets):

@@ -33,17 +33,16 @@ def compare(
     Raises
     ------
     ParameterError
-        The two differ in seed or number of replications.
+        The two differ in seed or replications.
 
     Notes
     -----
     Student's interval of the mean paired difference (Law 2015, section 10.2.1).
     """
-    if (first.seed, first.replications) != (second.seed, second.replications):
-        raise ParameterError(
-            f"compare() pairs replications: both must have the same seed and number. Got seed {first.seed} with "
-            f"{first.replications} and seed {second.seed} with {second.replications}."
-        )
+    luck = [(r.seed, r.provenance.inputs["first_replication"], r.replications) for r in (first, second)]
+    if luck[0] != luck[1]:
+        said = " and ".join(f"seed {seed}, replications {begin} to {begin + n - 1}" for seed, begin, n in luck)
+        raise ParameterError(f"compare() pairs replications: both must have the same seed and number. Got {said}.")
     names = [metrics] if isinstance(metrics, str) else list(metrics or DEFAULT_METRICS)
     if by == "contact_type":
         names = [n for n in names if n not in ("occupancy", "utilisation")]

@@ -151,7 +151,11 @@ class SimulationResult:
         return contact_log(self.scenario, draws, records, replication)
 
     def fresh(self, replications: int) -> SimulationResult:
-        """Return as many further replications of the same recipe, none of which this result has seen."""
+        """Return as many further replications of the same recipe, none of which this result has seen.
+
+        Volumes with fewer paths than replications come round again: with a forecast of as many samples as all
+        replications together, its paths are fresh too.
+        """
         from dataclasses import replace
 
         recipe = replace(self._recipe, replications=replications, offset=self._recipe.offset + self.replications)

@@ -20,6 +20,8 @@ from bposim.targets.probability import attainable, coverage_note, probability, w
 SEARCH = 300
 #: Expected service levels between which a plan is sought.
 LEANEST, MOST_LAVISH = 0.30, 0.995
+#: Where the most lavish of them does not do: no promise is called infeasible before these were tried.
+BEYOND = (0.9995, 0.99999)
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,9 +262,12 @@ def cheapest(deal: Assessment, *, bracket: tuple[float, float] | None = None, st
     tried: list[tuple[float, float, float, float, bool]] = []
     passing: list[float] = []
 
+    def possible(share: float) -> bool:
+        return not np.isnan(planner.level(share).cost)
+
     def passes(share: float) -> bool:
         level = planner.level(share)
-        if np.isnan(level.cost):
+        if not possible(share):
             return False
         values = window_values(planner.play(share, term, replications=SEARCH, seed=deal.runs.seed + 1), term)
         p = probability(values["value"].map(term.met), values["replication"])[0]
@@ -277,7 +282,20 @@ def cheapest(deal: Assessment, *, bracket: tuple[float, float] | None = None, st
         from tqdm.auto import tqdm
 
         bar = tqdm(total=steps + 1, desc="cheapest plan", leave=False, delay=1.0)
-    if passes(high):
+    if not possible(high) and possible(low):  # shifts and their limits allow less: the most that they do allow
+        top = high
+        high = low
+        for _ in range(steps):
+            middle = (high + top) / 2
+            high, top = (middle, top) if possible(middle) else (high, middle)
+    found = passes(high)
+    if high >= MOST_LAVISH:
+        for beyond in BEYOND:
+            if found or not possible(beyond):
+                break
+            low, high = high, beyond
+            found = passes(high)
+    if found:
         for _ in range(steps):
             # The chance of passing bends near 1: bisect on the log of the share missed.
             middle = 1 - float(np.sqrt((1 - low) * (1 - high)))
@@ -292,7 +310,7 @@ def cheapest(deal: Assessment, *, bracket: tuple[float, float] | None = None, st
     if bar:
         bar.close()
     columns = ["planned_share", "agent_hours", "cost", "probability", "fresh"]
-    for share in sorted({*passing, *([MOST_LAVISH] if passing else [])}, key=lambda x: (planner.level(x).cost, x)):
+    for share in sorted({*passing, *([MOST_LAVISH] if passing and possible(MOST_LAVISH) else [])}, key=lambda x: (planner.level(x).cost, x)):
         level = planner.level(share)
         runs = planner.play(share, term, replications=SEARCH, seed=deal.runs.seed + 1)
         fresh = window_values(runs.fresh(max(SEARCH, deal.runs.replications)), term)
@@ -300,6 +318,6 @@ def cheapest(deal: Assessment, *, bracket: tuple[float, float] | None = None, st
         tried.append((share, level.agent_hours, level.cost, p, True))
         if p >= confidence:
             return CheapestPlan("met", level, p, p_low, p_high, pd.DataFrame(tried, columns=columns))
-    level = planner.level(MOST_LAVISH)
+    level = planner.level(high)
     best = max((t[3] for t in tried), default=np.nan)
     return CheapestPlan("infeasible", level, best, np.nan, np.nan, pd.DataFrame(tried, columns=columns))
