@@ -15,10 +15,25 @@ SOURCE = ROOT / "src" / "bposim"
 
 #: The table of DESIGN §1: a unit imports only from lower layers and from itself.
 LAYERS = {
-    "errors": 0, "units": 1, "provenance": 1, "distributions": 2, "erlang": 2, "schema": 2, "metrics": 3, "scenario": 3,
-    "history": 4, "calibrate": 5, "forecast": 5, "engines": 6, "simulate": 7, "optimise": 8, "targets": 9, "report": 10,
-    "cli": 11, "widgets": 11,
-}  # fmt: skip
+    "errors": 0,
+    "units": 1,
+    "provenance": 1,
+    "distributions": 2,
+    "erlang": 2,
+    "schema": 2,
+    "metrics": 3,
+    "scenario": 3,
+    "history": 4,
+    "calibrate": 5,
+    "forecast": 5,
+    "engines": 6,
+    "simulate": 7,
+    "optimise": 8,
+    "targets": 9,
+    "report": 10,
+    "cli": 11,
+    "widgets": 11,
+}
 #: Above every layer, imported by none: conveniences, and the table of public names.
 OUTSIDE = {"datasets", "testing", "bposim", "__main__"}
 #: Imports inside functions that point up, each with its reason. A new one fails.

@@ -54,7 +54,8 @@ def test_there_are_notebooks():
 
 
 def test_private_uses_are_seen():
-    code = "import bposim as bp\nfrom bposim import datasets\nfrom bposim.engines import draw\nimport bposim.cli\nbp.simulate(1)._recipe"
+    code = "import bposim as bp\nfrom bposim import datasets\nfrom bposim.engines import draw\nimport bposim.cli\n"
+    code += "bp.simulate(1)._recipe"
     assert private_uses(code) == ["bposim.engines", "bposim.cli", "._recipe"]
 
 

@@ -30,9 +30,21 @@ ALL_DAY = {d: ((0, 1440),) for d in range(7)}
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("20s", 20), ("2min", 120), ("1.5h", 5400), ("1 day", 86400), ("3 days", 259200), ("250ms", 0.25), ("0", 0), (0, 0),
-     ("1e2s", 100), ("2 weeks", 1209600), (timedelta(minutes=2), 120), (".5h", 1800)],
-)  # fmt: skip
+    [
+        ("20s", 20),
+        ("2min", 120),
+        ("1.5h", 5400),
+        ("1 day", 86400),
+        ("3 days", 259200),
+        ("250ms", 0.25),
+        ("0", 0),
+        (0, 0),
+        ("1e2s", 100),
+        ("2 weeks", 1209600),
+        (timedelta(minutes=2), 120),
+        (".5h", 1800),
+    ],
+)
 def test_durations(text, expected):
     assert seconds(text) == pytest.approx(expected, abs=1e-12)
 
@@ -115,9 +127,17 @@ def test_clock_text_reads_back(minute):
 
 @pytest.mark.parametrize(
     ("text", "days"),
-    [("mon", (0,)), ("sun-thu", (6, 0, 1, 2, 3)), ("mon,wed", (0, 2)), ("mon, wed-fri", (0, 2, 3, 4)), ("daily", tuple(range(7))),
-     ("Monday-Friday", (0, 1, 2, 3, 4)), ("fri-mon", (4, 5, 6, 0)), ("mon mon", (0,))],
-)  # fmt: skip
+    [
+        ("mon", (0,)),
+        ("sun-thu", (6, 0, 1, 2, 3)),
+        ("mon,wed", (0, 2)),
+        ("mon, wed-fri", (0, 2, 3, 4)),
+        ("daily", tuple(range(7))),
+        ("Monday-Friday", (0, 1, 2, 3, 4)),
+        ("fri-mon", (4, 5, 6, 0)),
+        ("mon mon", (0,)),
+    ],
+)
 def test_weekdays(text, days):
     assert weekdays(text) == days
 
@@ -247,8 +267,10 @@ def test_grid_covers_the_open_hours_once(start, days, tz, interval, begin, lengt
     assert (grid.start_ms[1:] >= grid.end_ms[:-1]).all(), "no two intervals overlap"
     assert ((grid.end_ms - grid.start_ms) <= seconds(interval) * 1000).all()
     # Every minute of the horizon whose wall clock is inside the hours, and no other: counted by hand.
-    first, last = (pd.Timestamp(d).tz_localize(tz, ambiguous=True, nonexistent="shift_forward")
-                   for d in (start, start + timedelta(days=days)))  # fmt: skip
+    first, last = (
+        pd.Timestamp(d).tz_localize(tz, ambiguous=True, nonexistent="shift_forward")
+        for d in (start, start + timedelta(days=days))
+    )
     minutes = pd.date_range(first, last, freq="1min", inclusive="left")
     inside = (minutes.hour >= begin) & (minutes.hour < end)
     assert int((grid.end_ms - grid.start_ms).sum() / 60000) == int(inside.sum())

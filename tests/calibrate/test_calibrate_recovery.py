@@ -286,11 +286,17 @@ def history_of(counts, hours=13):
 
 
 BASE = {
-    "interval": "1h", "opening_hours": {"daily": "08:00-21:00"},
-    "contact_types": {"a": {"arrivals": {"rate": "1/h"}, "handle_time": {"exponential": {"mean": "100s"}},
-                            "patience": {"exponential": {"mean": "100s"}}}},
+    "interval": "1h",
+    "opening_hours": {"daily": "08:00-21:00"},
+    "contact_types": {
+        "a": {
+            "arrivals": {"rate": "1/h"},
+            "handle_time": {"exponential": {"mean": "100s"}},
+            "patience": {"exponential": {"mean": "100s"}},
+        }
+    },
     "agent_groups": {"g": {"skills": ["a"], "heads": 5}},
-}  # fmt: skip
+}
 
 
 @pytest.mark.filterwarnings("ignore::bposim.errors.CalibrationWarning")
@@ -417,10 +423,18 @@ def served(rows):
     at = {c: origin + pd.to_timedelta(frame[f"{c}_s"], unit="s") for c in ("answered", "ended")}
     wait = pd.to_timedelta(frame["wait_s"], unit="s")
     done = frame["agent"].notna()
-    return pd.DataFrame({
-        "contact_type": "a", "agent_group": "g", "agent": frame["agent"], "arrived": at["answered"] - wait, "answered": at["answered"].where(done),
-        "ended": at["ended"], "wait_s": frame["wait_s"].astype(float), "outcome": np.where(done, "answered", "abandoned"),
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "contact_type": "a",
+            "agent_group": "g",
+            "agent": frame["agent"],
+            "arrived": at["answered"] - wait,
+            "answered": at["answered"].where(done),
+            "ended": at["ended"],
+            "wait_s": frame["wait_s"].astype(float),
+            "outcome": np.where(done, "answered", "abandoned"),
+        }
+    )
 
 
 def test_an_agent_is_away_while_somebody_waits_and_present_while_nobody_does():

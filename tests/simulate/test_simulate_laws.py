@@ -16,19 +16,34 @@ QUIET = {"progress": False}
 
 @pytest.fixture(scope="module")
 def line():
-    return bp.load_scenario({
-        "name": "line", "time_zone": "America/New_York", "start": "2026-03-07", "days": 3,
-        "opening_hours": {"daily": "08:00-12:00"}, "day_factor": {"gamma": {"cv": 0.1}}, "queue_limit": 12,
-        "contact_types": {
-            "billing": {"arrivals": {"rate": "60/h"}, "handle_time": {"lognormal": {"mean": "3min", "cv": 1}},
-                        "patience": {"exponential": {"mean": "2min"}},
-                        "targets": [{"service_level": {"share": 0.8, "within": "30s"}}]},
-            "sales": {"arrivals": {"rate": "20/h"}, "handle_time": {"exponential": {"mean": "4min"}},
-                      "patience": {"exponential": {"mean": "90s"}}},
-        },
-        "agent_groups": {"tellers": {"skills": ["billing"], "heads": 3, "shrinkage": 0.1},
-                         "sellers": {"skills": ["sales", "billing"], "heads": 2}},
-    })  # fmt: skip
+    return bp.load_scenario(
+        {
+            "name": "line",
+            "time_zone": "America/New_York",
+            "start": "2026-03-07",
+            "days": 3,
+            "opening_hours": {"daily": "08:00-12:00"},
+            "day_factor": {"gamma": {"cv": 0.1}},
+            "queue_limit": 12,
+            "contact_types": {
+                "billing": {
+                    "arrivals": {"rate": "60/h"},
+                    "handle_time": {"lognormal": {"mean": "3min", "cv": 1}},
+                    "patience": {"exponential": {"mean": "2min"}},
+                    "targets": [{"service_level": {"share": 0.8, "within": "30s"}}],
+                },
+                "sales": {
+                    "arrivals": {"rate": "20/h"},
+                    "handle_time": {"exponential": {"mean": "4min"}},
+                    "patience": {"exponential": {"mean": "90s"}},
+                },
+            },
+            "agent_groups": {
+                "tellers": {"skills": ["billing"], "heads": 3, "shrinkage": 0.1},
+                "sellers": {"skills": ["sales", "billing"], "heads": 2},
+            },
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -165,12 +180,15 @@ def test_littles_law_in_every_run(runs):
 
 
 def test_occupancy_and_utilisation_by_hand():
-    """One contact of 90 min at 08:00 for one of two agents who leave at 09:00: 120 min scheduled, 150 worked, 90 busy."""
-    scenario = bp.load_scenario({
-        "interval": "1h", "opening_hours": {"daily": "08:00-10:00"},
-        "contact_types": {"a": {"arrivals": {"rate": "1/h"}, "handle_time": {"deterministic": {"value": "90min"}}}},
-        "agent_groups": {"g": {"skills": ["a"], "heads": [2, 0]}},
-    })  # fmt: skip
+    """One contact of 90 min, two agents until 09:00: 120 min scheduled; what runs on after the shift is worked too."""
+    scenario = bp.load_scenario(
+        {
+            "interval": "1h",
+            "opening_hours": {"daily": "08:00-10:00"},
+            "contact_types": {"a": {"arrivals": {"rate": "1/h"}, "handle_time": {"deterministic": {"value": "90min"}}}},
+            "agent_groups": {"g": {"skills": ["a"], "heads": [2, 0]}},
+        }
+    )
     volumes = pd.DataFrame({"contact_type": "a", "interval_start": scenario.grid.starts[:1], "contacts": [1]})
     runs = bp.simulate(scenario, volumes=volumes, replications=50, seed=1, **QUIET)
     log = pd.concat([runs.contacts(k) for k in range(50)])
@@ -190,10 +208,12 @@ def test_occupancy_and_utilisation_by_hand():
 
 def volumes_of(scenario, counts, sample=None):
     parts = [
-        pd.DataFrame({"contact_type": t, "interval_start": scenario.grid.starts, "contacts": counts[t]}
-                     | ({} if sample is None else {"sample": sample}))
+        pd.DataFrame(
+            {"contact_type": t, "interval_start": scenario.grid.starts, "contacts": counts[t]}
+            | ({} if sample is None else {"sample": sample})
+        )
         for t in scenario.contact_types
-    ]  # fmt: skip
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -283,11 +303,14 @@ def test_staffing_does_not_touch_the_contacts(line, runs):
 
 
 def test_heads_after_shrinkage_keep_their_mean():
-    scenario = bp.load_scenario({
-        "days": 200, "opening_hours": {"daily": "08:00-09:00"},
-        "contact_types": {"a": {"arrivals": {"rate": "1/h"}, "handle_time": {"deterministic": {"value": "1s"}}}},
-        "agent_groups": {"g": {"skills": ["a"], "heads": 3, "shrinkage": 0.25}},
-    })  # fmt: skip
+    scenario = bp.load_scenario(
+        {
+            "days": 200,
+            "opening_hours": {"daily": "08:00-09:00"},
+            "contact_types": {"a": {"arrivals": {"rate": "1/h"}, "handle_time": {"deterministic": {"value": "1s"}}}},
+            "agent_groups": {"g": {"skills": ["a"], "heads": 3, "shrinkage": 0.25}},
+        }
+    )
     scheduled = bp.simulate(scenario, replications=10, seed=3, **QUIET).agents["scheduled_s"] / 1800
     assert set(scheduled) == {2.0, 3.0}
     per_day = scheduled.to_numpy().reshape(-1, 2)
@@ -313,12 +336,21 @@ def test_warm_up_leaves_the_beginning_out(line, runs):
 
 @pytest.mark.parametrize("engine", ["fast", "reference"])
 def test_what_becomes_of_the_queue_at_closing(engine):
-    scenario = bp.load_scenario({
-        "days": 2, "opening_hours": {"daily": "08:00-09:00"},
-        "contact_types": {"a": {"arrivals": {"rate": "1/h"}, "handle_time": {"deterministic": {"value": "20min"}}},
-                          "mail": {"channel": "email", "arrivals": {"rate": "1/h"}, "handle_time": {"deterministic": {"value": "20min"}}}},
-        "agent_groups": {"g": {"skills": ["a"], "heads": 1}, "h": {"skills": ["mail"], "heads": 1}},
-    })  # fmt: skip
+    scenario = bp.load_scenario(
+        {
+            "days": 2,
+            "opening_hours": {"daily": "08:00-09:00"},
+            "contact_types": {
+                "a": {"arrivals": {"rate": "1/h"}, "handle_time": {"deterministic": {"value": "20min"}}},
+                "mail": {
+                    "channel": "email",
+                    "arrivals": {"rate": "1/h"},
+                    "handle_time": {"deterministic": {"value": "20min"}},
+                },
+            },
+            "agent_groups": {"g": {"skills": ["a"], "heads": 1}, "h": {"skills": ["mail"], "heads": 1}},
+        }
+    )
     counts = np.array([6, 0, 0, 0])
     volumes = volumes_of(scenario, {"a": counts, "mail": counts})
     logs = {
@@ -402,8 +434,12 @@ def test_bad_arguments_all_at_once(line):
 
 def test_frames_keep_their_columns(runs):
     frames = {f.name: f for f in ALL_FRAMES}
-    for name, frame in (("ContactLog", runs.contacts(1)), ("IntervalTable", runs.intervals), ("AgentLog", runs.agents),
-                        ("summary", runs.summary(by=["contact_type", "day"]))):  # fmt: skip
+    for name, frame in (
+        ("ContactLog", runs.contacts(1)),
+        ("IntervalTable", runs.intervals),
+        ("AgentLog", runs.agents),
+        ("summary", runs.summary(by=["contact_type", "day"])),
+    ):
         frames[name].check(frame, caller="this test")
         assert [c for c in frames[name].names if c in frame.columns] == frames[name].names
     assert str(runs.contacts(0)["arrived"].dt.tz) == "America/New_York"

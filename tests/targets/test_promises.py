@@ -1,4 +1,4 @@
-"""Probability, attainable level, cheapest plan and recommended targets: against brute force, exact values and fresh luck."""
+"""Probability, attainable level, cheapest plan, recommendation: against brute force, exact values and fresh luck."""
 
 from __future__ import annotations
 
@@ -19,12 +19,23 @@ DAY = bp.ServiceLevel(0.80, within="20s", window="day")
 
 
 def line(**changes):
-    scenario = bp.load_scenario({
-        "name": "line", "start": "2026-06-01", "days": 5, "opening_hours": {"mon-fri": "09:00-13:00"},
-        "contact_types": {"a": {"arrivals": {"per_interval": [30, 45, 60, 60, 55, 50, 40, 30]}, "day_factor": {"gamma": {"cv": 0.08}},
-                                "handle_time": {"exponential": {"mean": "3min"}}, "patience": {"exponential": {"mean": "3min"}}}},
-        "agent_groups": {"g": {"skills": ["a"], "heads": [5, 6, 8, 8, 7, 7, 6, 5], "cost_per_hour": 20}},
-    })  # fmt: skip
+    scenario = bp.load_scenario(
+        {
+            "name": "line",
+            "start": "2026-06-01",
+            "days": 5,
+            "opening_hours": {"mon-fri": "09:00-13:00"},
+            "contact_types": {
+                "a": {
+                    "arrivals": {"per_interval": [30, 45, 60, 60, 55, 50, 40, 30]},
+                    "day_factor": {"gamma": {"cv": 0.08}},
+                    "handle_time": {"exponential": {"mean": "3min"}},
+                    "patience": {"exponential": {"mean": "3min"}},
+                }
+            },
+            "agent_groups": {"g": {"skills": ["a"], "heads": [5, 6, 8, 8, 7, 7, 6, 5], "cost_per_hour": 20}},
+        }
+    )
     return scenario.replace(changes) if changes else scenario
 
 
@@ -111,7 +122,7 @@ def test_wilson(good, n):
 
 
 def test_windows_that_share_their_luck_count_for_less():
-    """Ten windows of a replication that always agree are one observation: 1,000 worlds, coverage 95 % within 3 points."""
+    """Ten windows of a replication that always agree are one observation: 1,000 worlds, coverage within 95 ± 3 %."""
     rng = np.random.default_rng(21)
     inside = naive = 0
     replication = pd.Series(np.repeat(np.arange(60), 10))
@@ -133,8 +144,11 @@ def test_probability_of_certainties():
     assert probability(pd.Series([False] * 100), replication)[0] == 0
 
 
-@given(st.lists(st.floats(0, 1).map(lambda x: round(x, 2)), min_size=1, max_size=60), st.sampled_from([0.5, 0.8, 0.9, 0.95]),
-       st.sampled_from([">=", "<="]))  # fmt: skip
+@given(
+    st.lists(st.floats(0, 1).map(lambda x: round(x, 2)), min_size=1, max_size=60),
+    st.sampled_from([0.5, 0.8, 0.9, 0.95]),
+    st.sampled_from([">=", "<="]),
+)
 def test_attainable_is_the_best_level_that_is_safe(values, confidence, sense):
     frame = pd.DataFrame({"replication": range(len(values)), "value": values})
     term = DAY.replace(sense=sense)
@@ -154,10 +168,17 @@ def test_attainable_is_the_best_level_that_is_safe(values, confidence, sense):
 def stationary(agents, patience, replications):
     """Windows of 10 h of a stationary queue: 24-hour days, the first two left out, from a run's intervals."""
     spec = {
-        "name": "stationary", "days": 7, "contact_types": {"a": {"arrivals": {"per_interval": 200}, "handle_time": {"exponential": {"mean": "180s"}},
-                                                                "patience": {"exponential": {"mean": patience}} if patience else "infinite"}},
+        "name": "stationary",
+        "days": 7,
+        "contact_types": {
+            "a": {
+                "arrivals": {"per_interval": 200},
+                "handle_time": {"exponential": {"mean": "180s"}},
+                "patience": {"exponential": {"mean": patience}} if patience else "infinite",
+            }
+        },
         "agent_groups": {"g": {"skills": ["a"], "heads": agents}},
-    }  # fmt: skip
+    }
     runs = bp.simulate(
         bp.load_scenario(spec), replications=replications, seed=31, warm_up="48h", drain="leave", progress=False
     )
@@ -392,8 +413,13 @@ def test_targets_follow_the_work():
     """Deferred work is promised by turnaround, callers by wait; a mixed house gets both."""
     spec = line().canonical
     mail = {"channel": "email", "arrivals": {"rate": "20/h"}, "handle_time": {"exponential": {"mean": "5min"}}}
-    both = bp.load_scenario(spec | {"contact_types": spec["contact_types"] | {"mail": mail},
-                                    "agent_groups": spec["agent_groups"] | {"m": {"skills": ["mail"], "heads": 3}}})  # fmt: skip
+    both = bp.load_scenario(
+        spec
+        | {
+            "contact_types": spec["contact_types"] | {"mail": mail},
+            "agent_groups": spec["agent_groups"] | {"m": {"skills": ["mail"], "heads": 3}},
+        }
+    )
     mixed = bp.recommend_targets(both, window="day", replications=60, seed=1, progress=False)
     assert 3 <= len(mixed.targets) <= 5
     assert any(t.metric == "turnaround" and t.contact_type == "mail" for t in mixed.targets)
