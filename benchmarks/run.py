@@ -109,7 +109,9 @@ def forecast() -> None:
 
     warnings.simplefilter("ignore")
     city = pd.read_csv(DATA / "vancouver311" / "contact_centre_metrics_2009_2023.csv", sep=";", encoding="utf-8-sig")
-    when = next(c for c in city.columns if "date" in c.lower() or city[c].astype(str).str.match(r"\d{4}-\d\d-\d\d").all())
+    when = next(
+        c for c in city.columns if "date" in c.lower() or city[c].astype(str).str.match(r"\d{4}-\d\d-\d\d").all()
+    )
     series = city.assign(day=pd.to_datetime(city[when])).set_index("day")["CallsOffered"].sort_index()
     history = bp.History.from_counts(series, contact_type="311", freq="D", tz="America/Vancouver")
     origins = [d.date() for d in pd.date_range("2022-01-01", periods=25, freq="28D")]
@@ -138,7 +140,7 @@ def bank() -> None:
     tested = table(offer.backtest.frame) if offer.backtest is not None else ""
     write(
         "bank",
-        f"## The bank, 1999\n\nTechnion \"Anonymous Bank\" (Mandelbaum, Sakov & Zeltyn 2000; Brown et al. 2005), January and "
+        f'## The bank, 1999\n\nTechnion "Anonymous Bank" (Mandelbaum, Sakov & Zeltyn 2000; Brown et al. 2005), January and '
         f"February, the two weeks that follow ({time.perf_counter() - begin:.0f} s).\n\n{said}\n\nTwo weeks held out:\n\n{tested}",
     )
 
@@ -149,7 +151,10 @@ def oracles() -> None:
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/oracles", "tests/test_erlang.py", "tests/engines"],
         cwd=HERE.parent, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    write("oracles", f"## Exact and published cases\n\n`pytest tests/oracles tests/test_erlang.py tests/engines`: {done.stdout.strip().splitlines()[-1]}")
+    write(
+        "oracles",
+        f"## Exact and published cases\n\n`pytest tests/oracles tests/test_erlang.py tests/engines`: {done.stdout.strip().splitlines()[-1]}",
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -138,7 +138,7 @@ class Synthetic:
     dirty: tuple[str, ...]
 
     #: Our names to the columns of ``frame``.
-    columns = {"contact_type": "queue"}
+    columns: ClassVar[dict[str, str]] = {"contact_type": "queue"}
 
 
 def draw_history(truth: Scenario, *, seed: int = 1, bad_days: tuple[date, ...] = ()) -> pd.DataFrame:

@@ -56,7 +56,7 @@ def seconds(value: object, *, what: str = "duration") -> float:
         raise UnitError(f'{what}={value!r} is no duration. Write it with a unit: "20s", "2min", "1.5h".')
     elif isinstance(value, int | float):
         if value != 0:
-            raise UnitError(f'{what}={value:g} has no unit. Write "{value:g}s" or "{value / 60:g}min".')
+            raise UnitError(f'{what}={value:g} has no unit. Write "{value:g}s"{_or_minutes(value)}.')
         return 0.0
     else:
         match = _NUMBER.match(str(value))
@@ -65,12 +65,16 @@ def seconds(value: object, *, what: str = "duration") -> float:
         number, unit = float(match[1]), match[2]
         if not unit:
             if number != 0:
-                raise UnitError(f'{what}={value!r} has no unit. Write "{match[1]}s" or "{number / 60:g}min".')
+                raise UnitError(f'{what}={value!r} has no unit. Write "{match[1]}s"{_or_minutes(number)}.')
             return 0.0
         result = number * _unit(unit, what=what, value=value)
     if not math.isfinite(result) or result < 0:
         raise UnitError(f"{what}={value!r} must be a finite duration of at least 0.")
     return result
+
+
+def _or_minutes(number: float) -> str:
+    return f' or "{number / 60:g}min"' if number >= 60 and number % 30 == 0 else ""
 
 
 def _unit(unit: str, *, what: str, value: object) -> float:
@@ -350,16 +354,16 @@ def make_grid(
                 slot_of[d, begin:until] = slot
                 slot_start[d, begin:until] = begin
                 slot += 1
-    for d in closed:
-        k = (d - start).days
+    for shut in closed:
+        k = (shut - start).days
         if 0 <= k < days:
             weekday[day == k] = -1
-    slot = np.where(weekday >= 0, slot_of[weekday, minute], -1)
-    open_minutes = np.flatnonzero(slot >= 0)
+    in_slot = np.where(weekday >= 0, slot_of[weekday, minute], -1)
+    open_minutes = np.flatnonzero(in_slot >= 0)
     if not len(open_minutes):
         empty = np.empty(0, dtype=np.int64)
         return Grid(origin, tz, interval_s, empty, empty, empty, empty, empty, empty)
-    key = day[open_minutes] * 10000 + slot[open_minutes]
+    key = day[open_minutes] * 10000 + in_slot[open_minutes]
     at = minute[open_minutes]
     # The hour that comes twice begins its interval again where the clock jumps back to the interval's start.
     again = (np.diff(at) < 0) & (at[1:] == slot_start[weekday[open_minutes], at][1:])
@@ -367,6 +371,6 @@ def make_grid(
     first = open_minutes[np.insert(breaks, 0, True)]
     last = open_minutes[np.append(breaks, True)]
     return Grid(
-        origin, tz, interval_s, first * 60000, (last + 1) * 60000, day[first], slot[first], weekday[first],
+        origin, tz, interval_s, first * 60000, (last + 1) * 60000, day[first], in_slot[first], weekday[first],
         slot_start[weekday[first], minute[first]],
     )  # fmt: skip

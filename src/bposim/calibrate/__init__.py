@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -291,16 +291,13 @@ def _heads(
                 result[g][int(d)] = np.round(total / np.bincount(grid.slot[here], minlength=width), 4).tolist()
     for g in groups:
         bracket = gap_s is None
-        low, high = (min(hours[g]), max(hours[g])) if bracket else (np.nan, np.nan)
         said = (
             f"an agent was away in a pause in which somebody it could serve waited more than {WRAP_UP_S[0]:.0f} s "
-            f"(bracket {WRAP_UP_S[1]:.0f} s to {WRAP_UP_S[2]:.0f} s, no confidence interval)"
+            f"({WRAP_UP_S[1]:.0f} s to {WRAP_UP_S[2]:.0f} s would give {min(hours[g]):.1f} to {max(hours[g]):.1f} h; no confidence interval)"
             if bracket
             else f"idle up to {gap_s:.0f} s taken as present"
         )
-        estimates.append(
-            Estimate("agent-hours on duty per day", g, hours[g][0], low, high, len(days), "h", "estimated", said)
-        )
+        estimates.append(Estimate("agent-hours on duty per day", g, hours[g][0], n=len(days), unit="h", detail=said))
     notes.append("Heads on duty are inferred from what agents did and from the queue; no log-in record was given.")
     return result, grouped
 
@@ -327,6 +324,3 @@ def _scenario(
     assumed = tuple(f"{e.parameter} of {e.subject}: {e.detail}" for e in estimates if e.source == "assumed")
     changes["assumptions"] = [*base.assumptions, *assumed]
     return base.replace(changes)
-
-
-_ = timedelta

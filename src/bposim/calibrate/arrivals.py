@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,9 +46,7 @@ class ArrivalFit:
     estimates: tuple[Estimate, ...]
 
 
-def day_tables(
-    contacts: pd.DataFrame, base: Scenario, first: date, last: date, missing: set[date]
-) -> tuple[np.ndarray, ...]:
+def day_tables(contacts: pd.DataFrame, base: Scenario, first: date, last: date, missing: set[date]) -> tuple[Any, ...]:
     """Count contacts by day, slot and type over the base scenario's open hours.
 
     Returns
@@ -164,6 +163,11 @@ def fit_arrivals(contacts: pd.DataFrame, base: Scenario, first: date, last: date
     return ArrivalFit(types, per_interval, profile, day_frame, common, own, tuple(days[odd]), tuple(estimates))
 
 
+def _roots(*values: float) -> tuple[float, float, float]:
+    low, middle, high = (float(np.sqrt(v)) for v in values)
+    return low, middle, high
+
+
 def _day_factors(
     totals: np.ndarray, expected: np.ndarray, weekday: np.ndarray, types: tuple[str, ...]
 ) -> tuple[float, dict[str, float], list[Estimate]]:
@@ -220,9 +224,7 @@ def _day_factors(
     said = f"day totals vary {dispersion:.1f} times as much as Poisson"
     if n_types == 1:
         value, low, high = pooled(*cv2(0, 0))
-        estimates.append(
-            Estimate("day factor cv", types[0], *np.sqrt([value, low, high]), n_days, "", "estimated", said)
-        )
+        estimates.append(Estimate("day factor cv", types[0], *_roots(value, low, high), n_days, "", "estimated", said))
         return 0.0, {types[0]: float(np.sqrt(value))}, estimates
     pairs = [cv2(a, b) for a in range(n_types) for b in range(a)]
     common_top, common_bottom = np.sum([t for t, _ in pairs], axis=0), np.sum([b for _, b in pairs], axis=0)
@@ -234,7 +236,7 @@ def _day_factors(
         Estimate(
             "day factor cv",
             "all",
-            *np.sqrt([common, low, high]),
+            *_roots(common, low, high),
             n_days,
             "",
             "estimated",

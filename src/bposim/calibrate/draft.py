@@ -103,7 +103,7 @@ def _groups(contacts: Any, types: list[str], cost: float) -> dict[str, Any]:
         .size()
         .unstack(fill_value=0)
     )
-    groups = {}
+    groups: dict[str, Any] = {}
     for g, row in table.iterrows():
         able = [t for t in types if row.get(t, 0) >= 0.01 * row.sum()]
         groups[str(g)] = {"skills": able, "heads": 1, "cost_per_hour": cost}

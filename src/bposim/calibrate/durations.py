@@ -100,7 +100,7 @@ def fit_handle_time(values: np.ndarray, days: np.ndarray, name: str) -> Duration
         law = best.distribution.scaled(observed_mean / best.distribution.mean)
         said = f"{best.kind}, KS distance {best.ks:.3f}"
     else:
-        law = empirical(_quantiles(positive))
+        law = empirical(_quantiles(positive).tolist())
         law = law.scaled(observed_mean / law.mean)
         said = f"empirical: the best law ({best.kind}) is off by KS {best.ks:.3f}, mean {best.distribution.mean:.0f} s"
     if zero > 0:
@@ -238,4 +238,4 @@ def _pieces(t: np.ndarray, left: np.ndarray) -> tuple[Distribution, float]:
     rate = np.maximum(rate, 1e-9)
     likelihood = float((count * np.log(rate) - rate * exposure).sum())
     # A break chosen at a quantile of the data costs a parameter as its rate does.
-    return piecewise_hazard(breaks, rate), 2 * (2 * len(breaks) - 1) - 2 * likelihood
+    return piecewise_hazard(breaks.tolist(), rate.tolist()), 2 * (2 * len(breaks) - 1) - 2 * likelihood

@@ -16,6 +16,13 @@ def _one_line(message: Any, category: Any, *_: Any, **__: Any) -> None:
     print(f"Warning: {message}", file=sys.stderr)
 
 
+def _option(problem: str) -> str:
+    """Return how the way out is written on the command line, where the sentence shows Python."""
+    if 'columns={"' in problem:
+        return ' Here: --column ours="theirs".'
+    return " Here: --tz Asia/Manila." if 'tz="' in problem else ""
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a user's mistake ends in a message and an exit code, never in a traceback."""
     from bposim.cli.commands import app
@@ -27,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
     except BposimError as error:
         for k, problem in enumerate(error.problems):
             name = f"{type(error).__name__}: " if k == 0 else "  also: "
-            print(f"{name}{problem}", file=sys.stderr)
+            print(f"{name}{problem}{_option(problem)}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("Stopped. Files written so far are whole.", file=sys.stderr)

@@ -103,20 +103,15 @@ def _frame(path: Path | None, what: str) -> pd.DataFrame | None:
 
 def _write(frame: pd.DataFrame, path: Path) -> None:
     """Write a frame in one step."""
-    import os
-    import tempfile
+    from bposim.report import whole
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix not in (".csv", ".parquet", ".gz"):
         raise ParameterError(f"--out {str(path)!r} must end in .csv, .csv.gz or .parquet.")
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=path.suffix)
-    os.close(handle)
-    try:
-        frame.to_parquet(name) if path.suffix == ".parquet" else frame.to_csv(name, index=False)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with whole(path) as scratch:
+        if path.suffix == ".parquet":
+            frame.to_parquet(scratch)
+        else:
+            frame.to_csv(scratch, index=False)
     _say(f"wrote {path}")
 
 

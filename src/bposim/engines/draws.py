@@ -262,7 +262,9 @@ def draw(source: Source, seed: int, replication: int, contacts: Contacts | None 
     n_days = int(source.day.max(initial=-1)) + 1
     scheduled = _scheduled(source, n_days, seed, replication)
     found = contacts if contacts is not None else draw_contacts(source, seed, replication)
-    return Draws(*found, *_changes(source, scheduled), scheduled)
+    arrival, kind, handle, patience = found
+    when, group, leave, join = _changes(source, scheduled)
+    return Draws(arrival, kind, handle, patience, when, group, leave, join, scheduled)
 
 
 def draw_contacts(source: Source, seed: int, replication: int) -> Contacts:

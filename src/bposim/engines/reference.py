@@ -9,10 +9,11 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import simpy
+from simpy.core import EventPriority
 
 from bposim.engines.draws import Draws
 from bposim.engines.model import CHOICES, DRAIN, FOREVER, Model
@@ -76,13 +77,18 @@ class Centre:
         self.closed = False
         self.presence: list[tuple[int, int, int]] = []
 
+    @property
+    def now(self) -> int:
+        """Milliseconds since the scenario's start."""
+        return int(self.env.now)
+
     # Time ----------------------------------------------------------------------------------------------------------
 
     def at(self, when: int, kind: int, number: int) -> simpy.Event:
         """Return an event of a class and id at an instant; simultaneous events keep the written order."""
         event = self.env.event()
         event._ok, event._value = True, None
-        self.env.schedule(event, priority=kind * _CLASS + number, delay=int(when) - self.env.now)
+        self.env.schedule(event, priority=cast(EventPriority, kind * _CLASS + number), delay=int(when) - self.now)
         return event
 
     def call(self, when: int, kind: int, number: int, action: Callable[[Any], None]) -> None:
@@ -139,14 +145,14 @@ class Centre:
         if group >= 0:
             self.serve(i, group, self.idle[group].popleft()[1])
         elif self.n_waiting[kind] >= m.type_limit[kind] or sum(self.n_waiting) >= m.queue_limit:
-            self.outcome[i], self.ended[i] = BLOCKED, self.env.now
+            self.outcome[i], self.ended[i] = BLOCKED, self.now
         else:
             self.waiting[kind].append(i)
             self.n_waiting[kind] += 1
             self.is_waiting[i] = True
             patience = int(self.draws.patience_ms[i])
             if patience < FOREVER:
-                self.call(self.env.now + patience, ABANDONMENT, i, lambda _: self.abandon(i))
+                self.call(self.now + patience, ABANDONMENT, i, lambda _: self.abandon(i))
 
     def choose_group(self, kind: int) -> int:
         """Return the group whose agent takes an arriving contact, −1 if nobody is idle (paragraph 5)."""
@@ -162,15 +168,15 @@ class Centre:
         kind = int(self.draws.kind[i])
         handle = int(np.floor(self.draws.handle_ms[i] * self.model.multiplier[kind, group] + 0.5))
         self.outcome[i], self.group[i], self.agent[i] = ANSWERED, group, agent
-        self.answered[i], self.ended[i] = self.env.now, self.env.now + handle
+        self.answered[i], self.ended[i] = self.now, self.now + handle
         self.busy[group] += 1
-        self.call(self.env.now + handle, COMPLETION, i, lambda _: self.complete(i))
+        self.call(self.now + handle, COMPLETION, i, lambda _: self.complete(i))
 
     def abandon(self, i: int) -> None:
         """Let a contact hang up, unless it was reached before."""
         if self.is_waiting[i]:
             self.unqueue(i)
-            self.outcome[i], self.ended[i] = ABANDONED, self.env.now
+            self.outcome[i], self.ended[i] = ABANDONED, self.now
 
     def unqueue(self, i: int) -> None:
         """Take a contact out of its queue; its place is skipped when the queue is read."""
@@ -197,7 +203,7 @@ class Centre:
             self.unqueue(i)
             self.serve(i, group, agent)
         else:
-            self.idle[group].append((self.env.now, agent))
+            self.idle[group].append((self.now, agent))
 
     def choose_contact(self, group: int, *, live_only: bool) -> int:
         """Return the waiting contact that a freed agent takes, −1 if there is none (paragraph 8)."""
@@ -246,7 +252,7 @@ class Centre:
     def set_present(self, group: int, number: int) -> None:
         """Note how many agents of a group are present."""
         self.present[group] = number
-        self.presence.append((self.env.now, group, number))
+        self.presence.append((self.now, group, number))
 
     def close(self) -> None:
         """Close the doors (paragraph 10)."""
@@ -261,7 +267,7 @@ class Centre:
                     for i in queue:
                         if self.is_waiting[i]:
                             self.unqueue(i)
-                            self.outcome[i], self.ended[i] = DISCONNECTED, self.env.now
+                            self.outcome[i], self.ended[i] = DISCONNECTED, self.now
                     queue.clear()
 
 

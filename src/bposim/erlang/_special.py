@@ -79,7 +79,7 @@ def below_all_busy(agents: Any, load: Any) -> Floats:
     """Return P(fewer than n in a loss system) / P(n in it), real n ≥ 0."""
     n, a = np.asarray(agents, dtype=float), np.asarray(load, dtype=float)
     whole = np.maximum(n, 1.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         upper = np.where(a > 0, n / a * inverse_b(whole - 1, a), np.where(n > 0, np.inf, 0.0))
     return np.where(n >= 1, upper, np.where(n > 0, inverse_b(n, a) - 1, 0.0))
 

@@ -211,7 +211,7 @@ def counts_of_contacts(
     turnaround = _ms((contacts["ended"] - contacts["arrived"]).dt.total_seconds())
     replication = contacts["replication"].to_numpy() if "replication" in contacts else np.zeros(len(contacts), int)
     labels = np.unique(replication)
-    thresholds_ms = [int(round(t * 1000)) for t in thresholds_s]
+    thresholds_ms = [round(t * 1000) for t in thresholds_s]
     shape = (len(starts), len(names))
     parts = []
     for r in labels if len(labels) else [0]:

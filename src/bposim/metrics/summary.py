@@ -303,7 +303,8 @@ def _group(values: np.ndarray, codes: np.ndarray, n: int, batches: np.ndarray | 
     if batches is None:
         result = np.zeros((r, n, k))
         if maxima:
-            np.maximum.at(result, (slice(None), codes), values)
+            for batch, given in zip(result, values, strict=True):
+                np.maximum.at(batch, codes, given)
         elif len(codes) == n and np.array_equal(codes, np.arange(n)):
             result = values.astype(float)
         else:
@@ -457,7 +458,7 @@ def windows(
         top = _group(top3, codes, len(labels), None, maxima)[:, :, 0]
         bottom = np.ones_like(top) if bottom3 is None else _group(bottom3, codes, len(labels), None, False)[:, :, 0]
         value = _divide(top, bottom)
-    r = top.shape[0]
+    r = len(top)
     return pd.DataFrame(
         {
             "replication": np.repeat(np.arange(r), len(labels)),

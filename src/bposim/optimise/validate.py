@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from bposim.scenario import Scenario, Target
+from bposim.scenario.target import scope
 from bposim.simulate import simulate
 
 if TYPE_CHECKING:
@@ -64,9 +66,8 @@ def validate_plan(
     seed, replications : int
         The seed is moved away from the one of the search.
     """
-    # Imported here: targets lies above, but what a window's probability is, is written once.
-    from bposim.metrics import summary
-    from bposim.metrics.summary import windows
+    from bposim.metrics import ratio_interval, windows
+    from bposim.metrics.intervals import probability
 
     asked = {None: target} if isinstance(target, Target) else dict(target)
     fresh = seed + 1_000_003
@@ -83,20 +84,24 @@ def validate_plan(
     rows: list[tuple[Any, ...]] = []
     for contact_type, t in asked.items():
         kind = t.contact_type or contact_type
-        options: dict[str, Any] = {"within": t.within_s, "counting": t.counting, "short": t.short_s, "strict": t.strict,
-                   "aggregation": t.aggregation, "pass_level": t.pass_level}  # fmt: skip
-        by = "contact_type" if kind is not None and t.metric != "occupancy" else None
-        table = summary(runs, by, t.metric, **options)
-        row = table[table["contact_type"] == kind].iloc[0] if by else table.iloc[0]
+        options: dict[str, Any] = {
+            "within": t.within_s, "counting": t.counting, "short": t.short_s, "strict": t.strict,
+            "aggregation": t.aggregation, "pass_level": t.pass_level,
+            "contact_type": scope(scenario, t.replace(contact_type=kind) if kind else t),
+        }  # fmt: skip
+        whole = windows(runs, t.metric, "all", **options)
+        top, bottom = (whole[c].to_numpy()[:, None] for c in ("numerator", "denominator"))
+        if np.isnan(top).all():  # a percentile has no numerator: the mean of the replications' values
+            top, bottom = whole["value"].to_numpy()[:, None], np.ones((len(whole), 1))
+        mean, low, high, _ = (float(v[0]) for v in ratio_interval(top, bottom, 0.95))
         if confidence is None:
-            met = bool(row.ci_low >= t.level if t.sense == ">=" else row.ci_high <= t.level)
-            rows.append((str(t), None, None, None, None, row.value, met))
+            met = bool(low >= t.level if t.sense == ">=" else high <= t.level)
+            rows.append((str(t), None, None, None, None, mean, met))
             continue
-        values = windows(runs, t.metric, t.window, contact_type=kind, **options)
+        values = windows(runs, t.metric, t.window, **options)
         values = values[values["value"].notna()]
-        per = values["value"].map(t.met).groupby(values["replication"]).mean()
-        p, error = float(per.mean()), float(per.std() / len(per) ** 0.5)
-        rows.append((str(t), confidence, p, p - 1.96 * error, min(p + 1.96 * error, 1.0), row.value, p >= confidence))
+        p, p_low, p_high = probability(values["value"].map(t.met), values["replication"])
+        rows.append((str(t), confidence, p, p_low, p_high, mean, p >= confidence))
     frame = pd.DataFrame(rows, columns=["target", "confidence", "probability", "ci_low", "ci_high", "mean", "met"])
     met = bool(frame["met"].all())
     return plan.replace(status="met" if met else plan.status, validation=Validation(frame, met, replications, fresh))

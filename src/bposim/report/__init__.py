@@ -6,6 +6,8 @@ import base64
 import io
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import pandas as pd
 from bposim.errors import ParameterError
 from bposim.provenance import Provenance, package_version
 
-__all__ = ["Report", "report", "write_whole"]
+__all__ = ["Report", "report", "whole", "write_whole"]
 
 
 @dataclass
@@ -50,17 +52,27 @@ class Report:
         return self.html
 
 
-def write_whole(path: Path, text: str) -> Path:
-    """Write a text file in one step: whoever reads it sees the old one or the whole new one."""
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a scratch file beside ``path`` and put it in its place at the end: nobody ever sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+    os.close(handle)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(text)
+        yield Path(name)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def write_whole(path: Path, text: str) -> Path:
+    """Write a text file in one step."""
+    with whole(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
     return path
 
 
@@ -72,9 +84,10 @@ def _png(ax: Any, alt: str) -> dict[str, str]:
 
 
 def _text(value: Any) -> tuple[str, bool]:
-    if isinstance(value, bool | np.bool_):
+    if isinstance(value, (bool, np.bool_)):
         return ("yes" if value else "no"), False
     if isinstance(value, float | np.floating):
+        value = float(value)
         if not np.isfinite(value):
             return "–", True
         if value == round(value) and abs(value) < 1e15:

@@ -151,7 +151,12 @@ def make_offer(
         say(f"forecasting {days} days")
         # As many paths as replications of search and proof together: no plan is proven on a path it was found on.
         ahead = forecast(
-            used, days=days, country=country, samples=replications + SEARCH, seed=seed, opening_hours=cal.scenario.opening_hours
+            used,
+            days=days,
+            country=country,
+            samples=replications + SEARCH,
+            seed=seed,
+            opening_hours=cal.scenario.opening_hours,
         )
     world = cal.scenario.replace(start=ahead.start, days=ahead.days)
     if not any(t.metric == "service_level" for t in world.targets):

@@ -25,12 +25,12 @@ from bposim.scenario.models import (
     Operation,
     Routing,
     ShiftPattern,
-    dump,
+    parse_hours,
     read_targets,
 )
 from bposim.scenario.target import AtMost, ServiceLevel, Target, Turnaround, make_target
 from bposim.schema import STAFFING
-from bposim.units import Grid, clock, make_grid, weekdays, zone
+from bposim.units import WEEKDAYS, Grid, clock, clock_text, make_grid, seconds, weekdays, zone
 
 __all__ = [
     "AgentGroup", "Arrivals", "AtMost", "ContactType", "Description", "Routing", "Scenario", "ServiceLevel",
@@ -306,12 +306,9 @@ def _build(document: Document) -> Scenario:
         operation = Scenario.model_validate(data)
     except ValidationError as error:
         problems += [_sentence(e, document) for e in error.errors()]
+        problems += _calendar_problems(data, document)
         raise ScenarioError(dict.fromkeys(problems)) from None
-    length = max(int(operation.interval // 60), 1)
-    slots = {
-        d: sum(-(-(end - begin) // length) for begin, end in spans) for d, spans in operation.opening_hours.items()
-    }
-    problems += check_fit(operation, document, slots)
+    problems += check_fit(operation, document, _slots(operation))
     if operation.staffing is not None and not problems:
         problems += [
             f"staffing of {g!r} has {len(v)} values; the horizon has {len(operation.grid)} open intervals. "
@@ -321,6 +318,29 @@ def _build(document: Document) -> Scenario:
         ]
     require(problems, ScenarioError)
     return operation
+
+
+def _slots(operation: Operation) -> dict[int, int]:
+    """Return the open intervals of each weekday."""
+    length = max(int(operation.interval // 60), 1)
+    return {d: sum(-(-(end - begin) // length) for begin, end in spans) for d, spans in operation.opening_hours.items()}
+
+
+def _calendar_problems(data: Any, document: Document) -> list[str]:
+    """Check hours and shifts of a file whose other parts are broken, so that one reading reports all of it."""
+    keys = ("time_zone", "start", "days", "interval", "opening_hours", "closed", "shifts")
+    part = {k: data[k] for k in keys if k in data} | {
+        "contact_types": {"any": {"arrivals": {"rate": "1/h"}, "handle_time": {"deterministic": {"value": "1s"}}}},
+        "agent_groups": {"any": {"skills": ["any"]}},
+    }
+    try:
+        for shift in part.get("shifts", {}).values():
+            if isinstance(shift, dict):
+                shift.pop("groups", None)
+        operation = Operation.model_validate(part)
+        return check_fit(operation, document, _slots(operation))
+    except (ValidationError, AttributeError, TypeError):
+        return []  # what is wrong with them is among the sentences already
 
 
 def _with_targets(data: Any, document: Document, problems: list[str]) -> Any:
@@ -334,6 +354,12 @@ def _with_targets(data: Any, document: Document, problems: list[str]) -> Any:
                 where: Where = ("contact_types", name, "targets")
                 found, wrong = read_targets(body["targets"], caller=f"contact type {name!r}")
                 problems += [f"{w} {document.place(where)}" for w in wrong]
+                problems += [
+                    f"target {t} of contact type {name!r} is about agents, who serve other types too. Move it to the "
+                    f"scenario's own targets. {document.place(where)}"
+                    for t in found
+                    if t.metric == "occupancy"
+                ]
                 types[name] = {**body, "targets": [t.replace(contact_type=t.contact_type or name) for t in found]}
         data["contact_types"] = types
     if "targets" in data:
@@ -369,9 +395,32 @@ def _inline_profiles(data: Any, document: Document) -> list[str]:
             problems.append(f"profile {str(path)!r} of {name!r} cannot be read: {error}. {where}")
             continue
         table = table.sort_values(["day", "minute"])
+        off = _off_grid(table, data)
+        if off:
+            problems.append(f"profile {str(path)!r} of {name!r} {off} {where}")
+            continue
         per_day = {d: rows["contacts"].astype(float).tolist() for d, rows in table.groupby("day")}
         body["arrivals"] = {"per_interval": per_day}
     return problems
+
+
+def _off_grid(table: pd.DataFrame, data: Any) -> str | None:
+    """Return how a profile's times differ from the open intervals, None where they agree or cannot be compared."""
+    try:
+        hours = parse_hours(data.get("opening_hours", {"daily": "00:00-24:00"}))
+        step = int(seconds(data.get("interval", "30min")) // 60)
+        wanted = {d: [m for a, b in spans for m in range(a, b, step)] for d, spans in hours.items() if spans}
+    except (ValueError, AttributeError, TypeError):
+        return None  # the hours themselves are wrong, and said to be
+    for d, minutes in wanted.items():
+        given = table.loc[table["day"] == d, "minute"].tolist()
+        if given != minutes:
+            odd = sorted(set(given) ^ set(minutes))
+            return (
+                f"has {len(given)} intervals on {WEEKDAYS[d]}, the scenario {len(minutes)} open ones; they differ first at "
+                f"{clock_text(odd[0]) if odd else 'a repeated time'}. Give one row for each open interval."
+            )
+    return None
 
 
 def _sentence(error: Any, document: Document) -> str:
@@ -407,6 +456,3 @@ def _known_keys(where: Where) -> list[str]:
     elif keys and keys[0] == "routing":
         model = Routing
     return [f.alias or n for n, f in model.model_fields.items()]
-
-
-_ = dump

@@ -127,20 +127,20 @@ def check_fit(operation: Operation, document: Document, slots: Mapping[int, int]
     for group, body in operation.agent_groups.items():
         fits(body.heads, f"heads of agent group {group!r}", ("agent_groups", group, "heads"))
     for name, shift in operation.shifts.items():
-        end = shift.length_s / 60
+        lasts = shift.length_s / 60
         starts = range(shift.start[0], shift.start[1] + 1, max(int(shift.step // 60), 1))
-        spans = operation.opening_hours
+        hours = operation.opening_hours
         useful = any(
-            begin < s + end - day and s - day < stop
+            begin < s + lasts - day and s - day < stop
             for d in shift.days
             for s in starts
             for day in (0, 1440)
-            for begin, stop in spans[(d + (day > 0)) % 7]
+            for begin, stop in hours[(d + (day > 0)) % 7]
         )
         if not useful:
             problems.append(
                 f"shift {name!r} can never start: from {clock_text(shift.start[0])} to {clock_text(shift.start[1])} for "
-                f"{format_seconds(shift.length_s)} it meets no open hour ({hours_text(spans)}). Change its start or days. "
+                f"{format_seconds(shift.length_s)} it meets no open hour ({hours_text(hours)}). Change its start or days. "
                 f"{document.place(('shifts', name))}"
             )
     return problems

@@ -118,7 +118,21 @@ def _merge(below: Any, above: Any) -> Any:
 
 
 _CHOICES = frozenset(
-    ["rate", "per_interval", "profile", "exponential", "gamma", "lognormal", "weibull", "hyperexponential", "uniform", "deterministic", "empirical", "piecewise_hazard", "mixture"]
+    [
+        "rate",
+        "per_interval",
+        "profile",
+        "exponential",
+        "gamma",
+        "lognormal",
+        "weibull",
+        "hyperexponential",
+        "uniform",
+        "deterministic",
+        "empirical",
+        "piecewise_hazard",
+        "mixture",
+    ]
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -94,7 +95,7 @@ def parse_hours(value: Any) -> dict[int, tuple[tuple[int, int], ...]]:
                         result[(d + 1) % 7].append((0, end))
     for d, found in result.items():
         found.sort()
-        for (_, first_end), (second_begin, _) in zip(found, found[1:], strict=False):
+        for (_, first_end), (second_begin, _) in pairwise(found):
             if second_begin < first_end:
                 raise ValueError(f"opening_hours: two spans overlap on weekday {d} (Monday is 0). Join them.")
     return {d: tuple(found) for d, found in result.items()}
@@ -338,7 +339,7 @@ class ShiftPattern(_Model):
 class Operation(_Model):
     """Every field of a scenario file; :class:`~bposim.scenario.Scenario` wraps it with behaviour."""
 
-    schema_: Literal["bposim/scenario/1"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["bposim/scenario/1"] = Field(default="bposim/scenario/1", alias="schema")
     name: str = Field(default="scenario", pattern=r"^[\w][\w .\-]*$")
     time_zone: str = "UTC"
     currency: str = "EUR"

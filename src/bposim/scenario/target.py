@@ -117,7 +117,8 @@ class Target(BaseModel):
         body: dict[str, Any] = {}
         key = "share" if self.metric in ("service_level", "turnaround") else (
             "at_most" if self.sense == "<=" else "at_least")  # fmt: skip
-        body[key] = self.level if self.metric in _SHARES else format_seconds(self.level)
+        counted = self.aggregation.startswith("share_of")
+        body[key] = self.level if self.metric in _SHARES or counted else format_seconds(self.level)
         if self.within_s is not None:
             body["within"] = format_seconds(self.within_s)
         if self.short_s is not None:
@@ -128,7 +129,8 @@ class Target(BaseModel):
         ):  # fmt: skip
             value = getattr(self, field)
             if value != default:
-                body[field] = value
+                seconds_level = field == "pass_level" and self.metric not in _SHARES
+                body[field] = format_seconds(value) if seconds_level else value
         return {self.metric: body}
 
 
@@ -158,7 +160,13 @@ def make_target(metric: str, spec: dict[str, Any], *, caller: str) -> Target:
         want = "share" if metric in ("service_level", "turnaround") else "at_most"
         problems.append(f"target {metric!r} of {caller} needs one level: write {want}: …. Got {keys or 'none'}.")
     else:
-        fields["level"] = take(share if metric in _SHARES else seconds, keys[0], keys[0])
+        counted = str(given.get("aggregation", "")).startswith("share_of")
+        if counted and keys[0] == "at_most":
+            problems.append(
+                f"aggregation {given['aggregation']!r} of {caller} counts the stretches that pass, and more of them is "
+                f"better: write at_least: 0.90, and pass_level for what each stretch must reach."
+            )
+        fields["level"] = take(share if metric in _SHARES or counted else seconds, keys[0], keys[0])
         if keys[0] != "share":
             fields["sense"] = "<=" if keys[0] == "at_most" else ">="
     for key in ("within", "short"):
@@ -262,3 +270,12 @@ def Turnaround(share: float | str, *, within: str, window: str = "month", contac
     """
     spec = {"share": share, "within": within, "window": window, "contact_type": contact_type}
     return make_target("turnaround", spec, caller="Turnaround()")
+
+
+def scope(scenario: Any, term: Target) -> str | tuple[str, ...] | None:
+    """Return the contact types that a target is about, None for all."""
+    if term.contact_type is not None or term.metric == "occupancy":
+        return term.contact_type
+    wanted = term.metric == "turnaround"
+    chosen = tuple(t for t, k in scenario.contact_types.items() if k.deferred == wanted)
+    return chosen if chosen and len(chosen) < len(scenario.contact_types) else None

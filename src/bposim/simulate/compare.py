@@ -44,6 +44,8 @@ def compare(
         said = " and ".join(f"seed {seed}, replications {begin} to {begin + n - 1}" for seed, begin, n in luck)
         raise ParameterError(f"compare() pairs replications: both must have the same seed and number. Got {said}.")
     names = [metrics] if isinstance(metrics, str) else list(metrics or DEFAULT_METRICS)
+    if by == "agent_group" and metrics is None:
+        names = ["occupancy", "utilisation"]
     if by == "contact_type":
         names = [n for n in names if n not in ("occupancy", "utilisation")]
     keys = ["replication", *([by] if by else [])]

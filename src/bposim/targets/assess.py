@@ -310,7 +310,10 @@ def cheapest(deal: Assessment, *, bracket: tuple[float, float] | None = None, st
     if bar:
         bar.close()
     columns = ["planned_share", "agent_hours", "cost", "probability", "fresh"]
-    for share in sorted({*passing, *([MOST_LAVISH] if passing and possible(MOST_LAVISH) else [])}, key=lambda x: (planner.level(x).cost, x)):
+    for share in sorted(
+        {*passing, *([MOST_LAVISH] if passing and possible(MOST_LAVISH) else [])},
+        key=lambda x: (planner.level(x).cost, x),
+    ):
         level = planner.level(share)
         runs = planner.play(share, term, replications=SEARCH, seed=deal.runs.seed + 1)
         fresh = window_values(runs.fresh(max(SEARCH, deal.runs.replications)), term)

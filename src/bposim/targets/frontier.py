@@ -107,7 +107,7 @@ def attainable_frontier(
     if not (isinstance(levels, int) and 2 <= levels <= len(SHARES)):
         raise ParameterError(parameter("levels", "attainable_frontier()", f"between 2 and {len(SHARES)}", levels))
     planner = _planner or Planner(scenario, volumes, planning_threshold(scenario, term))
-    chosen = [SHARES[int(round(k))] for k in np.linspace(0, len(SHARES) - 1, levels)]
+    chosen = [SHARES[round(k)] for k in np.linspace(0, len(SHARES) - 1, levels)]
     bar: Any = chosen
     if show_progress(progress):
         from tqdm.auto import tqdm

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from bposim.metrics.intervals import probability, wilson
 from bposim.scenario import Target
+from bposim.scenario.target import scope
+
+__all__ = ["attainable", "coverage_note", "probability", "scope", "wilson", "window_values"]
 
 
 def window_values(runs: Any, term: Target) -> pd.DataFrame:
@@ -23,55 +27,6 @@ def window_values(runs: Any, term: Target) -> pd.DataFrame:
     return table[table["value"].notna()].reset_index(drop=True)
 
 
-def scope(scenario: Any, term: Target) -> str | tuple[str, ...] | None:
-    """Return the contact types that a target is about, None for all."""
-    if term.contact_type is not None or term.metric == "occupancy":
-        return term.contact_type
-    wanted = term.metric == "turnaround"
-    chosen = tuple(t for t, k in scenario.contact_types.items() if k.deferred == wanted)
-    return chosen if chosen and len(chosen) < len(scenario.contact_types) else None
-
-
-def wilson(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's interval of a proportion (Wilson 1927).
-
-    Examples
-    --------
-    >>> low, high = wilson(98, 100)
-    >>> round(low, 3), round(high, 3)
-    (0.93, 0.994)
-    """
-    from scipy.special import ndtri
-
-    if n <= 0:
-        return np.nan, np.nan
-    z = float(ndtri(0.5 + confidence / 2))
-    p = successes / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * float(np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)))
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def probability(met: pd.Series, replication: pd.Series, confidence: float = 0.95) -> tuple[float, float, float]:
-    """Return the share of windows met and its interval; windows of one replication share their luck.
-
-    Notes
-    -----
-    Wilson's interval with the effective number of windows: p (1 − p) over the variance of the replications' mean,
-    never more than the windows and never fewer than the replications warrant.
-    """
-    per = met.groupby(replication.to_numpy()).agg(["mean", "size"])
-    n = len(per)
-    p = float(met.mean())
-    if n == 0:
-        return np.nan, np.nan, np.nan
-    variance = float(((per["size"] / per["size"].mean() * (per["mean"] - p)) ** 2).sum() / max(n - 1, 1) / n)
-    effective = p * (1 - p) / variance if variance > 0 else n
-    effective = float(np.clip(effective, 1, len(met)))
-    low, high = wilson(p * effective, effective, confidence)
-    return p, low, high
-
-
 def attainable(
     values: pd.DataFrame, term: Target, confidence: float, *, seed: int = 1, resamples: int = 200
 ) -> tuple[float, float, float]:
@@ -80,6 +35,7 @@ def attainable(
     For a metric that must be high the (1 − confidence) quantile of the windows, for one that must be low the
     ``confidence`` quantile, always the simulated value on the safe side; the interval by resampling replications.
     """
+    method: Literal["lower", "higher"]
     q, method = (1 - confidence, "lower") if term.sense == ">=" else (confidence, "higher")
     if values.empty:
         return np.nan, np.nan, np.nan
