@@ -178,6 +178,14 @@ def test_the_same_queue_by_three_ways(load: float, n: int, patience: float, with
             assert level(other, rule) == pytest.approx(level(a, rule), rel=1e-8, abs=1e-13), rule
 
 
+def test_finite_room_with_patience_far_below_the_threshold() -> None:
+    """A threshold of 32 patiences: the share still patient is 1e-14, and must not be taken from 1 by subtraction."""
+    k = mmnkm(1.0, 1.0, 1, patience=1 / 16, lines=200, within=2.0)
+    assert level(k, "virtual") == pytest.approx(0.9300880071311858, rel=1e-12)  # by quadrature of the wait's density
+    idle = mmnkm(0.875, 1.0, 167, patience=1.0, lines=172, within=0.2)
+    assert (idle.p_wait, level(idle)) == (0.0, 1.0)
+
+
 @given(st.floats(0.05, 100.0), st.integers(1, 20), thresholds)
 @settings(max_examples=40, deadline=None)
 def test_erlang_a_becomes_c_with_endless_patience(load: float, spare: int, within: float) -> None:

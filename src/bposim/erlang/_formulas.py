@@ -363,6 +363,13 @@ def _unstaffed(rate: float, patience: Any, within: float | None) -> dict[str, fl
     }  # fmt: skip
 
 
+def _beta(order: Floats, shape: float, spent: float) -> Floats:
+    """Return the incomplete beta function at 1 − e^−spent; from its other end where that is 1 but for rounding."""
+    if spent > 8.0:
+        return 1.0 - special.betainc(shape, order, np.exp(-spent))
+    return special.betainc(order, shape, -np.expm1(-spent))
+
+
 def _finite(
     rate: float, service: float, n: float, patience: float, lines: float, within: float | None
 ) -> dict[str, float]:
@@ -410,9 +417,8 @@ def _finite(
     elif shape > 1e13 * max(1.0, float(places)) ** 2:
         sure = hurried = special.gammainc(order, pace)
     else:
-        share = -np.expm1(-rush * within)
-        sure = special.betainc(order, shape, share)
-        hurried = reaches * special.betainc(order, shape + 1.0, share)
+        sure = _beta(order, shape, rush * within)
+        hurried = reaches * _beta(order, shape + 1.0, rush * within)
     early = free + float(found @ hurried)
     gone = float(found @ (-np.expm1(-rush * within) + np.exp(-rush * within) * sure))
     late = float(np.exp(-rush * within)) * float(found @ (1.0 - sure))
