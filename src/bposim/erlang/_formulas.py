@@ -363,7 +363,7 @@ def _unstaffed(rate: float, patience: Any, within: float | None) -> dict[str, fl
     }  # fmt: skip
 
 
-def _beta(order: Floats, shape: float, spent: float) -> Floats:
+def _beta(order: np.ndarray, shape: float, spent: float) -> np.ndarray:
     """Return the incomplete beta function at 1 − e^−spent; from its other end where that is 1 but for rounding."""
     if spent > 8.0:
         return 1.0 - special.betainc(shape, order, np.exp(-spent))
