@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,7 +45,9 @@ class ArrivalFit:
     estimates: tuple[Estimate, ...]
 
 
-def day_tables(contacts: pd.DataFrame, base: Scenario, first: date, last: date, missing: set[date]) -> tuple[Any, ...]:
+def day_tables(
+    contacts: pd.DataFrame, base: Scenario, first: date, last: date, missing: set[date]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
     """Count contacts by day, slot and type over the base scenario's open hours.
 
     Returns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -51,7 +51,7 @@ def describe(scenario: Scenario) -> Description:
     grid = scenario.grid
     n_days = max(len(np.unique(grid.day)), 1)
     load = np.zeros(len(grid))
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, kind in scenario.contact_types.items():
         expected = scenario.expected_contacts(name)
         mean = np.array([d.mean for d in kind.handle_time])
@@ -96,7 +96,7 @@ def describe(scenario: Scenario) -> Description:
         busy = f", day factor {kind.day_factor}" if kind.day_factor is not None else ""
         lines.append(
             f"  {row['contact_type']} ({kind.channel}, priority {kind.priority}): {row['contacts_per_day']:,.0f} contacts a "
-            f"day, handle time {row['handle_time_s']:.0f} s, mean patience {format_seconds(round(float(str(row['patience_s'])), 1))}, "
+            f"day, handle time {row['handle_time_s']:.0f} s, mean patience {format_seconds(round(row['patience_s'], 1))}, "
             f"peak {row['workload_peak_erlangs']:.1f} Erlangs{busy}"
         )
     for row in group_rows:
