@@ -256,6 +256,7 @@ def _day_factors(
         own[name] = float(np.sqrt(value)) if shown else 0.0
         text = "beyond the common factor" if shown else "none beyond the common factor"
         ends = np.sqrt(np.maximum([value - 1.96 * error, value + 1.96 * error], 0))
+        ends[0] = ends[0] if shown else 0.0  # what is told as none lies within its own interval
         estimates.append(
             Estimate("own day factor cv", name, own[name], ends[0], ends[1], n_days, "", "estimated", text)
         )

@@ -23,6 +23,7 @@ ScenarioFile = Annotated[Path, typer.Argument(help="Scenario file (YAML).")]
 Profile = Annotated[str, typer.Option(help="How the file is laid out: contacts, intervals, anonbank.")]
 Zone = Annotated[str | None, typer.Option("--tz", help="IANA time zone of the file's clock, e.g. Asia/Manila.")]
 Column = Annotated[list[str] | None, typer.Option("--column", help="ours=theirs, e.g. arrived=Start; repeat for more.")]
+DayFirst = Annotated[bool | None, typer.Option("--day-first/--month-first", help="How 03/04/2026 is meant.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Seed = Annotated[int, typer.Option(help="Names the luck; the same seed gives the same answer.", min=0)]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write the result here.")]
@@ -71,10 +72,10 @@ def _columns(given: list[str] | None) -> dict[str, str] | None:
     return dict(pairs)  # type: ignore[arg-type]
 
 
-def _history(path: Path, profile: str, tz: str | None, columns: list[str] | None) -> Any:
+def _history(path: Path, profile: str, tz: str | None, columns: list[str] | None, day_first: bool | None) -> Any:
     from bposim.history import read_history
 
-    return read_history(path, profile=profile, tz=tz, columns=_columns(columns))
+    return read_history(path, profile=profile, tz=tz, columns=_columns(columns), day_first=day_first)
 
 
 def _frame(path: Path | None, what: str) -> pd.DataFrame | None:
@@ -147,6 +148,8 @@ def _scenario(path: Path, volumes: pd.DataFrame | None = None) -> Any:
     if volumes is not None and len(volumes):
         local = pd.DatetimeIndex(volumes["interval_start"]).tz_convert(scenario.time_zone)
         first, last = local.min().date(), local.max().date()
+        if (first, (last - first).days + 1) != (scenario.start, scenario.days):
+            _say(f"the scenario is moved to the days of the volumes: {first} to {last}")
         scenario = scenario.replace(start=first, days=(last - first).days + 1)
     return scenario
 
@@ -156,10 +159,15 @@ def _scenario(path: Path, volumes: pd.DataFrame | None = None) -> Any:
 
 @app.command()
 def check(
-    history: HistoryFile, profile: Profile = "contacts", tz: Zone = None, column: Column = None, as_json: AsJson = False
+    history: HistoryFile,
+    profile: Profile = "contacts",
+    tz: Zone = None,
+    column: Column = None,
+    day_first: DayFirst = None,
+    as_json: AsJson = False,
 ) -> None:
     """Read a history and report its data quality. Exit code 1 if a rule of severity error is broken."""
-    found = _history(history, profile, tz, column)
+    found = _history(history, profile, tz, column, day_first)
     report = found.check()
     if not as_json:
         print(found)
@@ -170,7 +178,7 @@ def check(
 
 @app.command()
 def calibrate(
-    history: HistoryFile, profile: Profile = "contacts", tz: Zone = None, column: Column = None,
+    history: HistoryFile, profile: Profile = "contacts", tz: Zone = None, column: Column = None, day_first: DayFirst = None,
     scenario: Annotated[Path | None, typer.Option(help="Base scenario; one is drafted from the history without it.")] = None,
     until: Annotated[str | None, typer.Option(help="Use only what lies before this day.")] = None,
     out: Out = None, as_json: AsJson = False,
@@ -181,7 +189,7 @@ def calibrate(
     from bposim.report import write_whole
     from bposim.scenario import load_scenario
 
-    found = _history(history, profile, tz, column)
+    found = _history(history, profile, tz, column, day_first)
     base = load_scenario(scenario) if scenario else draft_scenario(found)
     cal = fit(base, found, until=until)
     _show(cal.summary(), as_json, notes=list(cal.notes), scenario=cal.scenario.hash)
@@ -192,7 +200,7 @@ def calibrate(
 
 @app.command()
 def forecast(
-    history: HistoryFile, profile: Profile = "contacts", tz: Zone = None, column: Column = None,
+    history: HistoryFile, profile: Profile = "contacts", tz: Zone = None, column: Column = None, day_first: DayFirst = None,
     days: Annotated[int, typer.Option(help="Days ahead.", min=1)] = 28,
     method: Annotated[str, typer.Option(help="prophet, seasonal-naive or mean-4.")] = "prophet",
     country: Country = None,
@@ -205,7 +213,7 @@ def forecast(
     from bposim.forecast import forecast as ahead_of
     from bposim.scenario import load_scenario
 
-    found = _history(history, profile, tz, column)
+    found = _history(history, profile, tz, column, day_first)
     hours = load_scenario(scenario).opening_hours if scenario else None
     ahead = ahead_of(found, days=days, method=method, country=country, samples=samples, seed=seed, opening_hours=hours)
     table = ahead.quantiles([0.05, 0.5, 0.95], by="day") if as_json else ahead.mean(by="day")
@@ -350,7 +358,7 @@ def report(
 @app.command()
 def demo(
     history: Annotated[Path | None, typer.Option(help="Contact log; a synthetic one with known truth without it.")] = None,
-    profile: Profile = "contacts", tz: Zone = None, column: Column = None,
+    profile: Profile = "contacts", tz: Zone = None, column: Column = None, day_first: DayFirst = None,
     scenario: Annotated[Path | None, typer.Option(help="Base scenario; one is drafted from the history without it.")] = None,
     days: Annotated[int, typer.Option(help="Days to forecast, staff and promise.", min=1, max=92)] = 14,
     share: Share = "0.80", within: Within = "20s", confidence: Confidence = 0.95, country: Country = None,
@@ -377,7 +385,7 @@ def demo(
         base, country = base or datasets.base_scenario(), country or "US"
     else:
         say(f"reading {history}")
-        found = _history(history, profile, tz, column)
+        found = _history(history, profile, tz, column, day_first)
         country = country or find_profile(profile).country
     term = ServiceLevel(share, within=within, window="all")
     offer = make_offer(

@@ -182,7 +182,7 @@ def make_offer(
     )  # fmt: skip
     within = term.within_s if term.within_s is not None else 20.0
     given = used.metrics(by="month", metrics=["offered", "service_level", "asa", "abandonment"], within=float(within))
-    headline = _headline(today, plan, frontier, advice, given, world, days)
+    headline = _headline(today, plan, frontier, advice, given, world, days, tested)
     return Offer(
         used,
         cal,
@@ -219,12 +219,18 @@ def _headline(
     given: pd.DataFrame,
     world: Scenario,
     days: int,
+    tested: Backtest | None,
 ) -> tuple[str, ...]:
     term, sure = today.term, 100 * today.confidence
     money = world.currency
     months = given[given["metric"] == "service_level"]
     had = ", ".join(f"{100 * r.value:.0f} % in {r.month:%B %Y}" for r in months.itertuples())
     lines = [f"It gave {had} (answered within {term.within_s or 20:g} s of all that queued)."]
+    if tested is not None and tested.verdict != "pass":
+        lines.append(
+            f"Take what follows with care: the model does not reproduce the two weeks held out ({tested.verdict}). "
+            f"{tested.reason}"
+        )
     spread = f"{100 * today.attainable_low:.0f} to {100 * today.attainable_high:.0f} %"
     lines.append(
         f"With the agents on duty then, {today.current.agent_hours:,.0f} agent-hours in {days} days, {term} would be kept with "
@@ -257,7 +263,7 @@ def _doubts(cal: Calibration, tested: Backtest | None, ahead: Forecast, world: S
             "The history is too short to hold two weeks out, so nothing shows that the model reproduces them."
         )
     elif tested.verdict != "pass":
-        doubts.append(f"On the two weeks held out the model is {tested.verdict}: {tested.reason}")
+        doubts.append(f"The back-test on the two weeks held out did not pass ({tested.verdict}): {tested.reason}")
     if any("inferred" in n for n in cal.notes):
         doubts.append("Who was on duty is inferred from who answered what: a log-in record would be surer.")
     cv = cal.arrivals.common_cv

@@ -254,6 +254,9 @@ def simulate(
     from bposim.simulate.result import SimulationResult
 
     problems = []
+    if not hasattr(scenario, "grid"):
+        way = "Write bp.load_scenario(…) first."
+        raise ParameterError(parameter("scenario", "simulate()", "a Scenario", type(scenario).__name__, way))
     if not isinstance(replications, int | np.integer) or isinstance(replications, bool) or replications < 1:
         problems.append(parameter("replications", "simulate()", "a whole number of at least 1", replications))
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bposim.errors import ScenarioError
+from bposim.errors import ParameterError, ScenarioError
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario, Target
 from bposim.scenario.document import read_document
@@ -64,7 +64,7 @@ class Advice:
         return plot_advice(self, ax)
 
     def __repr__(self) -> str:
-        lines = [f"{len(self.targets)} targets to sign at {100 * self.confidence:.4g} %, all together met with probability "
+        lines = [f"{len(self.targets)} targets chosen for {100 * self.confidence:.4g} %, all together met with probability "
                  f"{self.joint_probability:.3f} [{self.joint_low:.3f}, {self.joint_high:.3f}]"]  # fmt: skip
         lines += [
             f"  {r.target}: {r.probability:.3f} [{r.ci_low:.3f}, {r.ci_high:.3f}] ({r.covers}; {r.why})"
@@ -128,6 +128,11 @@ def recommend_targets(
     check_question("recommend_targets()", source, confidence, replications)
     drafted = _read_contract(contract, source)
     current = cost_staffing(source, staffing)
+    if not current.agent_hours > 0:
+        raise ParameterError(
+            "the staffing given to recommend_targets() holds no agents, so nothing can be promised. Give heads, or a plan "
+            "whose status is not 'infeasible'."
+        )
     within = sorted({*THRESHOLDS_S, *TURNAROUNDS_S, *(t.within_s for t in (*source.targets, *drafted) if t.within_s)})
     runs = simulate(
         source, volumes=volumes, staffing=staffing, replications=max(replications // 2, 2), seed=seed, progress=progress,
