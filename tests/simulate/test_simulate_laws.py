@@ -405,10 +405,6 @@ def test_compare_refuses_fresh_replications(line, runs):
         bp.compare(runs, runs.fresh(20))
 
 
-def test_a_run_against_itself_differs_by_nothing(runs):
-    assert (bp.compare(runs, runs)["difference"].dropna() == 0).all()
-
-
 # Bad questions -------------------------------------------------------------------------------------------------------
 
 

@@ -226,7 +226,7 @@ def _one(
     names = (counts.groups if agents else counts.types) if split else ("all",)
     if ask.metric.table == "waits":
         values = source.wait_quantiles(float(ask.metric.quantile or 0.5), codes, split)
-        return _rows(_over_replications(values, confidence, keys), keys, labels, names, ask, unit, split_key)
+        return _rows(_over_replications(values, confidence, keys), keys, labels, names, ask, split_key)
     top, bottom = sums(counts, ask, split=split)
     top, bottom = aggregate(top, bottom, counts, ask, aggregation, pass_level)
     maxima = ask.metric.numerator[0][0] in MAXIMA
@@ -239,24 +239,22 @@ def _one(
         if "replication" in keys:
             if stretch_days:
                 raise ParameterError("a history has no replications. Split it by day, week or month.")
-            return _rows(plain, keys, labels, names, ask, unit, split_key)
+            return _rows(plain, keys, labels, names, ask, split_key)
         if stretch_days:  # the longest wait of the history; no interval is claimed for it
             value = np.nanmax(np.where(np.isnan(plain), -np.inf, plain), axis=0)
             nothing = np.full(value.shape, np.nan)
-            return _rows((value, nothing, nothing, np.ones(value.shape)), keys, labels, names, ask, unit, split_key)
-        return _rows(_over_replications(plain, confidence, keys), keys, labels, names, ask, unit, split_key)
+            return _rows((value, nothing, nothing, np.ones(value.shape)), keys, labels, names, ask, split_key)
+        return _rows(_over_replications(plain, confidence, keys), keys, labels, names, ask, split_key)
     if denominator is None:
         if stretch_days:
             value = np.nansum(numerator, axis=0)
             nothing = np.full(value.shape, np.nan)
             n = np.sum(~np.isnan(numerator), axis=0)
-            return _rows((value, nothing, nothing, n), keys, labels, names, ask, unit, split_key)
-        return _rows(_over_replications(numerator, confidence, keys), keys, labels, names, ask, unit, split_key)
+            return _rows((value, nothing, nothing, n), keys, labels, names, ask, split_key)
+        return _rows(_over_replications(numerator, confidence, keys), keys, labels, names, ask, split_key)
     value, low, high, n = ratio_interval(numerator, denominator, confidence)
     top_end = 1.0 if ask.metric.unit == "share" else np.inf
-    return _rows(
-        (value, np.clip(low, 0, top_end), np.clip(high, 0, top_end), n), keys, labels, names, ask, unit, split_key
-    )
+    return _rows((value, np.clip(low, 0, top_end), np.clip(high, 0, top_end), n), keys, labels, names, ask, split_key)
 
 
 def aggregate(
@@ -364,7 +362,7 @@ def _over_replications(values: np.ndarray, confidence: float, keys: list[str]) -
 
 
 def _rows(
-    result: Any, keys: list[str], labels: pd.Index, names: tuple[str, ...], ask: Ask, unit: str, split_key: str
+    result: Any, keys: list[str], labels: pd.Index, names: tuple[str, ...], ask: Ask, split_key: str
 ) -> pd.DataFrame:
     """Lay arrays out as tidy rows."""
     per_replication = isinstance(result, np.ndarray)
@@ -389,7 +387,6 @@ def _rows(
             "n": np.asarray(n).reshape(-1).astype(int),
         }  # fmt: skip
         frames.append(pd.DataFrame(table, index=range(value.size)))
-    _ = unit
     return pd.concat(frames, ignore_index=True)
 
 
