@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.engines.model import FOREVER
-from bposim.errors import ParameterError
-from bposim.schema import VOLUMES
+from bposim.engines.volumes import read_volumes
 
 if TYPE_CHECKING:
     from bposim.distributions import Distribution
@@ -83,6 +82,8 @@ class Source:
         Whether ``expected`` are counts: exactly so many contacts arrive.
     net_heads : ndarray, shape (n_intervals, n_groups)
         Scheduled heads after shrinkage.
+    head_factors : tuple of Distribution or None
+        The day's staffing relative to ``net_heads``, by group; None where a plan fixes the heads.
     """
 
     types: tuple[str, ...]
@@ -98,6 +99,7 @@ class Source:
     common_factor: Distribution | None
     factors: tuple[Distribution | None, ...]
     net_heads: np.ndarray
+    head_factors: tuple[Distribution | None, ...]
 
     @property
     def samples(self) -> int:
@@ -126,107 +128,27 @@ def build_source(scenario: Scenario, volumes: Any = None) -> Source:
         counts = False
     else:
         expected, counts = read_volumes(volumes, scenario)
-    net = net_heads(scenario)
     kinds = scenario.contact_types.values()
     return Source(
         types, groups, expected, counts, grid.day, grid.slot, grid.start_ms, grid.end_ms,
         tuple(k.handle_time for k in kinds), tuple(k.patience for k in kinds), scenario.day_factor,
-        tuple(k.day_factor for k in kinds), net,
+        tuple(k.day_factor for k in kinds), **staffing_of(scenario),
     )  # fmt: skip
 
 
-def net_heads(scenario: Scenario) -> np.ndarray:
-    """Return scheduled heads after shrinkage, shape (n_intervals, n_groups)."""
-    net = [scenario.scheduled_heads(g) * (1 - body.shrinkage) for g, body in scenario.agent_groups.items()]
-    return np.stack(net, axis=1)
+def staffing_of(scenario: Scenario) -> dict[str, Any]:
+    """Return the fields of a Source that staffing decides: net heads, and how much they vary from day to day.
 
-
-def read_volumes(volumes: Any, scenario: Scenario) -> tuple[np.ndarray, bool]:
-    """Return volumes over the scenario's grid, shape (n_samples, n_intervals, n_types), and whether they are counts."""
-    if isinstance(getattr(volumes, "array", None), np.ndarray):
-        return _paths(volumes, scenario)
-    frame = getattr(volumes, "volumes", volumes)
-    if not isinstance(frame, pd.DataFrame):
-        raise ParameterError(f"volumes must be a Forecast or a Volumes frame. Got {type(volumes).__name__}.")
-    VOLUMES.check(frame, caller="simulate()")
-    types = tuple(scenario.contact_types)
-    grid = scenario.grid
-    stamps = pd.DatetimeIndex(frame["interval_start"])
-    if stamps.tz is None:
-        raise ParameterError("volumes have times without a zone. Localise interval_start first.")
-    named = frame["contact_type"].astype(str).to_numpy()
-    problems = [
-        f"volumes hold the contact type {name!r}, which the scenario lacks. Known: {', '.join(types)}."
-        for name in dict.fromkeys(named)
-        if name not in types
-    ]
-    problems += [
-        f"volumes hold nothing for contact type {t!r}. Forecast it, or drop it." for t in types if t not in set(named)
-    ]
-    index = pd.DatetimeIndex(grid.starts.tz_convert("UTC")).as_unit("ns")
-    place = index.get_indexer(stamps.tz_convert("UTC").as_unit("ns"))
-    contacts = frame["contacts"].to_numpy()
-    if not problems and (place >= 0).sum() == 0:
-        problems.append(
-            f"volumes from {stamps.min()} to {stamps.max()} share no interval with the scenario ({grid.starts[0]} to "
-            f"{grid.starts[-1]}). Write scenario.replace(start=…, days=…, interval=…) to match."
-        )
-    lost = (place < 0) & (stamps >= grid.starts[0]) & (stamps <= grid.starts[-1]) & (contacts > 0)
-    if lost.any():
-        problems.append(
-            f"{int(lost.sum())} rows of volumes lie in closed hours of the scenario (first {stamps[lost][0]}). Widen its "
-            f"opening_hours or its interval to match the volumes."
-        )
-    bad = ~(contacts.astype(float) >= 0)
-    if bad.any():
-        problems.append(
-            f"{int(bad.sum())} rows of volumes are negative or missing (first row {int(np.flatnonzero(bad)[0])})."
-        )
-    if problems:
-        raise ParameterError(problems)
-    sample = frame["sample"].to_numpy() if "sample" in frame else np.zeros(len(frame), dtype=int)
-    labels, code = np.unique(sample, return_inverse=True)
-    counts = contacts.dtype.kind in "iu"
-    result = np.zeros((len(labels), len(grid), len(types)), dtype=np.int64 if counts else float)
-    inside = place >= 0
-    kind = pd.Index(types).get_indexer(named)
-    np.add.at(result, (code[inside], place[inside], kind[inside]), contacts[inside])
-    return result, counts
+    A plan (``scenario.staffing``) says who is scheduled, so the day factor of the heads does not apply to it.
+    """
+    bodies = scenario.agent_groups.items()
+    net = [scenario.scheduled_heads(g) * (1 - body.shrinkage) for g, body in bodies]
+    factors = [body.day_factor if scenario.staffing is None else None for _, body in bodies]
+    return {"net_heads": np.stack(net, axis=1), "head_factors": tuple(factors)}
 
 
 #: Longer than any horizon (13 months, in ms): such a patience never ends.
 _LONGEST = 1 << 35
-
-
-def _paths(forecast: Any, scenario: Scenario) -> tuple[np.ndarray, bool]:
-    """Read a Forecast's array without the detour of a frame with a row for each path and interval."""
-    types, grid = tuple(scenario.contact_types), scenario.grid
-    named = tuple(forecast.contact_types)
-    problems = [
-        f"the forecast holds nothing for contact type {t!r}. Forecast it, or drop it." for t in types if t not in named
-    ]
-    problems += [
-        f"the forecast holds the contact type {n!r}, which the scenario lacks. Known: {', '.join(types)}."
-        for n in named
-        if n not in types
-    ]
-    index = pd.DatetimeIndex(grid.starts.tz_convert("UTC")).as_unit("ns")
-    stamps = pd.DatetimeIndex(forecast.starts)
-    place = index.get_indexer(stamps.tz_convert("UTC").as_unit("ns"))
-    array = forecast.array
-    lost = (place < 0) & (array.max(axis=(0, 2), initial=0) > 0)
-    if lost.any():
-        problems.append(
-            f"the forecast has contacts in {int(lost.sum())} intervals outside the scenario's open ones (first "
-            f"{stamps[lost][0]}). Write scenario.replace(start=forecast.start, days=forecast.days), and give both the same "
-            f"opening hours and interval."
-        )
-    if problems:
-        raise ParameterError(problems)
-    result = np.zeros((array.shape[0], len(grid), len(types)), dtype=np.int64)
-    inside = place >= 0
-    result[:, place[inside]] = array[:, inside][:, :, [named.index(t) for t in types]]
-    return result, True
 
 
 def _milliseconds(values: np.ndarray) -> np.ndarray:
@@ -307,6 +229,9 @@ def _scheduled(source: Source, n_days: int, seed: int, replication: int) -> np.n
     result = np.empty(source.net_heads.shape, dtype=np.int64)
     for g, name in enumerate(source.groups):
         net = source.net_heads[:, g]
+        law = source.head_factors[g]
+        if law is not None:
+            net = net * _factor(law, n_days, seed, replication, f"heads_factor/{name}")[source.day]
         whole = np.floor(net + 1e-9)
         if np.all(np.abs(net - whole) < 1e-9):
             result[:, g] = whole

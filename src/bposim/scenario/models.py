@@ -218,6 +218,8 @@ class AgentGroup(_Model):
         Agents scheduled in each open interval (one number stands for all).
     shrinkage : float
         Share of the scheduled who are not available: scheduled = net / (1 − shrinkage).
+    day_factor : Distribution or None
+        The day's staffing relative to ``heads``, common to its intervals, mean 1; not applied to a plan's staffing.
     cost_per_hour : float
         Per paid hour, in the scenario's currency.
     """
@@ -225,6 +227,7 @@ class AgentGroup(_Model):
     skills: Annotated[dict[str, Annotated[float, Field(gt=0)]], BeforeValidator(_skills), Field(min_length=1)]
     heads: PerInterval = Field(default={d: (0.0,) for d in range(7)}, validate_default=False)
     shrinkage: Annotated[Share, Field(lt=1)] = 0.0
+    day_factor: DayFactor = None
     cost_per_hour: float = Field(default=0.0, ge=0)
 
 

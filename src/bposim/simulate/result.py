@@ -165,12 +165,12 @@ class SimulationResult:
         """Return the same replications under another staffing: the same contacts, drawn once."""
         from dataclasses import replace
 
-        from bposim.engines.draws import net_heads
+        from bposim.engines.draws import staffing_of
 
         if self._recipe.luck is None:
             self._recipe = replace(self._recipe, luck={})
         scenario = self.scenario.with_staffing(staffing)
-        source = replace(self._recipe.source, net_heads=net_heads(scenario))
+        source = replace(self._recipe.source, **staffing_of(scenario))
         recipe = replace(self._recipe, scenario=scenario, source=source)
         return SimulationResult.make(recipe, count(recipe, self._counts.thresholds()), self.default_within_s)
 
