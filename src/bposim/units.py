@@ -297,6 +297,12 @@ class Grid:
         """Return the interval in which each instant lies; an instant in a closed hour belongs to the one before."""
         return np.maximum(np.searchsorted(self.start_ms, ms, side="right") - 1, 0)
 
+    def openings(self) -> np.ndarray:
+        """Instants (ms) at which an open stretch begins."""
+        if not len(self):
+            return np.empty(0, dtype=np.int64)
+        return self.start_ms[np.append(True, self.start_ms[1:] != self.end_ms[:-1])]
+
     def closings(self) -> np.ndarray:
         """Instants (ms) at which an open stretch ends."""
         if not len(self):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from bposim.engines.draws import Draws, build_source, draw, read_volumes, stream
+from bposim.engines.draws import Draws, draw
+from bposim.engines.life import Exhausted
 from bposim.engines.model import Model, build_model
-from bposim.engines.reference import Records
+from bposim.engines.records import Records
+from bposim.engines.source import build_source, stream
+from bposim.engines.volumes import read_volumes
 from bposim.errors import ParameterError, parameter
 
 ENGINES = ("fast", "reference")
@@ -33,10 +36,13 @@ def play(model: Model, draws: Draws, engine: str = "fast") -> Records:
     """
     if engine == "fast":
         from bposim.engines.fast import run
-
-        return run(model, draws)
-    if engine == "reference":
-        from bposim.engines.reference import run as run_reference
-
-        return run_reference(model, draws)
-    raise ParameterError(parameter("engine", "simulate()", f"one of {', '.join(ENGINES)}", engine))
+    elif engine == "reference":
+        from bposim.engines.reference import run
+    else:
+        raise ParameterError(parameter("engine", "simulate()", f"one of {', '.join(ENGINES)}", engine))
+    while True:
+        try:
+            return run(model, draws).used()
+        except Exhausted as short:
+            assert draws.again is not None
+            draws = draws.again(short.pool)

@@ -5,40 +5,64 @@ See ``docs/design/random-streams.md``.
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from bposim.engines.model import FOREVER
-from bposim.engines.volumes import read_volumes
+from bposim.engines.life import spare_rows
+from bposim.engines.shifts import staffing_changes
+from bposim.engines.source import Source, day_factors, stream
 
 if TYPE_CHECKING:
-    from bposim.distributions import Distribution
-    from bposim.scenario import Scenario
+    from bposim.engines.state import Start
 
 
-def stream(seed: int, replication: int, name: str) -> np.random.Generator:
-    """Return the generator of a named stream: the same wherever and whenever it is asked for."""
-    return np.random.Generator(np.random.SFC64(np.random.SeedSequence((seed, replication, zlib.crc32(name.encode())))))
+def _none() -> np.ndarray:
+    return np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class Draws:
     """One replication's luck.
 
+    The first ``n_first`` rows are contacts in order of arrival; the others are *spare rows*, taken one by one for what
+    contacts become: redials, call-backs, transferred contacts (``docs/design/mechanics.md``). Optional columns are empty
+    where the scenario has no use for them.
+
     Attributes
     ----------
-    arrival_ms, handle_ms, patience_ms : ndarray of int64, shape (n_contacts,)
-        In order of arrival; a contact's id is its row.
-    kind : ndarray of int64, shape (n_contacts,)
+    arrival_ms, handle_ms, patience_ms : ndarray of int64, shape (n_rows,)
+        A contact's id is its row; the arrival of a spare row is −1.
+    kind : ndarray of int64, shape (n_rows,)
         Contact type.
-    change_ms, change_group, leave, join : ndarray of int64, shape (n_changes,)
-        Staffing changes in order of time.
-    scheduled : ndarray of int64, shape (n_intervals, n_groups)
+    change_ms, change_group, leave, join, change_agent, away_ms : ndarray of int64, shape (n_changes,)
+        Staffing changes in order of time: so many leave or join; ``change_agent`` names one, −1 for any;
+        ``away_ms`` above 0 is a break after which they come back.
+    scheduled : ndarray of float, shape (n_intervals, n_groups)
         Agents present by plan.
+    n_first : int
+    after_ms : ndarray of int64
+        After-contact work apart from the talk.
+    balk_at : ndarray of int64
+        Queue that the contact does not join.
+    pick : ndarray of int64
+        Uniform among 2³² numbers, for a random agent.
+    redial_u, callback_u, transfer_u : ndarray of int64
+        Uniforms among 2³² numbers: whether it tries again, accepts a call-back, is transferred.
+    gap_ms : ndarray of int64
+        From its failure to its next attempt.
+    pool_ends : ndarray of int64, shape (n_pools + 1,)
+        Rows at which each pool of spare rows begins, and the last ends.
+    pool_of : ndarray of int64, shape (n_types, n_slots)
+    drift : ndarray of float, shape (n_types, n_days)
+        Factor on the handle time of spare rows; no columns where there is none.
+    begin_ms : int
+        Where the run begins; later than 0 with a given state.
+    in_service : ndarray of int64
+        Of the first rows, with a given state: the group that serves it, −1 where it waits.
     """
 
     arrival_ms: np.ndarray
@@ -50,9 +74,44 @@ class Draws:
     leave: np.ndarray
     join: np.ndarray
     scheduled: np.ndarray
+    change_agent: np.ndarray = field(default_factory=_none)
+    away_ms: np.ndarray = field(default_factory=_none)
+    after_ms: np.ndarray = field(default_factory=_none)
+    balk_at: np.ndarray = field(default_factory=_none)
+    pick: np.ndarray = field(default_factory=_none)
+    redial_u: np.ndarray = field(default_factory=_none)
+    callback_u: np.ndarray = field(default_factory=_none)
+    transfer_u: np.ndarray = field(default_factory=_none)
+    gap_ms: np.ndarray = field(default_factory=_none)
+    pool_ends: np.ndarray = field(default_factory=_none)
+    pool_of: np.ndarray = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
+    drift: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    in_service: np.ndarray = field(default_factory=_none)
+    begin_ms: int = 0
+    spare: int = 0
+    again: Callable[[int], Draws] | None = None
 
     def __len__(self) -> int:
         return len(self.arrival_ms)
+
+    @property
+    def n_first(self) -> int:
+        """Number of contacts that arrive by themselves."""
+        return len(self.arrival_ms) - self.spare
+
+    @property
+    def plain(self) -> bool:
+        """Whether contacts wait and are served and nothing else: no spare rows, breaks, names or given state."""
+        return not (
+            self.spare
+            or len(self.after_ms)
+            or len(self.balk_at)
+            or len(self.pick)
+            or len(self.in_service)
+            or self.begin_ms
+            or self.away_ms.any()
+            or (self.change_agent >= 0).any()
+        )
 
     def frame(self, types: tuple[str, ...]) -> pd.DataFrame:
         """Return the contacts as a frame: ``contact_id, contact_type, arrived_ms, handle_ms, patience_ms``."""
@@ -67,108 +126,18 @@ class Draws:
         )
 
 
-Contacts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+#: The columns of Draws that belong to contacts, not to staffing.
+Contacts = dict[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Source:
-    """Everything of a scenario that draws need, laid over the grid once.
-
-    Attributes
-    ----------
-    expected : ndarray, shape (n_samples, n_intervals, n_types)
-        Expected contacts, or counts.
-    counts : bool
-        Whether ``expected`` are counts: exactly so many contacts arrive.
-    net_heads : ndarray, shape (n_intervals, n_groups)
-        Scheduled heads after shrinkage.
-    head_factors : tuple of Distribution or None
-        The day's staffing relative to ``net_heads``, by group; None where a plan fixes the heads.
-    """
-
-    types: tuple[str, ...]
-    groups: tuple[str, ...]
-    expected: np.ndarray
-    counts: bool
-    day: np.ndarray
-    slot: np.ndarray
-    start_ms: np.ndarray
-    end_ms: np.ndarray
-    handle: tuple[tuple[Distribution, ...], ...]
-    patience: tuple[tuple[Distribution, ...], ...]
-    common_factor: Distribution | None
-    factors: tuple[Distribution | None, ...]
-    net_heads: np.ndarray
-    head_factors: tuple[Distribution | None, ...]
-
-    @property
-    def samples(self) -> int:
-        """Number of volume paths."""
-        return self.expected.shape[0]
+def nbytes(contacts: Contacts) -> int:
+    """Return the memory that drawn contacts take."""
+    return sum(v.nbytes for v in contacts.values() if isinstance(v, np.ndarray))
 
 
-def build_source(scenario: Scenario, volumes: Any = None) -> Source:
-    """Lay a scenario, and volumes that take the place of its arrivals, over the grid.
-
-    Parameters
-    ----------
-    scenario : Scenario
-    volumes : Forecast, DataFrame or None
-        A Volumes frame, or anything with one in ``.volumes``. Integer ``contacts`` are counts, real ones expectations.
-
-    Raises
-    ------
-    ParameterError
-        The volumes miss a contact type or fit no interval of the scenario.
-    """
-    grid = scenario.grid
-    types, groups = tuple(scenario.contact_types), tuple(scenario.agent_groups)
-    if volumes is None:
-        expected = np.stack([scenario.expected_contacts(t) for t in types], axis=1)[None]
-        counts = False
-    else:
-        expected, counts = read_volumes(volumes, scenario)
-    kinds = scenario.contact_types.values()
-    return Source(
-        types, groups, expected, counts, grid.day, grid.slot, grid.start_ms, grid.end_ms,
-        tuple(k.handle_time for k in kinds), tuple(k.patience for k in kinds), scenario.day_factor,
-        tuple(k.day_factor for k in kinds), **staffing_of(scenario),
-    )  # fmt: skip
-
-
-def staffing_of(scenario: Scenario) -> dict[str, Any]:
-    """Return the fields of a Source that staffing decides: net heads, and how much they vary from day to day.
-
-    A plan (``scenario.staffing``) says who is scheduled, so the day factor of the heads does not apply to it.
-    """
-    bodies = scenario.agent_groups.items()
-    net = [scenario.scheduled_heads(g) * (1 - body.shrinkage) for g, body in bodies]
-    factors = [body.day_factor if scenario.staffing is None else None for _, body in bodies]
-    return {"net_heads": np.stack(net, axis=1), "head_factors": tuple(factors)}
-
-
-#: Longer than any horizon (13 months, in ms): such a patience never ends.
-_LONGEST = 1 << 35
-
-
-def _milliseconds(values: np.ndarray) -> np.ndarray:
-    result = np.full(len(values), FOREVER, dtype=np.int64)
-    finite = values < _LONGEST / 1000
-    result[finite] = np.floor(values[finite] * 1000 + 0.5)
-    return result
-
-
-def _sample(listed: tuple[Distribution, ...], slot: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    if len(listed) == 1:
-        return _milliseconds(np.asarray(listed[0].sample(rng, len(slot)), dtype=float))
-    result = np.empty(len(slot), dtype=np.int64)
-    for k, dist in enumerate(listed):
-        mask = slot == k
-        result[mask] = _milliseconds(np.asarray(dist.sample(rng, int(mask.sum())), dtype=float))
-    return result
-
-
-def draw(source: Source, seed: int, replication: int, contacts: Contacts | None = None) -> Draws:
+def draw(
+    source: Source, seed: int, replication: int, contacts: Contacts | None = None, start: Start | None = None
+) -> Draws:
     """Draw one replication.
 
     Parameters
@@ -177,83 +146,76 @@ def draw(source: Source, seed: int, replication: int, contacts: Contacts | None 
     seed : int
     replication : int
         Names the streams: the same number gives the same luck in any run.
-    contacts : tuple of ndarray, optional
+    contacts : mapping, optional
         What :func:`draw_contacts` gave for the same seed and replication: staffing enters no stream of contacts, so
         plans that are compared need them drawn once.
+    start : Start, optional
+        The state in which the run begins.
     """
-    n_days = int(source.day.max(initial=-1)) + 1
-    scheduled = _scheduled(source, n_days, seed, replication)
-    found = contacts if contacts is not None else draw_contacts(source, seed, replication)
-    arrival, kind, handle, patience = found
-    when, group, leave, join = _changes(source, scheduled)
-    return Draws(arrival, kind, handle, patience, when, group, leave, join, scheduled)
+    found = contacts if contacts is not None else draw_contacts(source, seed, replication, start)
+    if source.branches:
+        found = found | _with_spares(source, seed, replication, found)
+
+        def again(pool: int) -> Draws:
+            source.chunks[pool] = 2 * max(source.chunks[pool], 1)
+            return draw(source, seed, replication, contacts, start)
+
+        found["again"] = again
+    changes = staffing_changes(source, seed, replication, start)
+    return Draws(**found, **changes.columns, scheduled=changes.scheduled, begin_ms=0 if start is None else start.at_ms)
 
 
-def draw_contacts(source: Source, seed: int, replication: int) -> Contacts:
-    """Draw the contacts of one replication: arrival, type, handle time, patience, in order of arrival."""
-    n_days = int(source.day.max(initial=-1)) + 1
-    common = _factor(source.common_factor, n_days, seed, replication, "day_factor")
-    parts: list[tuple[np.ndarray, ...]] = []
+def _with_spares(source: Source, seed: int, replication: int, first: Contacts) -> Contacts:
+    """Return the columns with the spare rows behind the first contacts."""
+    spares, ends = spare_rows(source, seed, replication)
+    n_first = len(first["arrival_ms"])
+    joined = {name: np.concatenate([first[name], values]) for name, values in spares.items()}
+    return joined | {
+        "arrival_ms": np.concatenate([first["arrival_ms"], np.full(int(ends[-1]), -1)]),
+        "pool_ends": n_first + ends,
+        "pool_of": source.pool_of,
+        "drift": source.drift(seed, replication),
+        "spare": int(ends[-1]),
+    }
+
+
+def draw_contacts(source: Source, seed: int, replication: int, start: Start | None = None) -> Contacts:
+    """Draw the contacts of one replication, in order of arrival."""
+    from bposim.engines.kernels import gather, merge_order, place
+
+    n_days = source.n_days
+    common = day_factors(source.common_factor, n_days, seed, replication, "day_factor")
     path = source.expected[replication % source.samples]
+    length = source.end_ms - source.start_ms
+    drift = source.drift(seed, replication)
+    parts: list[dict[str, np.ndarray]] = []
     for k, name in enumerate(source.types):
         rng = stream(seed, replication, f"arrivals/{name}")
         if source.counts:
             count = path[:, k]
         else:
-            busy = common * _factor(source.factors[k], n_days, seed, replication, f"day_factor/{name}")
+            busy = common * day_factors(source.factors[k], n_days, seed, replication, f"day_factor/{name}")
             count = rng.poisson(path[:, k] * busy[source.day])
         n = int(count.sum())
-        interval = np.repeat(np.arange(len(count)), count)
-        length = source.end_ms - source.start_ms
-        at = source.start_ms[interval] + (rng.random(n) * length[interval]).astype(np.int64)
-        at.sort()  # uniform instants within ascending intervals: sorting never crosses an interval
-        slot = source.slot[interval]
-        handle = _sample(source.handle[k], slot, stream(seed, replication, f"handle_time/{name}"))
-        patience = _sample(source.patience[k], slot, stream(seed, replication, f"patience/{name}"))
-        parts.append((at, np.full(n, k, dtype=np.int64), handle, patience))
-    merged = parts[0] if len(parts) == 1 else tuple(np.concatenate(c) for c in zip(*parts, strict=True))
-    if len(parts) > 1:
-        order = np.argsort(merged[0], kind="stable")
-        merged = tuple(c[order] for c in merged)
-    return merged  # type: ignore[return-value]
-
-
-def _factor(dist: Distribution | None, n_days: int, seed: int, replication: int, name: str) -> np.ndarray:
-    if dist is None:
-        return np.ones(n_days)
-    return np.asarray(dist.sample(stream(seed, replication, name), n_days), dtype=float)
-
-
-def _scheduled(source: Source, n_days: int, seed: int, replication: int) -> np.ndarray:
-    """Round net heads to whole agents: one uniform a day and group keeps the mean and stays calm within the day."""
-    result = np.empty(source.net_heads.shape, dtype=np.int64)
-    for g, name in enumerate(source.groups):
-        net = source.net_heads[:, g]
-        law = source.head_factors[g]
-        if law is not None:
-            net = net * _factor(law, n_days, seed, replication, f"heads_factor/{name}")[source.day]
-        whole = np.floor(net + 1e-9)
-        if np.all(np.abs(net - whole) < 1e-9):
-            result[:, g] = whole
-        else:
-            u = stream(seed, replication, f"heads/{name}").random(n_days)
-            result[:, g] = np.floor(net + u[source.day] + 1e-9)
-    return result
-
-
-def _changes(source: Source, scheduled: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return times, groups, leavers and joiners; closings themselves are events of the engine."""
-    n = len(scheduled)
-    if not n:
-        return tuple(np.empty(0, dtype=np.int64) for _ in range(4))
-    opening = np.append(True, source.start_ms[1:] != source.end_ms[:-1])
-    before = np.where(opening[:, None], 0, np.vstack([np.zeros((1, scheduled.shape[1]), np.int64), scheduled[:-1]]))
-    delta = scheduled - before
-    interval, group = np.nonzero(delta)
-    step = delta[interval, group]
-    return (
-        source.start_ms[interval].astype(np.int64),
-        group.astype(np.int64),
-        np.maximum(-step, 0).astype(np.int64),
-        np.maximum(step, 0).astype(np.int64),
-    )
+        at, interval = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+        place(rng.standard_exponential(n + len(count)), count, source.start_ms, length, at, interval)
+        columns = {"arrival_ms": at}
+        if start is not None:
+            later = at >= start.at_ms
+            columns["arrival_ms"], interval = at[later], interval[later]
+        drifts = drift.shape[1] > 0 and source.kinds[k].handle_day_factor is not None
+        columns |= source.attributes(
+            k, source.slot[interval], lambda what, name=name: stream(seed, replication, f"{what}/{name}"),
+            source.day[interval] if drifts else None, drift[k] if drifts else None,
+        )  # fmt: skip
+        parts.append(columns)
+    if len(parts) == 1:
+        merged = parts[0] | {"kind": np.zeros(len(parts[0]["arrival_ms"]), dtype=np.int64)}
+    else:
+        sizes = np.array([len(p["arrival_ms"]) for p in parts])
+        whole = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+        whole["kind"] = np.repeat(np.arange(len(parts)), sizes)
+        order = np.empty(int(sizes.sum()), dtype=np.int64)
+        merge_order(whole["arrival_ms"], np.append(0, np.cumsum(sizes)), order)
+        merged = {name: gather(values, order) for name, values in whole.items()}
+    return merged if start is None else start.rows(source, seed, replication, merged, drift)

@@ -1,14 +1,13 @@
 """The SimPy engine: readable, and the definition of what is right.
 
-Every rule here is written in ``docs/design/time-and-ties.md``; paragraph numbers stand beside the code.
+Every rule here is written in ``docs/design/time-and-ties.md`` (T) and ``docs/design/mechanics.md`` (M); paragraph
+numbers stand beside the code.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -16,41 +15,29 @@ import simpy
 from simpy.core import EventPriority
 
 from bposim.engines.draws import Draws
-from bposim.engines.model import CHOICES, DRAIN, FOREVER, Model
-from bposim.schema import OUTCOMES
-
-# Order of simultaneous events (paragraph 3).
-COMPLETION, STAFFING, ABANDONMENT, CLOSING, ARRIVAL = range(5)
-ANSWERED, ABANDONED, BLOCKED, DISCONNECTED, OPEN = (
-    OUTCOMES.index(o) for o in ("answered", "abandoned", "blocked", "disconnected", "open")
+from bposim.engines.floor import Floor
+from bposim.engines.life import CALLBACK, REDIAL, TRANSFER, Exhausted
+from bposim.engines.model import DRAIN, FOREVER, Model
+from bposim.engines.records import (
+    ABANDONED,
+    ANSWERED,
+    BLOCKED,
+    CALLED_BACK,
+    DISCONNECTED,
+    OPEN,
+    UNUSED,
+    Records,
 )
+from bposim.scenario.mechanics import AGENT_CHOICES, CONTACT_CHOICES
+
+# Order of simultaneous events (T3).
+COMPLETION, STAFFING, ABANDONMENT, TIMER, CLOSING, ARRIVAL = range(6)
 _CLASS = 1 << 40
-
-
-@dataclass(frozen=True, eq=False)
-class Records:
-    """What became of each contact, and who was present when.
-
-    Attributes
-    ----------
-    answered_ms, ended_ms : ndarray of int64, shape (n_contacts,)
-        −1 where never answered.
-    group, agent : ndarray of int64
-        −1 where nobody answered.
-    outcome : ndarray of int64
-        Index into ``schema.OUTCOMES``.
-    presence_ms, presence_group, presence : ndarray of int64, shape (n_changes,)
-        From this instant on so many agents of the group are present.
-    """
-
-    answered_ms: np.ndarray
-    ended_ms: np.ndarray
-    group: np.ndarray
-    agent: np.ndarray
-    outcome: np.ndarray
-    presence_ms: np.ndarray
-    presence_group: np.ndarray
-    presence: np.ndarray
+#: Timers: ends of breaks before ends of delays.
+_DELAY = 1 << 39
+# What an agent does with a contact after the answer (M7, M8).
+TALK, HELD, HANDOVER, AFTER, DONE = range(5)
+_NOBODY = (-1, -1)
 
 
 class Centre:
@@ -58,29 +45,40 @@ class Centre:
 
     def __init__(self, model: Model, draws: Draws) -> None:
         self.model, self.draws = model, draws
-        self.env = simpy.Environment()
-        n, n_groups = len(draws), len(model.groups)
-        self.answered = np.full(n, -1, dtype=np.int64)
-        self.ended = np.full(n, -1, dtype=np.int64)
-        self.group = np.full(n, -1, dtype=np.int64)
-        self.agent = np.full(n, -1, dtype=np.int64)
-        self.outcome = np.full(n, OPEN, dtype=np.int64)
-        self.waiting: list[deque[int]] = [deque() for _ in model.types]
-        self.n_waiting = [0] * len(model.types)
-        self.is_waiting = [False] * n
-        self.idle: list[deque[tuple[int, int]]] = [deque() for _ in range(n_groups)]  # (idle since, agent)
-        self.busy = [0] * n_groups
-        self.leaving = [0] * n_groups
-        self.present = [0] * n_groups
-        self.free_numbers: list[list[int]] = [[] for _ in range(n_groups)]
-        self.next_number = [0] * n_groups
+        self.env = simpy.Environment(initial_time=draws.begin_ms)
+        n, n_types = len(draws), len(model.types)
+        self.arrived = draws.arrival_ms.copy()
+        self.answered, self.ended, self.released = (np.full(n, -1, dtype=np.int64) for _ in range(3))
+        self.group, self.agent = (np.full(n, -1, dtype=np.int64) for _ in range(2))
+        self.outcome = np.full(n, UNUSED, dtype=np.int64)
+        self.queue: list[deque[int]] = [deque() for _ in range(n_types)]
+        self.n_waiting = [0] * n_types
+        self.waiting = [False] * n
+        self.stage = [DONE] * n
+        self.holder = [-1] * n  # the contact whose agent waits for this one to be answered (a warm transfer)
+        self.has_line = [False] * n
+        self.lines = 0
         self.closed = False
-        self.presence: list[tuple[int, int, int]] = []
+        self.serve_on = DRAIN[model.drain] == "serve"
+        self.choice, self.agent_choice = CONTACT_CHOICES[model.choice], AGENT_CHOICES[model.agent_choice]
+        self.floor = Floor(self)
+        # What a contact comes from; spare rows get theirs when they are used (M1).
+        self.handle, self.after = draws.handle_ms.copy(), draws.after_ms.copy()
+        self.client, self.attempt = np.full(n, -1, dtype=np.int64), np.zeros(n, dtype=np.int64)
+        self.client[: draws.n_first], self.attempt[: draws.n_first] = np.arange(draws.n_first), 1
+        self.origin = np.zeros(n, dtype=np.int64)
+        self.tries, self.handover = [0] * n, [0] * n
+        self.next_spare = draws.pool_ends[:-1].tolist()
 
     @property
     def now(self) -> int:
         """Milliseconds since the scenario's start."""
         return int(self.env.now)
+
+    @property
+    def draining(self) -> bool:
+        """Whether the doors are closed and the queue is being served."""
+        return self.closed and self.serve_on
 
     # Time ----------------------------------------------------------------------------------------------------------
 
@@ -99,176 +97,381 @@ class Centre:
 
     def run(self) -> Records:
         """Play the replication to its end."""
+        self.begin()
         self.env.process(self.arrivals())
         self.env.process(self.staffing())
         self.env.process(self.closings())
         self.env.run()
         horizon = self.model.horizon_ms
         for i in np.flatnonzero(self.outcome == OPEN):
-            self.ended[i] = max(horizon, self.draws.arrival_ms[i])
-        when, group, number = np.array(self.presence, dtype=np.int64).reshape(-1, 3).T
-        return Records(self.answered, self.ended, self.group, self.agent, self.outcome, when, group, number)
+            self.ended[i] = max(horizon, self.arrived[i])
+            if self.holder[i] >= 0:
+                self.released[self.holder[i]] = self.ended[i]
+        presence = np.array(self.floor.presence, dtype=np.int64).reshape(-1, 3).T
+        engaged = np.array(self.floor.engaged, dtype=np.int64).reshape(-1, 3).T
+        return Records(
+            self.arrived, self.answered, self.ended, self.released, self.group, self.agent, self.outcome,
+            self.draws.kind, self.client, self.attempt, self.origin, *presence, *engaged,
+        )  # fmt: skip
+
+    def begin(self) -> None:
+        """Set up a given state: who is being served, who waits (M20)."""
+        d = self.draws
+        for i, g in enumerate(d.in_service.tolist()):
+            kind = int(d.kind[i])
+            if g >= 0:
+                self.outcome[i], self.answered[i] = ANSWERED, self.arrived[i]
+                self.group[i], self.agent[i] = g, self.floor.hire(g)
+                self.take_line(i)
+                self.stage[i] = TALK
+                self.call(self.now + int(self.handle[i]), COMPLETION, i, lambda _, i=i: self.go_on(i))
+            else:
+                self.take_line(i)
+                self.wait(i, kind)
 
     def arrivals(self) -> Generator[simpy.Event, None, None]:
         """Let contacts arrive."""
-        for i, when in enumerate(self.draws.arrival_ms.tolist()):
-            yield self.at(when, ARRIVAL, i)
-            self.arrive(i)
+        known = len(self.draws.in_service)
+        for i, when in enumerate(self.draws.arrival_ms[: self.draws.n_first].tolist()):
+            if i >= known:
+                yield self.at(when, ARRIVAL, i)
+                self.enter(i)
 
     def staffing(self) -> Generator[simpy.Event, None, None]:
-        """Change the number of agents: all leave before any join (paragraphs 3 and 9)."""
-        d = self.draws
-        instants, first = np.unique(d.change_ms, return_index=True)
-        edges = [*first.tolist(), len(d.change_ms)]
-        for when, begin, end in zip(instants.tolist(), edges[:-1], edges[1:], strict=True):
+        """Open the doors; change the number of agents: all leave, breaks begin, then all join (T3, T9)."""
+        d, floor = self.draws, self.floor
+        openings = self.model.openings_ms[self.model.openings_ms >= d.begin_ms]
+        for when in np.union1d(d.change_ms, openings).tolist():
             yield self.at(when, STAFFING, 0)
-            self.closed = False
+            if when in openings:
+                self.closed = False
+            begin, end = np.searchsorted(d.change_ms, [when, when + 1]).tolist()
             rows = range(begin, end)
             for r in rows:
-                self.shrink(int(d.change_group[r]), int(d.leave[r]))
+                g, named = int(d.change_group[r]), int(d.change_agent[r]) if len(d.change_agent) else -1
+                away = int(d.away_ms[r]) if len(d.away_ms) else 0
+                if d.leave[r] and away == 0:
+                    floor.shrink(g, int(d.leave[r]), named)
+                elif d.leave[r]:
+                    floor.send_on_break(g, int(d.leave[r]), named, away)
             for r in rows:
-                self.grow(int(d.change_group[r]), int(d.join[r]))
+                if d.join[r]:
+                    named = int(d.change_agent[r]) if len(d.change_agent) else -1
+                    floor.grow(int(d.change_group[r]), int(d.join[r]), named)
 
     def closings(self) -> Generator[simpy.Event, None, None]:
-        """Close at the end of every open stretch (paragraph 10)."""
-        for when in self.model.closings_ms.tolist():
+        """Close at the end of every open stretch (T10)."""
+        for when in self.model.closings_ms[self.model.closings_ms > self.draws.begin_ms].tolist():
             yield self.at(when, CLOSING, 0)
             self.close()
 
-    # Contacts ------------------------------------------------------------------------------------------------------
+    # A contact's arrival -------------------------------------------------------------------------------------------
 
-    def arrive(self, i: int) -> None:
-        """Serve, block or queue an arriving contact (paragraphs 5 and 6)."""
-        m = self.model
-        kind = int(self.draws.kind[i])
-        group = self.choose_group(kind)
+    def enter(self, i: int, *, line: bool = False) -> None:
+        """Serve, block, turn away or queue a contact (M2); ``line`` tells that it brings a line of its own."""
+        m, d, kind = self.model, self.draws, int(self.draws.kind[i])
+        self.arrived[i], self.outcome[i] = self.now, OPEN
+        self.has_line[i] = line
+        if m.live[kind] and not line and self.origin[i] != CALLBACK:
+            if self.lines >= m.trunks:
+                self.leave(i, BLOCKED)
+                return
+            self.take_line(i)
+        group, agent = self.choose_agent(i)
         if group >= 0:
-            self.serve(i, group, self.idle[group].popleft()[1])
+            self.serve(i, group, agent)
         elif self.n_waiting[kind] >= m.type_limit[kind] or sum(self.n_waiting) >= m.queue_limit:
-            self.outcome[i], self.ended[i] = BLOCKED, self.now
+            self.leave(i, BLOCKED)
+        elif len(d.balk_at) and self.n_waiting[kind] >= d.balk_at[i]:
+            self.leave(i, ABANDONED)
+        elif (
+            m.callback_ms[kind] < FOREVER
+            and self.origin[i] != CALLBACK
+            and d.callback_u[i] < m.callback[kind, 0]
+            and self.expected_wait(kind) >= m.callback_ms[kind]
+        ):
+            self.leave(i, CALLED_BACK)
+            self.enter(self.become(i, int(m.callback[kind, 1]), CALLBACK))
         else:
-            self.waiting[kind].append(i)
-            self.n_waiting[kind] += 1
-            self.is_waiting[i] = True
-            patience = int(self.draws.patience_ms[i])
-            if patience < FOREVER:
-                self.call(self.now + patience, ABANDONMENT, i, lambda _: self.abandon(i))
+            self.wait(i, kind)
+            self.cut_off(kind)
 
-    def choose_group(self, kind: int) -> int:
-        """Return the group whose agent takes an arriving contact, −1 if nobody is idle (paragraph 5)."""
-        able = [g for g in self.model.group_order[kind].tolist() if g >= 0 and self.idle[g]]
-        if not able:
-            return -1
-        if self.model.by_preference[kind]:
-            return able[0]
-        return min(able, key=lambda g: self.idle[g][0][0])  # min keeps the first among equals
+    def take_line(self, i: int) -> None:
+        """Let a live contact hold a line (M3)."""
+        if self.model.live[int(self.draws.kind[i])]:
+            self.has_line[i] = True
+            self.lines += 1
 
-    def serve(self, i: int, group: int, agent: int) -> None:
-        """Give a contact to an agent."""
-        kind = int(self.draws.kind[i])
-        handle = int(np.floor(self.draws.handle_ms[i] * self.model.multiplier[kind, group] + 0.5))
-        self.outcome[i], self.group[i], self.agent[i] = ANSWERED, group, agent
-        self.answered[i], self.ended[i] = self.now, self.now + handle
-        self.busy[group] += 1
-        self.call(self.now + handle, COMPLETION, i, lambda _: self.complete(i))
+    def wait(self, i: int, kind: int) -> None:
+        """Queue a contact."""
+        self.outcome[i] = OPEN
+        self.queue[kind].append(i)
+        self.n_waiting[kind] += 1
+        self.waiting[i] = True
+        patience, entered = int(self.draws.patience_ms[i]), int(self.arrived[i])
+        if patience < FOREVER:
+            self.call(max(entered + patience, self.now), ABANDONMENT, i, lambda _: self.abandon(i))
+        self.await_delay(i)
 
-    def abandon(self, i: int) -> None:
-        """Let a contact hang up, unless it was reached before."""
-        if self.is_waiting[i]:
-            self.unqueue(i)
-            self.outcome[i], self.ended[i] = ABANDONED, self.now
+    def expected_wait(self, kind: int) -> int:
+        """Return the wait that an arriving contact must expect, in ms (M6)."""
+        there = sum(self.floor.present[g] for g in self.model.group_order[kind].tolist() if g >= 0)
+        if there == 0:
+            return int(FOREVER)
+        return (self.n_waiting[kind] + 1) * int(self.model.mean_handle_ms[kind]) // there
 
-    def unqueue(self, i: int) -> None:
-        """Take a contact out of its queue; its place is skipped when the queue is read."""
-        self.is_waiting[i] = False
-        self.n_waiting[int(self.draws.kind[i])] -= 1
+    def await_delay(self, i: int) -> None:
+        """Set a timer for the next group that becomes eligible for a waiting contact (M9, M12)."""
+        waited = self.now - int(self.arrived[i])
+        for delay in self.model.delays[int(self.draws.kind[i])].tolist():
+            if delay > waited:
+                self.call(int(self.arrived[i]) + delay, TIMER, _DELAY + i, lambda _: self.delay_ended(i))
+                return
 
-    # Agents --------------------------------------------------------------------------------------------------------
-
-    def complete(self, i: int) -> None:
-        """Free the agent: leave, take the next contact, or turn idle (paragraphs 7 and 10)."""
-        group, agent = int(self.group[i]), int(self.agent[i])
-        self.busy[group] -= 1
-        draining = self.closed and DRAIN[self.model.drain] == "serve"
-        if self.leaving[group] > 0 and not (draining and self.choose_contact(group, live_only=True) >= 0):
-            self.leaving[group] -= 1
-            self.depart(group, agent)
-        else:
-            self.next_contact(group, agent, live_only=self.leaving[group] > 0)
-
-    def next_contact(self, group: int, agent: int, *, live_only: bool = False) -> None:
-        """Take a waiting contact or turn idle."""
-        i = self.choose_contact(group, live_only=live_only)
-        if i >= 0:
+    def delay_ended(self, i: int) -> None:
+        """Offer a waiting contact to the groups that have become eligible."""
+        if not self.waiting[i]:
+            return
+        group, agent = self.choose_agent(i)
+        if group >= 0:
             self.unqueue(i)
             self.serve(i, group, agent)
         else:
-            self.idle[group].append((self.now, agent))
+            self.await_delay(i)
 
-    def choose_contact(self, group: int, *, live_only: bool) -> int:
-        """Return the waiting contact that a freed agent takes, −1 if there is none (paragraph 8)."""
+    # Choices -------------------------------------------------------------------------------------------------------
+
+    def eligible(self, kind: int, group: int, waited: int, free: int) -> bool:
+        """Tell whether a group may take a contact that has waited so long, with so many agents free (M9)."""
+        m = self.model
+        if m.multiplier[kind, group] <= 0:
+            return False
+        return self.draining or (waited >= m.delay_ms[kind, group] and free > m.reserve[kind, group])
+
+    def choose_agent(self, i: int) -> tuple[int, int]:
+        """Return the group and agent that take a contact now, (−1, −1) if none does (M10)."""
+        m, floor, kind = self.model, self.floor, int(self.draws.kind[i])
+        waited = self.now - int(self.arrived[i])
+        able = [
+            g
+            for g in m.group_order[kind].tolist()
+            if g >= 0 and floor.free(g) > 0 and self.eligible(kind, g, waited, floor.free(g))
+        ]
+        if not able:
+            return _NOBODY
+        least = min(m.group_rank[kind, g] for g in able)
+        able = [g for g in able if m.group_rank[kind, g] == least]
+        if self.agent_choice == "random":
+            agents = [(g, a) for g in able for a in floor.free_agents(g)]
+            return agents[int(self.draws.pick[i]) * len(agents) >> 32]
+        if self.agent_choice == "least-occupied":
+            best, best_worked, best_span = _NOBODY, 0, 1
+            for g in able:
+                for a in floor.free_agents(g):
+                    worked, span = floor.worked[g, a], max(self.now - floor.joined[g, a], 1)
+                    if best == _NOBODY or worked * best_span < best_worked * span:
+                        best, best_worked, best_span = (g, a), worked, span
+            return best
+        if self.agent_choice == "most-free":
+            group = max(able, key=floor.free)  # max and min keep the first among equals
+        elif self.agent_choice == "preference":
+            group = able[0]
+        else:
+            group = min(able, key=lambda g: floor.candidate(g)[0])
+        return group, floor.candidate(group)[1]
+
+    def choose_contact(self, group: int, free: int, *, live_only: bool) -> int:
+        """Return the waiting contact that an agent of a group takes, −1 if there is none (M11)."""
         m = self.model
         best, best_key = -1, None
-        for kind, queue in enumerate(self.waiting):
-            if m.multiplier[kind, group] <= 0 or (live_only and not m.live[kind]):
+        for kind in m.type_order[group].tolist():
+            if kind < 0 or (live_only and not m.live[kind]):
                 continue
-            while queue and not self.is_waiting[queue[0]]:
-                queue.popleft()
-            if queue:
-                i = queue[0]
-                rank = m.skill_rank[group, kind] if CHOICES[m.choice] == "skill-order" else 0
-                key = (m.priority[kind], rank, i)  # ids are in order of arrival
-                if best_key is None or key < best_key:
-                    best, best_key = i, key
+            i = self.first(kind)
+            if i < 0 or not self.eligible(kind, group, self.now - int(self.arrived[i]), free):
+                continue
+            credited = int(self.arrived[i] - m.credit_ms[kind])
+            key = {
+                "longest-wait": (m.priority[kind], 0, credited, i),
+                "skill-order": (m.priority[kind], m.type_rank[group, kind], credited, i),
+                "weighted-wait": (m.priority[kind], -int(m.weight[kind, group]) * (self.now - credited), credited, i),
+                "longest-queue": (m.priority[kind], -self.n_waiting[kind], credited, i),
+                "fifo": (0, 0, int(self.arrived[i]), i),
+            }[self.choice]
+            if best_key is None or key < best_key:
+                best, best_key = i, key
         return best
 
-    def shrink(self, group: int, k: int) -> None:
-        """Send k agents home: idle ones now, the rest when they complete (paragraph 9)."""
-        for _ in range(k):
-            if self.idle[group]:
-                self.depart(group, self.idle[group].popleft()[1])
-            else:
-                self.leaving[group] += 1
+    def first(self, kind: int) -> int:
+        """Return the first waiting contact of a type, −1 if none waits."""
+        queue = self.queue[kind]
+        while queue and not self.waiting[queue[0]]:
+            queue.popleft()
+        return queue[0] if queue else -1
 
-    def grow(self, group: int, k: int) -> None:
-        """Let k agents join, under the lowest free numbers (paragraph 9)."""
-        joined = []
-        for _ in range(k):
-            if self.free_numbers[group]:
-                joined.append(heapq.heappop(self.free_numbers[group]))
-            else:
-                joined.append(self.next_number[group])
-                self.next_number[group] += 1
-        if k:
-            self.set_present(group, self.present[group] + k)
-        for agent in joined:
-            self.next_contact(group, agent)
+    # Service -------------------------------------------------------------------------------------------------------
 
-    def depart(self, group: int, agent: int) -> None:
-        """Take an agent off the floor."""
-        heapq.heappush(self.free_numbers[group], agent)
-        self.set_present(group, self.present[group] - 1)
+    def serve(self, i: int, group: int, agent: int) -> None:
+        """Give a contact to an agent who is free."""
+        self.outcome[i], self.group[i], self.agent[i], self.answered[i] = ANSWERED, group, agent, self.now
+        work = self.work_ms(i, self.handle)
+        held = self.holder[i]
+        if held >= 0:
+            work += self.handover[i]
+        self.stage[i] = TALK
+        self.floor.take(i, group, agent, work)
+        if held >= 0:
+            self.holder[i] = -1
+            self.stage[held] = HANDOVER
+            self.call(self.now + self.handover[i], COMPLETION, held, lambda _: self.go_on(held))
 
-    def set_present(self, group: int, number: int) -> None:
-        """Note how many agents of a group are present."""
-        self.present[group] = number
-        self.presence.append((self.now, group, number))
+    def work_ms(self, i: int, column: np.ndarray) -> int:
+        """Return a duration of a contact as its agent takes it."""
+        m, kind, group, agent = self.model, int(self.draws.kind[i]), int(self.group[i]), int(self.agent[i])
+        speed = m.speeds[group, agent] if m.n_named[group] else 1.0
+        return int(np.floor(column[i] * (m.multiplier[kind, group] * speed) + 0.5))
+
+    def go_on(self, i: int) -> None:
+        """End a stage of an agent's work on a contact."""
+        if self.stage[i] == TALK:
+            self.end_talk(i)
+        elif self.stage[i] == HANDOVER:
+            self.end_contact(i)
+        elif self.stage[i] == AFTER:
+            self.release(i)
+
+    def end_talk(self, i: int) -> None:
+        """End the talk; a transferred contact goes on before its agent is freed (M7)."""
+        self.ended[i] = self.now
+        m, kind = self.model, int(self.draws.kind[i])
+        onward = [t for t in m.transfers[kind].tolist() if self.draws.transfer_u[i] < t[0]]
+        if not onward:
+            self.give_line_back(i)
+            self.end_contact(i)
+            return
+        _, to, warm, handover = onward[0]
+        j = self.become(i, to, TRANSFER)
+        self.handover[j] = handover
+        line, self.has_line[i] = self.has_line[i], False
+        if line and not m.live[to]:  # goes on as a message: the line is free
+            self.lines, line = self.lines - 1, False
+        if warm:
+            self.holder[j], self.stage[i] = i, HELD
+        self.enter(j, line=line)
+        if not warm:
+            self.end_contact(i)
+
+    def end_contact(self, i: int) -> None:
+        """Begin the after-contact work, or free the agent (M8)."""
+        group = int(self.group[i])
+        after = (
+            self.work_ms(i, self.after)
+            if len(self.after) and self.model.slots[group] == 1
+            else 0
+        )
+        if after > 0:
+            self.stage[i] = AFTER
+            self.call(self.now + after, COMPLETION, i, lambda _: self.go_on(i))
+        else:
+            self.release(i)
+
+    def release(self, i: int) -> None:
+        """Free the agent of a contact."""
+        self.stage[i], self.released[i] = DONE, self.now
+        self.floor.free_agent(i, int(self.group[i]), int(self.agent[i]))
+
+    # Leaving -------------------------------------------------------------------------------------------------------
+
+    def abandon(self, i: int) -> None:
+        """Let a contact hang up, unless it was reached before."""
+        if self.waiting[i]:
+            self.unqueue(i)
+            self.leave(i, ABANDONED)
+
+    def unqueue(self, i: int) -> None:
+        """Take a contact out of its queue; its place is skipped when the queue is read."""
+        self.waiting[i] = False
+        self.n_waiting[int(self.draws.kind[i])] -= 1
+
+    def leave(self, i: int, outcome: int) -> None:
+        """Let a contact go without service; whoever kept it company is freed, and it may try again (M5)."""
+        self.outcome[i], self.ended[i] = outcome, self.now
+        self.give_line_back(i)
+        redial = self.model.redial[int(self.draws.kind[i])].tolist()
+        if outcome in (ABANDONED, BLOCKED) and redial[3] > self.tries[i]:
+            if self.draws.redial_u[i] < redial[int(outcome == BLOCKED)]:
+                j = self.become(i, redial[2], REDIAL)
+                self.call(self.now + int(self.draws.gap_ms[i]), ARRIVAL, j, lambda _: self.call_again(j))
+        held, self.holder[i] = self.holder[i], -1
+        if held >= 0:
+            self.end_contact(held)
+
+    def become(self, i: int, to: int, origin: int) -> int:
+        """Take a spare row for what a contact becomes (M1)."""
+        m, d = self.model, self.draws
+        spot = m.spot(self.now)
+        pool = int(d.pool_of[to, m.slot[spot]])
+        j = self.next_spare[pool]
+        if j == d.pool_ends[pool + 1]:
+            raise Exhausted(pool)
+        self.next_spare[pool] = j + 1
+        self.client[j], self.origin[j] = self.client[i], origin
+        self.attempt[j] = self.attempt[i] + (origin == REDIAL)
+        self.tries[j] = self.tries[i] + 1 if origin == REDIAL else 0
+        if origin == REDIAL and to == d.kind[i]:
+            self.handle[j] = self.handle[i]
+            if len(self.after):
+                self.after[j] = self.after[i]
+        elif d.drift.shape[1]:
+            factor = d.drift[to, m.day[spot]]
+            self.handle[j] = int(np.floor(self.handle[j] * factor + 0.5))
+            if len(self.after):
+                self.after[j] = int(np.floor(self.after[j] * factor + 0.5))
+        return j
+
+    def give_line_back(self, i: int) -> None:
+        """Free the line that a contact holds."""
+        if self.has_line[i]:
+            self.has_line[i] = False
+            self.lines -= 1
+
+    def call_again(self, j: int) -> None:
+        """Let a redial arrive, unless its type is closed then (M5)."""
+        m = self.model
+        spot = m.spot(self.now)
+        if self.now < m.end_ms[spot] and m.open[spot, int(self.draws.kind[j])]:
+            self.enter(j)
+
+    # Closing -------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Close the doors (paragraph 10)."""
+        """Close the doors (T10)."""
         self.closed = True
-        for group in range(len(self.model.groups)):
-            while self.idle[group]:
-                self.depart(group, self.idle[group].popleft()[1])
-            self.leaving[group] = self.busy[group]
-        if DRAIN[self.model.drain] == "disconnect":
-            for kind, queue in enumerate(self.waiting):
-                if self.model.live[kind]:
-                    for i in queue:
-                        if self.is_waiting[i]:
-                            self.unqueue(i)
-                            self.outcome[i], self.ended[i] = DISCONNECTED, self.now
-                    queue.clear()
+        self.floor.close()
+        for kind in range(len(self.model.types)):
+            self.cut_off(kind)
+
+    def cut_off(self, kind: int) -> None:
+        """While the doors are closed, cut live contacts off: all of them, or those whom nobody is left to take (T10)."""
+        m = self.model
+        if not (self.closed and m.live[kind] and self.n_waiting[kind]):
+            return
+        drain = DRAIN[m.drain]
+        if drain == "disconnect" or (
+            drain == "serve" and not any(self.floor.busy[g] for g in m.group_order[kind].tolist() if g >= 0)
+        ):
+            self.disconnect(kind)
+
+    def disconnect(self, kind: int) -> None:
+        """Cut off all waiting contacts of a type."""
+        for i in self.waiting_of(kind):
+            self.unqueue(i)
+            self.leave(i, DISCONNECTED)
+
+    def waiting_of(self, kind: int) -> Iterator[int]:
+        """Yield the waiting contacts of a type, first to last, while they are taken out."""
+        while (i := self.first(kind)) >= 0:
+            yield i
 
 
 def run(model: Model, draws: Draws) -> Records:

@@ -7,13 +7,13 @@ from numba import njit
 
 from bposim.engines.draws import Draws
 from bposim.engines.model import Model
-from bposim.engines.reference import ABANDONED, ANSWERED, BLOCKED, DISCONNECTED, OPEN, Records
+from bposim.engines.records import ABANDONED, ANSWERED, BLOCKED, CALLED_BACK, DISCONNECTED, OPEN, Records
 
 #: Layout of the tallies before the thresholds' columns.
-COUNTS = ("offered", "answered", "abandoned", "blocked", "disconnected", "open")
-SUMS = ("wait_sum", "wait_answered_sum", "wait_abandoned_sum", "handle_sum", "turnaround_sum", "max_wait")
-PER_THRESHOLD_COUNTS = ("answered_within", "abandoned_within", "completed_within")
-AGENTS = ("busy", "working")
+COUNTS = ("offered", "answered", "abandoned", "blocked", "disconnected", "callback", "open", "fresh")
+SUMS = ("wait_sum", "wait_answered_sum", "wait_abandoned_sum", "handle_sum", "talk_sum", "turnaround_sum", "max_wait")
+PER_THRESHOLD_COUNTS = ("answered_within", "abandoned_within", "callback_within", "completed_within")
+AGENTS = ("busy", "working", "contact")
 
 _jit = njit(cache=True, nogil=True)
 
@@ -44,28 +44,39 @@ def _slice(out, column, group, start, end, low, high, times):  # type: ignore[no
 
 @_jit
 def _tally(
-    arrival, kind, answered, ended, group, outcome, handle, start, end, thresholds,
-    presence_ms, presence_group, presence, n_groups, last_ms, counts, sums, agents,
-):  # fmt: skip
-    n_base, n_sums, n_t = 6, 6, len(thresholds)
+    arrival, kind, answered, ended, released, group, outcome, origin, in_service, begin, start, end, thresholds,
+    many, presence_ms, presence_group, presence, engaged_group, engaged_from, engaged_to, n_groups, last_ms,
+    counts, sums, agents,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    n_base, n_sums, n_t = 8, 7, len(thresholds)
     i = 0
     for c in range(len(arrival)):
         at = arrival[c]
+        o = outcome[c]
+        g = group[c]
+        if o == ANSWERED:
+            column = 2 if many[g] else 0
+            _slice(agents, column, g, start, end, max(answered[c], begin), released[c], 1)
+        if c < len(in_service) and in_service[c] >= 0:
+            continue  # was answered before the run began: its agent is busy, the contact is counted elsewhere
+        if i > 0 and at < start[i]:
+            i = _place(start, at)
         while i + 1 < len(start) and start[i + 1] <= at:
             i += 1
         k = kind[c]
-        o = outcome[c]
         wait = (answered[c] if o == ANSWERED else ended[c]) - at
         counts[0, i, k] += 1
+        if origin[c] == 0:
+            counts[7, i, k] += 1
         sums[0, i, k] += wait
-        if wait > sums[5, i, k]:
-            sums[5, i, k] = wait
+        if wait > sums[6, i, k]:
+            sums[6, i, k] = wait
         if o == ANSWERED:
             counts[1, i, k] += 1
             sums[1, i, k] += wait
-            sums[3, i, k] += ended[c] - answered[c]
-            sums[4, i, k] += ended[c] - at
-            _slice(agents, 0, group[c], start, end, answered[c], ended[c], 1)
+            sums[3, i, k] += released[c] - answered[c]
+            sums[4, i, k] += ended[c] - answered[c]
+            sums[5, i, k] += ended[c] - at
         elif o == ABANDONED:
             counts[2, i, k] += 1
             sums[2, i, k] += wait
@@ -73,19 +84,29 @@ def _tally(
             counts[3, i, k] += 1
         elif o == DISCONNECTED:
             counts[4, i, k] += 1
-        elif o == OPEN:
+        elif o == CALLED_BACK:
             counts[5, i, k] += 1
+        elif o == OPEN:
+            counts[6, i, k] += 1
         for t in range(n_t):
             limit = thresholds[t]
             if wait <= limit:
                 if o == ANSWERED:
-                    counts[n_base + 3 * t, i, k] += 1
+                    counts[n_base + 4 * t, i, k] += 1
                 elif o == ABANDONED:
-                    counts[n_base + 3 * t + 1, i, k] += 1
+                    counts[n_base + 4 * t + 1, i, k] += 1
+                elif o == CALLED_BACK:
+                    counts[n_base + 4 * t + 2, i, k] += 1
             else:
                 sums[n_sums + t, i, k] += wait - limit
             if o == ANSWERED and ended[c] - at <= limit:
-                counts[n_base + 3 * t + 2, i, k] += 1
+                counts[n_base + 4 * t + 3, i, k] += 1
+    for r in range(len(engaged_from)):
+        _slice(agents, 0, engaged_group[r], start, end, engaged_from[r], engaged_to[r], 1)
+    for g in range(n_groups):
+        if not many[g]:
+            for i in range(len(start)):
+                agents[2, i, g] = agents[0, i, g]
     since = np.zeros(n_groups, np.int64)
     there = np.zeros(n_groups, np.int64)
     for r in range(len(presence_ms)):
@@ -106,20 +127,23 @@ def tally(
 
     Returns
     -------
-    counts : ndarray of int32, shape (6 + 3 n_thresholds, n_intervals, n_types)
+    counts : ndarray of int32, shape (8 + 4 n_thresholds, n_intervals, n_types)
         ``COUNTS``, then ``PER_THRESHOLD_COUNTS`` of each threshold.
-    sums : ndarray of int64, shape (6 + n_thresholds, n_intervals, n_types)
+    sums : ndarray of int64, shape (7 + n_thresholds, n_intervals, n_types)
         ``SUMS`` in ms, then the wait beyond each threshold.
-    agents : ndarray of int64, shape (2, n_intervals, n_groups)
-        ``AGENTS`` in agent-ms, booked by slices of time inside the open intervals.
+    agents : ndarray of int64, shape (3, n_intervals, n_groups)
+        ``AGENTS`` in agent-ms, booked by slices of time inside the open intervals; ``contact`` adds the time of each
+        contact in hand, ``busy`` counts an agent with several once.
     """
     n, k, g, t = len(model.start_ms), len(model.types), len(model.groups), len(thresholds_ms)
-    counts = np.zeros((len(COUNTS) + 3 * t, n, k), dtype=np.int32)
+    counts = np.zeros((len(COUNTS) + len(PER_THRESHOLD_COUNTS) * t, n, k), dtype=np.int32)
     sums = np.zeros((len(SUMS) + t, n, k), dtype=np.int64)
     agents = np.zeros((len(AGENTS), n, g), dtype=np.int64)
+    r = records
     _tally(
-        draws.arrival_ms, draws.kind, records.answered_ms, records.ended_ms, records.group, records.outcome,
-        draws.handle_ms, model.start_ms, model.end_ms, thresholds_ms.astype(np.int64),
-        records.presence_ms, records.presence_group, records.presence, g, model.horizon_ms, counts, sums, agents,
+        r.arrived_ms, r.kind, r.answered_ms, r.ended_ms, r.released_ms, r.group, r.outcome, r.origin, draws.in_service,
+        draws.begin_ms, model.start_ms, model.end_ms, thresholds_ms.astype(np.int64), model.slots > 1,
+        r.presence_ms, r.presence_group, r.presence, r.engaged_group, r.engaged_from_ms, r.engaged_to_ms,
+        g, model.horizon_ms, counts, sums, agents,
     )  # fmt: skip
     return counts, sums, agents

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from bposim.errors import ScenarioError, require
 from bposim.provenance import content_hash
@@ -83,6 +83,10 @@ class Scenario(Operation):
 
     def scheduled_heads(self, agent_group: str) -> np.ndarray:
         """Return the agents of a group scheduled in every interval of the grid, shape (n_intervals,)."""
+        if self.agent_groups[agent_group].agents:
+            from bposim.scenario.calendars import named_heads
+
+            return named_heads(self, agent_group)
         if self.staffing is not None:
             return np.asarray(self.staffing.get(agent_group, (0.0,) * len(self.grid)), dtype=float)
         return _over_grid(self.agent_groups[agent_group].heads, self.grid)
@@ -440,19 +444,19 @@ def _sentence(error: Any, document: Document) -> str:
 
 
 def _known_keys(where: Where) -> list[str]:
-    """Return the keys allowed beside an unknown one."""
-    models = {"contact_types": ContactType, "agent_groups": AgentGroup, "shifts": ShiftPattern}
+    """Return the keys allowed beside an unknown one, by following the path through the models."""
     model: Any = Scenario
-    keys = list(where[:-1])
-    if keys and keys[0] in models:
-        model = models[str(keys[0])]
-        keys = keys[2:]
-        if keys and keys[0] == "arrivals":
-            model = Arrivals
-        elif keys and keys[0] == "breaks":
-            from bposim.scenario.models import Break
-
-            model = Break
-    elif keys and keys[0] == "routing":
-        model = Routing
+    for key in where[:-1]:
+        if isinstance(model, type) and key in model.model_fields:
+            inside = _models_in(model.model_fields[str(key)].annotation)
+            model = inside[0] if inside else None
+        if model is None:
+            return []
     return [f.alias or n for n, f in model.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> list[type]:
+    """Return the models that stand in a type, however deep."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for part in get_args(annotation) for m in _models_in(part)]

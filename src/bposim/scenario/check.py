@@ -9,7 +9,7 @@ from typing import Any
 from bposim.errors import UnitError
 from bposim.scenario.document import Document, Where
 from bposim.scenario.models import Operation
-from bposim.units import WEEKDAYS, clock_text, format_seconds, hours_text
+from bposim.units import WEEKDAYS, clock_text, format_seconds, hours_text, zone
 
 
 def nearest(name: object, known: Iterable[object]) -> str:
@@ -65,6 +65,7 @@ def check_names(document: Document) -> list[str]:
                     f"routing.preference of {contact_type!r} lists agent group {group!r}, which lacks that skill. Add the "
                     f"skill or take the group off the list. {document.place((*at, k))}"
                 )
+    problems += _check_mechanics(document, types, groups, unknown)
     for shift, body in _map(data, "shifts").items():
         for k, group in enumerate((body.get("groups") or ()) if isinstance(body, Mapping) else ()):
             unknown(group, groups, f"shift {shift!r} lists", "agent group", ("shifts", shift, "groups", k))
@@ -73,15 +74,82 @@ def check_names(document: Document) -> list[str]:
     return problems
 
 
+def _check_mechanics(document: Document, types: Any, groups: Any, unknown: Any) -> list[str]:
+    """Return what is wrong with redials, call-backs, transfers, reserves, sites, named agents and routing matrices."""
+    problems: list[str] = []
+    data = document.data
+    for name, body in types.items():
+        for field in ("redial", "callback"):
+            part = _map(body, field)
+            if part.get("to") is not None:
+                said = f"{field}.to of contact type {name!r} names"
+                unknown(part["to"], types, said, "contact type", ("contact_types", name, field, "to"))
+        listed = body.get("transfers") if isinstance(body, Mapping) else None
+        for k, part in enumerate(listed if isinstance(listed, list | tuple) else ()):
+            where: Where = ("contact_types", name, "transfers", k)
+            if isinstance(part, Mapping) and "to" in part:
+                unknown(part["to"], types, f"a transfer of contact type {name!r} goes to", "contact type", where)
+            if isinstance(part, Mapping) and part.get("mode") == "warm":
+                problems += [
+                    f"contact type {name!r} has a warm transfer, but agent group {g!r} takes it with several contacts at "
+                    f"once (concurrency), and such agents cannot wait with one. Write mode: cold. {document.place(where)}"
+                    for g, group in groups.items()
+                    if _map(group, "concurrency") and name in (_skills_of(group) or ())
+                ]
+    for name, body in groups.items():
+        if not isinstance(body, Mapping):
+            continue
+        if body.get("site") is not None:
+            said, at = f"agent group {name!r} names site", ("agent_groups", name, "site")
+            unknown(body["site"], _map(data, "sites"), said, "site", at)
+        for skill in _map(body, "reserve"):
+            if skill not in (_skills_of(body) or ()):
+                problems.append(
+                    f"reserve of agent group {name!r} names {skill!r}, which is no skill of it. "
+                    f"{document.place(('agent_groups', name, 'reserve'))}"
+                )
+        if _map(body, "agents"):
+            apart = [f for f in ("adherence", "breaks", "day_factor") if body.get(f) not in (None, [], (), 1, 1.0)]
+            heads = body.get("heads")
+            apart += ["heads"] if heads not in (None, 0, 0.0) else []
+            apart += ["staffing"] if name in _map(data, "staffing") else []
+            problems += [
+                f"agent group {name!r} has named agents and {field}, which counts them. Put it into the agents' schedules, "
+                f"or take the names out. {document.place(('agent_groups', name))}"
+                for field in apart
+            ]
+    for matrix in ("group_rank", "weight", "delay"):
+        for contact_type, row in _map(data, "routing", matrix).items():
+            at = ("routing", matrix, contact_type)
+            unknown(contact_type, types, f"routing.{matrix} names", "contact type", at)
+            for group in row if isinstance(row, Mapping) else ():
+                if group != "":
+                    unknown(group, groups, f"routing.{matrix} of {contact_type!r} names", "agent group", (*at, group))
+    for group, row in _map(data, "routing", "type_rank").items():
+        at = ("routing", "type_rank", group)
+        unknown(group, groups, "routing.type_rank names", "agent group", at)
+        for contact_type in row if isinstance(row, Mapping) else ():
+            unknown(contact_type, types, f"routing.type_rank of {group!r} names", "contact type", (*at, contact_type))
+    return problems
+
+
+def _skills_of(body: Any) -> Any:
+    skills = body.get("skills") if isinstance(body, Mapping) else None
+    return skills if isinstance(skills, list | tuple | Mapping) else None
+
+
 def check_fit(operation: Operation, document: Document, slots: Mapping[int, int]) -> list[str]:
     """Return a sentence for every list, shift or span that does not fit the opening hours."""
     problems: list[str] = []
     try:
-        from bposim.units import zone
-
         zone(operation.time_zone)
     except UnitError as error:
         problems.append(f"{error} {document.place(('time_zone',))}")
+    for name, site in operation.sites.items():
+        try:
+            zone(site.time_zone or "UTC")
+        except UnitError as error:
+            problems.append(f"site {name!r}: {error} {document.place(('sites', name))}")
     if operation.interval < 60 or operation.interval % 60 or 86400 % operation.interval:
         problems.append(
             f"interval must be whole minutes and divide a day. Got {format_seconds(operation.interval)}. "
@@ -112,6 +180,9 @@ def check_fit(operation: Operation, document: Document, slots: Mapping[int, int]
             listed = getattr(contact_type, field)
             if len(listed) > 1:
                 fits(dict.fromkeys(range(7), listed), f"{field} of {name!r}", (*at, field))
+        work = contact_type.after_contact_work
+        if work is not None and len(work) > 1:
+            fits(dict.fromkeys(range(7), work), f"after_contact_work of {name!r}", (*at, "after_contact_work"))
         for k, dist in enumerate(contact_type.handle_time):
             if dist.mean == float("inf"):
                 problems.append(

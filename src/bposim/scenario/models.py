@@ -5,160 +5,44 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
-from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainSerializer, model_validator
 
-from bposim.distributions import Distribution, day_factor, distribution
+from bposim.distributions import distribution
 from bposim.errors import ScenarioError
+from bposim.scenario.fields import (
+    Clock,
+    DayFactor,
+    Distributions,
+    Duration,
+    Hours,
+    Model,
+    PerInterval,
+    Share,
+    Weekdays,
+    parse_hours,
+)
+from bposim.scenario.mechanics import (
+    Agent,
+    Balking,
+    Callback,
+    Concurrency,
+    GroupBreak,
+    Redial,
+    Site,
+    Transfer,
+    most_transfers,
+    rising,
+)
 from bposim.scenario.target import Target, make_target
 from bposim.schema import CHANNELS, DEFERRED
-from bposim.units import clock, clock_text, format_seconds, per_second, seconds, share, weekdays
+from bposim.units import clock_text, format_seconds, per_second
 
 SCHEMA = "bposim/scenario/1"
 
 
-def _name(info: ValidationInfo) -> str:
-    return str(info.field_name)
-
-
-def _duration(value: Any, info: ValidationInfo) -> float:
-    return value if isinstance(value, float) else seconds(value, what=_name(info))
-
-
-def _clock(value: Any, info: ValidationInfo) -> int:
-    return clock(value, what=_name(info))
-
-
-def _share(value: Any, info: ValidationInfo) -> float:
-    return share(value, what=_name(info))
-
-
-def _dist(value: Any) -> Distribution:
-    return value if isinstance(value, Distribution) else distribution(value)
-
-
-def _factor(value: Any) -> Distribution | None:
-    return value if value is None or isinstance(value, Distribution) else day_factor(value)
-
-
-def _dists(value: Any) -> tuple[Distribution, ...]:
-    return tuple(_dist(v) for v in value) if isinstance(value, list | tuple) else (_dist(value),)
-
-
-def _dists_spec(value: tuple[Distribution, ...]) -> Any:
-    return value[0].to_spec() if len(value) == 1 else [v.to_spec() for v in value]
-
-
-# A float is already in seconds: it comes from a model, never from a file, where a number without unit is refused.
-Duration = Annotated[float, BeforeValidator(_duration), PlainSerializer(format_seconds)]
-Clock = Annotated[int, BeforeValidator(_clock), PlainSerializer(clock_text)]
-Share = Annotated[float, BeforeValidator(_share)]
-Distributions = Annotated[tuple[Distribution, ...], BeforeValidator(_dists), PlainSerializer(_dists_spec)]
-DayFactor = Annotated[
-    Distribution | None, BeforeValidator(_factor), PlainSerializer(lambda v: None if v is None else v.to_spec())
-]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, populate_by_name=True)
-
-
-def parse_hours(value: Any) -> dict[int, tuple[tuple[int, int], ...]]:
-    """Return open spans in minutes by weekday from ``{sun-thu: "07:00-24:00", fri: closed}``; past midnight wraps."""
-    if not isinstance(value, Mapping):
-        raise ValueError(f'opening_hours={value!r} must map weekdays to spans. Write {{mon-fri: "08:00-18:00"}}.')
-    result: dict[int, list[tuple[int, int]]] = {d: [] for d in range(7)}
-    for days, spans in value.items():
-        numbers = (
-            (days,) if isinstance(days, int) and not isinstance(days, bool) else weekdays(days, what="opening_hours")
-        )
-        for span in [spans] if isinstance(spans, str) else spans:
-            if span == "closed":
-                continue
-            text = span.split("-") if isinstance(span, str) else list(span)
-            if len(text) != 2:
-                raise ValueError(f'opening_hours {days}: {span!r} is no span. Write "08:00-18:00" or "closed".')
-            begin, end = (clock(t.strip() if isinstance(t, str) else t, what=f"opening_hours {days}") for t in text)
-            if begin == end:
-                raise ValueError(
-                    f'opening_hours {days}: {span!r} is empty. Write "closed", or "00:00-24:00" for all day.'
-                )
-            for d in numbers:
-                if end > begin:
-                    result[d].append((begin, end))
-                else:
-                    result[d].append((begin, 1440))
-                    if end:
-                        result[(d + 1) % 7].append((0, end))
-    for d, found in result.items():
-        found.sort()
-        for (_, first_end), (second_begin, _) in pairwise(found):
-            if second_begin < first_end:
-                raise ValueError(f"opening_hours: two spans overlap on weekday {d} (Monday is 0). Join them.")
-    return {d: tuple(found) for d, found in result.items()}
-
-
-def _hours_spec(value: dict[int, tuple[tuple[int, int], ...]] | None) -> Any:
-    if value is None:
-        return None
-    names = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-    return {
-        names[d]: [f"{clock_text(a)}-{clock_text(b)}" for a, b in spans] or "closed"
-        for d, spans in sorted(value.items())
-    }
-
-
-Hours = Annotated[dict[int, tuple[tuple[int, int], ...]], BeforeValidator(parse_hours), PlainSerializer(_hours_spec)]
-
-
-def _series(value: Any, what: str) -> dict[int, tuple[float, ...]]:
-    """Return one list per weekday from a number, a list or a mapping of weekdays to either; every number at least 0."""
-
-    def numbers(entry: Any) -> tuple[float, ...]:
-        items = entry if isinstance(entry, list | tuple | np.ndarray) else [entry]
-        try:
-            result = tuple(float(x) for x in items)
-        except (TypeError, ValueError):
-            raise ValueError(f"{what}={entry!r} must be a number or a list of numbers.") from None
-        bad = [k for k, x in enumerate(result) if not (x >= 0 and np.isfinite(x))]
-        if bad:
-            raise ValueError(f"{what} must be finite and at least 0. Got {result[bad[0]]} at interval {bad[0] + 1}.")
-        if not result:
-            raise ValueError(f"{what} is an empty list. Give one number for each open interval, or a single one.")
-        return result
-
-    if isinstance(value, Mapping):
-        result: dict[int, tuple[float, ...]] = {}
-        for days, entry in value.items():
-            for d in (days,) if isinstance(days, int) else weekdays(days, what=what):
-                result[d] = numbers(entry)
-        return result
-    return dict.fromkeys(range(7), numbers(value))
-
-
-def _series_spec(value: dict[int, tuple[float, ...]]) -> Any:
-    names = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-    def short(x: tuple[float, ...]) -> Any:
-        plain = [int(v) if v == int(v) else v for v in x]
-        return plain[0] if len(plain) == 1 else plain
-
-    if len(value) == 7 and len(set(value.values())) == 1:
-        return short(value[0])
-    return {names[d]: short(v) for d, v in sorted(value.items())}
-
-
-PerInterval = Annotated[
-    dict[int, tuple[float, ...]],
-    BeforeValidator(lambda v, info: _series(v, _name(info))),
-    PlainSerializer(_series_spec),
-]
-
-
-class Arrivals(_Model):
+class Arrivals(Model):
     """When contacts come: a constant rate, or expected contacts by weekday and open interval.
 
     Attributes
@@ -184,8 +68,23 @@ class Arrivals(_Model):
         return self
 
 
-class ContactType(_Model):
-    """A kind of contact: its channel, arrivals, handle time, patience, priority and targets."""
+class ContactType(Model):
+    """A kind of contact: its channel, arrivals, handle time, patience, priority and targets.
+
+    Attributes
+    ----------
+    handle_time : tuple of Distribution
+        Talk, hold and after-contact work; talk and hold where ``after_contact_work`` is given apart.
+    after_contact_work : tuple of Distribution or None
+    handle_day_factor : Distribution or None
+        Drift of the handle time: a day's factor, mean 1.
+    credit : float
+        Seconds that a contact is ahead of its true wait where waits are compared.
+    balking, redial, callback, transfers
+        See ``docs/design/mechanics.md``.
+    queue_limit : int or None
+        Contacts of the type that may wait.
+    """
 
     channel: Literal["voice", "chat", "email", "work"] = "voice"
     arrivals: Arrivals
@@ -193,6 +92,13 @@ class ContactType(_Model):
     handle_time: Distributions
     patience: Distributions = Field(default=(distribution("infinite"),), validate_default=False)
     priority: int = 1
+    after_contact_work: Distributions | None = None
+    handle_day_factor: DayFactor = None
+    credit: Duration = 0.0
+    balking: Annotated[tuple[Balking, ...], AfterValidator(rising)] = ()
+    redial: Redial | None = None
+    callback: Callback | None = None
+    transfers: Annotated[tuple[Transfer, ...], AfterValidator(most_transfers)] = ()
     queue_limit: int | None = Field(default=None, ge=0)
     opening_hours: Hours | None = None
     targets: tuple[Target, ...] = ()
@@ -207,7 +113,7 @@ def _skills(value: Any) -> Any:
     return dict.fromkeys(value, 1.0) if isinstance(value, list | tuple) else value
 
 
-class AgentGroup(_Model):
+class AgentGroup(Model):
     """Agents with the same skills.
 
     Attributes
@@ -222,6 +128,19 @@ class AgentGroup(_Model):
         The day's staffing relative to ``heads``, common to its intervals, mean 1; not applied to a plan's staffing.
     cost_per_hour : float
         Per paid hour, in the scenario's currency.
+    site : str or None
+        Where they work; None keeps to the scenario's own calendar.
+    reserve : mapping of contact type to int
+        The group takes the type only while more than so many of its agents are free.
+    absence, absence_correlation : float
+        Probability that an agent is missing on a day, and how far agents are missing together (0 to 1).
+    adherence : float
+        Probability that an agent is in place in an interval.
+    breaks : tuple of GroupBreak
+    agents : mapping of name to Agent
+        Agents one by one, in place of ``heads``.
+    concurrency : Concurrency or None
+        Several contacts in hand at a time (chat).
     """
 
     skills: Annotated[dict[str, Annotated[float, Field(gt=0)]], BeforeValidator(_skills), Field(min_length=1)]
@@ -229,29 +148,64 @@ class AgentGroup(_Model):
     shrinkage: Annotated[Share, Field(lt=1)] = 0.0
     day_factor: DayFactor = None
     cost_per_hour: float = Field(default=0.0, ge=0)
+    site: str | None = None
+    reserve: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    absence: Annotated[Share, Field(lt=1)] = 0.0
+    absence_correlation: Annotated[Share, Field(lt=1)] = 0.0
+    adherence: Share = 1.0
+    breaks: tuple[GroupBreak, ...] = ()
+    agents: dict[str, Agent] = Field(default_factory=dict)
+    concurrency: Concurrency | None = None
 
 
-class Routing(_Model):
+def _by_group(value: Any) -> Any:
+    """Read ``{type: x}`` as x for every group: the key "" stands for all groups not named."""
+    if isinstance(value, Mapping):
+        return {k: v if isinstance(v, Mapping) else {"": v} for k, v in value.items()}
+    return value
+
+
+def _by_group_spec(value: dict[str, dict[str, Any]]) -> Any:
+    return {k: v[""] if set(v) == {""} else v for k, v in value.items()}
+
+
+class Routing(Model):
     """Who takes what.
 
     Attributes
     ----------
-    contact_choice : "longest-wait" or "skill-order"
-        What a freed agent takes among the waiting contacts of the best priority (1 before 2): the longest waiting,
-        or the first in its group's order of skills.
-    agent_choice : "longest-idle" or "preference"
-        Who takes an arriving contact: the longest-idle agent of any able group, or of the first able group in the
-        type's preference list.
+    contact_choice : str
+        What a freed agent takes among the waiting contacts of the best priority (1 before 2): ``longest-wait``,
+        ``skill-order`` (the first in its group's order of skills), ``weighted-wait``, ``longest-queue``; ``fifo`` takes
+        the one that entered first, whatever its priority.
+    agent_choice : str
+        Who takes an arriving contact among the groups of the best rank: ``longest-idle``, ``preference`` (the first
+        able group), ``most-free``, ``least-occupied``, ``random``.
     preference : mapping of contact type to list of agent groups
-        Makes ``agent_choice`` of that type "preference"; groups not listed never take the type.
+        Ranks the groups in this order; groups not listed never take the type.
+    group_rank : mapping of contact type to mapping of agent group to int
+        Ranks groups for a type, lower first; ties are left to ``agent_choice``.
+    type_rank : mapping of agent group to mapping of contact type to int
+        Ranks types for a group under ``skill-order``; the order of skills otherwise.
+    weight : mapping of contact type to number, or to mapping of agent group to number
+        For ``weighted-wait``.
+    delay : mapping of contact type to mapping of agent group to duration
+        The group takes the type only after the contact has waited so long.
     """
 
-    contact_choice: Literal["longest-wait", "skill-order"] = "longest-wait"
-    agent_choice: Literal["longest-idle", "preference"] = "longest-idle"
+    contact_choice: Literal["longest-wait", "skill-order", "weighted-wait", "longest-queue", "fifo"] = "longest-wait"
+    agent_choice: Literal["longest-idle", "preference", "most-free", "least-occupied", "random"] = "longest-idle"
     preference: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    group_rank: dict[str, dict[str, int]] = Field(default_factory=dict)
+    type_rank: dict[str, dict[str, int]] = Field(default_factory=dict)
+    weight: Annotated[
+        dict[str, dict[str, Annotated[float, Field(gt=0, le=1000)]]],
+        BeforeValidator(_by_group), PlainSerializer(_by_group_spec),
+    ] = Field(default_factory=dict)  # fmt: skip
+    delay: dict[str, dict[str, Duration]] = Field(default_factory=dict)
 
 
-class Break(_Model):
+class Break(Model):
     """A break inside a shift: begins between ``after[0]`` and ``after[1]`` of the shift's start."""
 
     after: tuple[Duration, Duration]
@@ -266,7 +220,7 @@ class Break(_Model):
         return value
 
 
-class ShiftPattern(_Model):
+class ShiftPattern(Model):
     """A family of shifts that differ in start and in break times.
 
     Attributes
@@ -294,9 +248,7 @@ class ShiftPattern(_Model):
     paid: Duration
     breaks: tuple[Break, ...] = ()
     break_step: Duration = 900.0
-    days: Annotated[tuple[int, ...], BeforeValidator(lambda v: v if isinstance(v, tuple) else weekdays(
-        ",".join(v) if isinstance(v, list) else v, what="days")),
-        PlainSerializer(lambda v: ",".join(("mon", "tue", "wed", "thu", "fri", "sat", "sun")[d] for d in v))] = tuple(range(7))  # fmt: skip
+    days: Weekdays = tuple(range(7))
     groups: tuple[str, ...] = ()
     cost: float | None = Field(default=None, ge=0)
     premium: float = Field(default=1.0, gt=0)
@@ -339,7 +291,7 @@ class ShiftPattern(_Model):
         return self
 
 
-class Operation(_Model):
+class Operation(Model):
     """Every field of a scenario file; :class:`~bposim.scenario.Scenario` wraps it with behaviour."""
 
     schema_: Literal["bposim/scenario/1"] = Field(default="bposim/scenario/1", alias="schema")
@@ -356,6 +308,8 @@ class Operation(_Model):
     agent_groups: Annotated[dict[str, AgentGroup], Field(min_length=1)]
     routing: Routing = Routing()
     queue_limit: int | None = Field(default=None, ge=0)
+    trunks: int | None = Field(default=None, ge=1)
+    sites: dict[str, Site] = Field(default_factory=dict)
     shifts: dict[str, ShiftPattern] = Field(default_factory=dict)
     targets: tuple[Target, ...] = ()
     assumptions: tuple[str, ...] = ()

@@ -165,7 +165,7 @@ class SimulationResult:
         """Return the same replications under another staffing: the same contacts, drawn once."""
         from dataclasses import replace
 
-        from bposim.engines.draws import staffing_of
+        from bposim.engines.source import staffing_of
 
         if self._recipe.luck is None:
             self._recipe = replace(self._recipe, luck={})

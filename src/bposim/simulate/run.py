@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bposim.engines import ENGINES, Draws, Model, Records, build_model, build_source, draw, play
-from bposim.engines.draws import Contacts, draw_contacts
+from bposim.engines.draws import Contacts, draw_contacts, nbytes
 from bposim.errors import ParameterError, parameter, require
 from bposim.metrics import Counts, threshold_column
 from bposim.units import milliseconds, seconds
 
 if TYPE_CHECKING:
-    from bposim.engines.draws import Source
+    from bposim.engines.source import Source
     from bposim.scenario import Scenario
     from bposim.simulate.result import SimulationResult
 
@@ -58,7 +58,7 @@ class Recipe:
         contacts = self.luck.get(number)
         if contacts is None:
             contacts = draw_contacts(self.source, self.seed, number)
-            if (len(self.luck) + 1) * sum(c.nbytes for c in contacts) <= LUCK_BYTES:
+            if (len(self.luck) + 1) * nbytes(contacts) <= LUCK_BYTES:
                 self.luck[number] = contacts
         return draw(self.source, self.seed, number, contacts)
 

@@ -1,0 +1,51 @@
+"""What contacts may become, drawn before the run: pools of spare rows, taken one by one as they are needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bposim.engines.source import stream
+
+if TYPE_CHECKING:
+    from bposim.engines.source import Source
+
+#: Where a row comes from.
+ORIGINS = ("fresh", "redial", "callback", "transfer")
+FRESH, REDIAL, CALLBACK, TRANSFER = range(4)
+#: Spare rows are drawn by so many, each chunk from a stream of its own: a longer pool begins like a shorter one.
+CHUNK = 64
+
+
+class Exhausted(Exception):
+    """A run needs more spare rows of a pool than were drawn; it is played again with more."""
+
+    def __init__(self, pool: int) -> None:
+        super().__init__(pool)
+        self.pool = pool
+
+
+def spare_rows(source: Source, seed: int, replication: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Draw the pools of spare rows: one for each type that a contact may become, and slot of the day if its laws vary.
+
+    The handle time of a spare row does not hold the drift of its day: when it will be needed is not known.
+
+    Returns
+    -------
+    columns : dict
+        As :meth:`Source.attributes` gives them, with ``kind``.
+    ends : ndarray of int64, shape (n_pools + 1,)
+        Where each pool begins, and the last ends, counted from the first spare row.
+    """
+    parts: list[dict[str, np.ndarray]] = []
+    sizes = []
+    for p, (k, slot) in enumerate(source.pools):
+        name, chunks = source.types[k], int(source.chunks[p])
+        for chunk in range(chunks):
+            rng = stream(seed, replication, f"spare/{name}/{slot}/{chunk}")
+            part = source.attributes(k, np.full(CHUNK, slot), lambda _, rng=rng: rng)
+            parts.append(part | {"kind": np.full(CHUNK, k)})
+        sizes.append(chunks * CHUNK)
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return columns, np.append(0, np.cumsum(sizes)).astype(np.int64)

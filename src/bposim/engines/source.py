@@ -1,0 +1,238 @@
+"""What draws need of a scenario, laid over the grid once; streams by name."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bposim.engines.model import NO_LIMIT, UNIT
+from bposim.engines.volumes import read_volumes
+
+if TYPE_CHECKING:
+    from bposim.distributions import Distribution
+    from bposim.scenario import Scenario
+    from bposim.scenario.models import AgentGroup, ContactType
+
+Laws = tuple["Distribution", ...]
+
+
+def stream(seed: int, replication: int, name: str) -> np.random.Generator:
+    """Return the generator of a named stream: the same wherever and whenever it is asked for."""
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence((seed, replication, zlib.crc32(name.encode())))))
+
+
+def day_factors(dist: Distribution | None, n_days: int, seed: int, replication: int, name: str) -> np.ndarray:
+    """Return one factor for each day, 1 where there is no law."""
+    if dist is None:
+        return np.ones(n_days)
+    return np.asarray(dist.sample(stream(seed, replication, name), n_days), dtype=float)
+
+
+def sample_ms(
+    laws: Laws, slot: np.ndarray, rng: np.random.Generator, day: np.ndarray | None = None, factor: Any = None
+) -> np.ndarray:
+    """Draw durations in ms: one law, or one for each slot of the day; times the factor of each contact's day."""
+    from bposim.engines.kernels import to_ms, to_ms_by_day
+
+    if len(laws) == 1:
+        seconds = laws[0].sample(rng, len(slot))
+    else:
+        seconds = np.empty(len(slot))
+        for k, law in enumerate(laws):
+            mask = slot == k
+            seconds[mask] = law.sample(rng, int(mask.sum()))
+    return to_ms(seconds, 1.0) if factor is None else to_ms_by_day(seconds, day, factor)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Everything of a scenario that draws need, laid over the grid once.
+
+    Attributes
+    ----------
+    expected : ndarray, shape (n_samples, n_intervals, n_types)
+        Expected contacts, or counts.
+    counts : bool
+        Whether ``expected`` are counts: exactly so many contacts arrive.
+    kinds, bodies : tuple
+        Contact types and agent groups of the scenario.
+    net_heads : ndarray, shape (n_intervals, n_groups)
+        Scheduled heads after shrinkage; of named agents, those whose schedule covers the interval.
+    head_factors : tuple of Distribution or None
+        The day's staffing relative to ``net_heads``, by group; None where a plan fixes the heads.
+    """
+
+    scenario: Scenario
+    types: tuple[str, ...]
+    groups: tuple[str, ...]
+    expected: np.ndarray
+    counts: bool
+    day: np.ndarray
+    slot: np.ndarray
+    start_ms: np.ndarray
+    end_ms: np.ndarray
+    kinds: tuple[ContactType, ...]
+    bodies: tuple[AgentGroup, ...]
+    common_factor: Distribution | None
+    factors: tuple[Distribution | None, ...]
+    net_heads: np.ndarray
+    head_factors: tuple[Distribution | None, ...]
+
+    @property
+    def samples(self) -> int:
+        """Number of volume paths."""
+        return self.expected.shape[0]
+
+    @cached_property
+    def n_days(self) -> int:
+        """Number of days in the horizon."""
+        return int(self.day.max(initial=-1)) + 1
+
+    @cached_property
+    def branches(self) -> bool:
+        """Whether contacts may become others: redials, call-backs, transfers."""
+        return any(k.redial or k.callback or k.transfers for k in self.kinds)
+
+    @cached_property
+    def after(self) -> bool:
+        """Whether any type has after-contact work apart from the talk."""
+        return any(k.after_contact_work is not None for k in self.kinds)
+
+    @cached_property
+    def balking(self) -> bool:
+        """Whether contacts of any type may refuse to join a queue."""
+        return any(k.balking for k in self.kinds)
+
+    @cached_property
+    def random_agent(self) -> bool:
+        """Whether an arriving contact goes to a random agent."""
+        return self.scenario.routing.agent_choice == "random"
+
+    @cached_property
+    def pools(self) -> list[tuple[int, int]]:
+        """Pools of spare rows: (type, slot), for every type that a contact may become."""
+        into: set[str] = set()
+        for name, kind in zip(self.types, self.kinds, strict=True):
+            into |= {kind.redial.to or name} if kind.redial else set()
+            into |= {kind.callback.to} if kind.callback else set()
+            into |= {t.to for t in kind.transfers}
+        found = []
+        for k, name in enumerate(self.types):
+            if name in into:
+                kind = self.kinds[k]
+                laws = (kind.handle_time, kind.patience, kind.after_contact_work or ())
+                varies = any(len(listed) > 1 for listed in laws)
+                found += [(k, s) for s in range(int(self.slot.max()) + 1 if varies else 1)]
+        return found
+
+    @cached_property
+    def pool_of(self) -> np.ndarray:
+        """Pool of each type and slot, −1 for none, shape (n_types, n_slots)."""
+        result = np.full((len(self.types), int(self.slot.max(initial=0)) + 1), -1, dtype=np.int64)
+        for p, (k, slot) in enumerate(self.pools):
+            result[k, slot if any(kk == k and ss for kk, ss in self.pools) else slice(None)] = p
+        return result
+
+    @cached_property
+    def chunks(self) -> np.ndarray:
+        """Chunks to draw for each pool; grows where a run needed more. The answer does not depend on it."""
+        return np.ones(len(self.pools), dtype=np.int64)
+
+    def drift(self, seed: int, replication: int) -> np.ndarray:
+        """Return each type's handle-time factor by day, shape (n_types, n_days); no columns where no type drifts."""
+        laws = [k.handle_day_factor for k in self.kinds]
+        if all(law is None for law in laws):
+            return np.empty((len(laws), 0))
+        names = [f"handle_day_factor/{t}" for t in self.types]
+        return np.stack(
+            [day_factors(law, self.n_days, seed, replication, n) for law, n in zip(laws, names, strict=True)]
+        )
+
+    def attributes(
+        self, k: int, slot: np.ndarray, rng: Callable[[str], np.random.Generator], day: Any = None, factor: Any = None
+    ) -> dict[str, np.ndarray]:
+        """Draw handle time, patience and whatever else contacts of a type carry.
+
+        Parameters
+        ----------
+        k : int
+            Contact type.
+        slot : ndarray of int64, shape (n,)
+            Slot of the day whose laws hold for each.
+        rng : callable
+            Gives the generator of a kind of variate.
+        day, factor : ndarray, optional
+            Drift of the handle time: the day of each contact, and the factor of each day.
+        """
+        kind, n = self.kinds[k], len(slot)
+        columns = {
+            "handle_ms": sample_ms(kind.handle_time, slot, rng("handle_time"), day, factor),
+            "patience_ms": sample_ms(kind.patience, slot, rng("patience")),
+        }
+        if self.after:
+            work = kind.after_contact_work
+            columns["after_ms"] = (
+                np.zeros(n, dtype=np.int64)
+                if work is None
+                else sample_ms(work, slot, rng("after_contact_work"), day, factor)
+            )
+        if self.balking:
+            columns["balk_at"] = np.full(n, NO_LIMIT, dtype=np.int64)
+            u = rng("balking").random(n) if kind.balking else None
+            for step in reversed(kind.balking):
+                columns["balk_at"][u < step.probability] = step.queue
+        if self.random_agent:
+            columns["pick"] = rng("pick").integers(0, UNIT, n)
+        if self.branches:
+            nothing = np.zeros(n, dtype=np.int64)
+            redial = kind.redial
+            columns["redial_u"] = rng("redial").integers(0, UNIT, n) if redial else nothing
+            columns["gap_ms"] = sample_ms((redial.delay,), slot, rng("redial_delay")) if redial else nothing
+            columns["callback_u"] = rng("callback").integers(0, UNIT, n) if kind.callback else nothing
+            columns["transfer_u"] = rng("transfer").integers(0, UNIT, n) if kind.transfers else nothing
+        return columns
+
+
+def build_source(scenario: Scenario, volumes: Any = None) -> Source:
+    """Lay a scenario, and volumes that take the place of its arrivals, over the grid.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    volumes : Forecast, DataFrame or None
+        A Volumes frame, or anything with one in ``.volumes``. Integer ``contacts`` are counts, real ones expectations.
+
+    Raises
+    ------
+    ParameterError
+        The volumes miss a contact type or fit no interval of the scenario.
+    """
+    grid = scenario.grid
+    types, groups = tuple(scenario.contact_types), tuple(scenario.agent_groups)
+    if volumes is None:
+        expected = np.stack([scenario.expected_contacts(t) for t in types], axis=1)[None]
+        counts = False
+    else:
+        expected, counts = read_volumes(volumes, scenario)
+    kinds = tuple(scenario.contact_types.values())
+    return Source(
+        scenario, types, groups, expected, counts, grid.day, grid.slot, grid.start_ms, grid.end_ms, kinds,
+        tuple(scenario.agent_groups.values()), scenario.day_factor, tuple(k.day_factor for k in kinds),
+        **staffing_of(scenario),
+    )  # fmt: skip
+
+
+def staffing_of(scenario: Scenario) -> dict[str, Any]:
+    """Return the fields of a Source that staffing decides: net heads, and how much they vary from day to day.
+
+    A plan (``scenario.staffing``) says who is scheduled, so the day factor of the heads does not apply to it.
+    """
+    bodies = scenario.agent_groups.items()
+    net = [scenario.scheduled_heads(g) * (1 - body.shrinkage) for g, body in bodies]
+    factors = [body.day_factor if scenario.staffing is None else None for _, body in bodies]
+    return {"net_heads": np.stack(net, axis=1), "head_factors": tuple(factors)}
