@@ -92,7 +92,8 @@ INTERVAL_TABLE = Frame(
         ("handle_sum_s", "f", "sum of the handle times of the answered"),
         ("turnaround_sum_s", "f", "sum of arrival to completion of the answered"),
         ("completed_within_s{T}", "iuf", "contacts completed within T seconds of arrival"),
-        ("max_wait_s", "f", "longest wait"),
+        ("max_wait_s", "f", "longest wait, 0 where nobody queued"),
+        ("answered_handle_unknown", "iuf", "contacts answered whose handle time is not known; other outcomes likewise"),
     ),
 )
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from history_files import ZONE, clean_contacts, clean_intervals
 
-from bposim.errors import HistoryError, ParameterError
+from bposim.errors import DataQualityWarning, HistoryError, ParameterError
 from bposim.history import History, read_history
 from bposim.scenario.models import parse_hours
 from bposim.schema import CONTACT_LOG, INTERVAL_TABLE, VOLUMES
@@ -218,7 +218,8 @@ def test_counts_by_type_and_frequency():
     assert (history.kind, history.interval_s, history.contact_types) == ("counts", 300, ("billing", "sales"))
     assert history.check().frame["rule"].tolist() == ["missing_count"]
     assert len(history.volumes()) == 11 and history.volumes("15min")["contacts"].tolist() == [6, 15, 1]
-    assert history.metrics()["metric"].tolist() == ["offered"]
+    with pytest.warns(DataQualityWarning, match="offered: 1 of 12, so the sum is too low"):
+        assert history.metrics()["metric"].tolist() == ["offered"]
     with pytest.raises(HistoryError, match="its only metric is 'offered'"):
         history.metrics(metrics="service_level")
 

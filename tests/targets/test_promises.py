@@ -445,8 +445,20 @@ def test_bad_questions_all_at_once():
 
 def test_a_window_longer_than_the_horizon_is_told():
     deal = bp.assess_target(line(), DAY.replace(window="month"), replications=5, progress=False)
-    assert any("shorter than a month" in n for n in deal.notes)
+    assert any("holds no whole month" in n for n in deal.notes)
     assert not bp.assess_target(line(), DAY, replications=5, progress=False).notes
+
+
+def test_windows_cut_by_the_horizon_do_not_vote():
+    """17 days from Friday 5 June: 3 days, two weeks and, of the last week, nothing; then 9 days with no whole week."""
+    base = line(opening_hours={"daily": "09:00-13:00"}, start="2026-06-05", days=17)
+    term = DAY.replace(window="week")
+    deal = bp.assess_target(base, term, replications=5, progress=False)
+    assert sorted({f"{d:%d}" for d in deal.values["window_start"]}) == ["08", "15"]
+    assert not deal.notes
+    cut = bp.assess_target(base.replace({"days": 9}), term, replications=5, progress=False)
+    assert sorted({f"{d:%d}" for d in cut.values["window_start"]}) == ["01", "08"]
+    assert any("9 days holds no whole week: the probability is that of 2 parts" in n for n in cut.notes)
 
 
 def test_a_target_on_agents_time_of_one_type_is_refused():

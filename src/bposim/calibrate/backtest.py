@@ -72,7 +72,7 @@ def backtest(
     cal: Calibration, history: Any, start: Any, end: Any, *, replications: int, seed: int, within: str
 ) -> Backtest:
     """Run the back-test; see :meth:`Calibration.backtest`."""
-    from bposim.metrics.summary import summary, windows
+    from bposim.metrics import summary, windows
     from bposim.simulate import simulate
 
     if history.contacts is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -13,7 +14,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from bposim.errors import HistoryError, ParameterError
+from bposim.errors import DataQualityWarning, HistoryError, ParameterError
 from bposim.history.hours import (
     ALL_DAY,
     Observed,
@@ -352,14 +353,19 @@ class History:
         from bposim.metrics import counts_of_contacts, counts_of_intervals
 
         hours = self.interval_s / 3600
+        days = (pd.Timestamp(self.days[0]), pd.Timestamp(self.days[1]))
         if self._contacts is None:
-            return counts_of_intervals(self._frame.drop(columns="source_row"), hours=hours)
+            table = self._frame.drop(columns="source_row")
+            # A report that writes rows of zero contacts leaves none out: a row that it lacks is not known.
+            sparse = not (table["offered"] == 0).any()
+            return replace(counts_of_intervals(table, hours=hours, complete=sparse), days=days)
         every = tuple(sorted({*THRESHOLDS_S, *map(float, thresholds_s)}))
         if every not in self._cache:
             grid = self._counted_grid
-            self._cache[every] = counts_of_contacts(
+            counted = counts_of_contacts(
                 self._contacts, starts=grid, hours=hours, thresholds_s=every, types=self.contact_types
             )
+            self._cache[every] = replace(counted, days=days)
         return self._cache[every]
 
     @cached_property
@@ -430,13 +436,15 @@ class History:
         from bposim.metrics import summary
 
         found, refusal = [], None
-        for name in ids:
-            try:
-                summary(self, None, name, within, counting)
-            except ParameterError as error:
-                refusal = refusal or error
-            else:
-                found.append(name)
+        with warnings.catch_warnings():  # what is not known is told once, by the summary of all
+            warnings.simplefilter("ignore", DataQualityWarning)
+            for name in ids:
+                try:
+                    summary(self, None, name, within, counting)
+                except ParameterError as error:
+                    refusal = refusal or error
+                else:
+                    found.append(name)
         if refusal is not None and not {"service_level"} & set(found) and (within or counting):
             raise refusal
         return found

@@ -112,7 +112,7 @@ def _complete(table: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.DataFrame
     rest = ("abandoned", "answered")
     for missing, other in (rest, rest[::-1]):
         if missing not in table and other in table and table["offered"].notna().any():
-            others = table[[c for c in outcomes if c != missing]].sum(axis=1, min_count=1)
+            others = table[[c for c in outcomes if c != missing]].sum(axis=1, skipna=False)
             table[missing] = table["offered"] - others
     for name in ("answered", "abandoned"):
         if name not in table:

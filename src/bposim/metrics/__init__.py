@@ -10,11 +10,14 @@ from bposim.metrics.counts import (
     threshold_column,
 )
 from bposim.metrics.glossary import DEFAULT_METRICS, GLOSSARY, SERVICE_LEVELS, Metric, metric
-from bposim.metrics.summary import BY, ratio_interval, summary, time_labels, windows
+from bposim.metrics.pooling import time_labels
+from bposim.metrics.summary import BY, ratio_interval, summary
+from bposim.metrics.windows import whole_windows, window_shares, windows
 
 __all__ = [
     "BY", "ContactSource", "Counts", "DEFAULT_METRICS", "GLOSSARY", "Metric", "SERVICE_LEVELS", "count_arrays", "counts_of_contacts",
-    "counts_of_intervals", "metric", "ratio_interval", "summary", "tabulate", "threshold_column", "time_labels", "windows",
+    "counts_of_intervals", "metric", "ratio_interval", "summary", "tabulate", "threshold_column", "time_labels",
+    "whole_windows", "window_shares", "windows",
 ]  # fmt: skip
 
 

@@ -16,6 +16,19 @@ from bposim.schema import INTERVAL_TABLE, OUTCOMES
 MAXIMA = ("max_wait_s",)
 #: Columns that all contact types share: pooled over types they count once.
 SHARED = ("interval_s",)
+#: Start of a column's name → the outcomes, and what must be known of a contact that had one for the column to count it.
+NEEDS: dict[str, tuple[tuple[str, ...], str]] = {
+    "answered_within": (("answered",), "wait"),
+    "wait_answered_sum": (("answered",), "wait"),
+    "abandoned_within": (("abandoned",), "wait"),
+    "wait_abandoned_sum": (("abandoned",), "wait"),
+    "callback_within": (("callback",), "wait"),
+    "wait_sum": (("answered", "abandoned", "disconnected", "callback", "deflected", "open"), "wait"),
+    "excess_sum": (("answered", "abandoned", "disconnected", "callback", "deflected", "open"), "wait"),
+    "handle_sum": (("answered",), "handle"),
+    "turnaround_sum": (("answered",), "end"),
+    "completed_within": (("answered",), "end"),
+}
 _OUTCOME_COLUMNS = ("answered", "abandoned", "blocked", "disconnected", "callback", "deflected", "open")
 
 
@@ -42,9 +55,13 @@ class Counts:
         Length of the intervals.
     types, groups : tuple of str
     contacts : mapping of column to ndarray, shape (n_replications, n_intervals, n_types)
+        NaN is not known, 0 that nobody came. ``answered_handle_unknown`` and the like count the contacts of which the
+        handle time, the end or the wait is not known; a log that knows them all has no such column.
     agents : mapping of column to ndarray, shape (n_replications, n_intervals, n_groups)
     batches : "replication" or "day"
         What counts as an independent repetition for confidence intervals.
+    days : (Timestamp, Timestamp), optional
+        First and last local day covered, zone-free; None: those of the first and the last interval.
     """
 
     starts: pd.DatetimeIndex
@@ -54,6 +71,7 @@ class Counts:
     groups: tuple[str, ...] = ()
     agents: Mapping[str, np.ndarray] = field(default_factory=dict)
     batches: str = "replication"
+    days: tuple[pd.Timestamp, pd.Timestamp] | None = None
 
     @property
     def replications(self) -> int:
@@ -72,7 +90,8 @@ class Counts:
         if name == "interval_s":
             shape = next(iter(self.contacts.values())).shape
             return np.broadcast_to((self.hours * 3600)[None, :, None], shape)
-        if name in _OUTCOME_COLUMNS or name.startswith("callback_within"):
+        nobody_called_back = name.startswith("callback_within") and not np.any(self.column("callback"))
+        if name in _OUTCOME_COLUMNS or nobody_called_back:
             return np.zeros_like(next(iter(self.contacts.values())))
         if name == "wait_sum_s" and {"wait_answered_sum_s", "wait_abandoned_sum_s"} <= set(self.contacts):
             return self.contacts["wait_answered_sum_s"] + self.contacts["wait_abandoned_sum_s"]
@@ -88,6 +107,21 @@ class Counts:
     def agent_frame(self) -> pd.DataFrame:
         """Return the AgentLog frame."""
         return _long(self.agents, self.starts, "agent_group", self.groups)
+
+
+def gaps_of(counts: Counts, columns: Iterable[str]) -> dict[str, np.ndarray]:
+    """Return, by outcome, how many of its contacts lack what one of these columns needs to count them.
+
+    A log's contacts without a known handle time, say: they add nothing to ``handle_sum_s``, so they must not stand in
+    the number of answered contacts that it is divided by.
+    """
+    gaps: dict[str, np.ndarray] = {}
+    for name in columns:
+        for outcomes, kind in (need for stem, need in NEEDS.items() if name.startswith(stem)):
+            for outcome in outcomes:
+                if (unknown := f"{outcome}_{kind}_unknown") in counts.contacts:
+                    gaps[outcome] = counts.contacts[unknown]
+    return gaps
 
 
 def _long(
@@ -123,8 +157,8 @@ def count_arrays(
         Interval and contact type of each contact.
     outcome : ndarray of int
         Index into ``schema.OUTCOMES``.
-    wait_ms, handle_ms, turnaround_ms : ndarray of int
-        Wait; handle time and arrival-to-completion of the answered.
+    wait_ms, handle_ms, turnaround_ms : ndarray
+        Wait; handle time and arrival-to-completion of the answered; NaN where not known.
     shape : (n_intervals, n_types)
     thresholds_ms : iterable of int
     """
@@ -136,6 +170,7 @@ def count_arrays(
         return np.bincount(flat[mask], minlength=cells).reshape(shape)
 
     def total(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
+        mask = mask & ~np.isnan(values)
         return np.bincount(flat[mask], values[mask], minlength=cells).reshape(shape) / 1000
 
     everyone = np.ones(len(flat), dtype=bool)
@@ -147,20 +182,24 @@ def count_arrays(
         columns[threshold_column("abandoned_within", t / 1000)] = count(abandoned & inside)
         columns[threshold_column("callback_within", t / 1000)] = count(callback & inside)
         columns[threshold_column("completed_within", t / 1000)] = count(answered & (turnaround_ms <= t))
-        columns[threshold_column("excess_sum", t / 1000)] = total(~inside, wait_ms - t)
+        columns[threshold_column("excess_sum", t / 1000)] = total(wait_ms > t, wait_ms - t)
     columns["wait_answered_sum_s"] = total(answered, wait_ms)
     columns["wait_abandoned_sum_s"] = total(abandoned, wait_ms)
     columns["wait_sum_s"] = total(everyone, wait_ms)
     columns["handle_sum_s"] = total(answered, handle_ms)
     columns["turnaround_sum_s"] = total(answered, turnaround_ms)
     longest = np.zeros(cells)
-    np.maximum.at(longest, flat, wait_ms / 1000)
+    np.fmax.at(longest, flat, wait_ms / 1000)
     columns["max_wait_s"] = longest.reshape(shape)
+    known = {"wait": ~np.isnan(wait_ms), "handle": ~np.isnan(handle_ms), "end": ~np.isnan(turnaround_ms)}
+    for name, what in dict.fromkeys((o, what) for outcomes, what in NEEDS.values() for o in outcomes):
+        columns[f"{name}_{what}_unknown"] = count(is_outcome[name] & ~known[what])
     return columns
 
 
 def _ms(seconds: pd.Series) -> np.ndarray:
-    return np.floor(seconds.to_numpy(dtype=float, na_value=0.0) * 1000 + 0.5).astype(np.int64)
+    """Return whole milliseconds, NaN where missing."""
+    return np.floor(seconds.to_numpy(dtype=float, na_value=np.nan) * 1000 + 0.5)
 
 
 def counts_of_contacts(
@@ -174,6 +213,8 @@ def counts_of_contacts(
     batches: str = "day",
 ) -> Counts:
     """Count a contact log into intervals.
+
+    A wait, handle time or end that is missing is not known: it is in no sum, and ``…_unknown`` counts it.
 
     Parameters
     ----------
@@ -207,8 +248,10 @@ def counts_of_contacts(
     stamps = pd.DatetimeIndex(when).tz_convert("UTC").as_unit("ns").asi8
     interval = np.maximum(np.searchsorted(utc, stamps, side="right") - 1, 0)
     outcome = pd.Index(OUTCOMES).get_indexer(contacts["outcome"].astype(str))
+    blocked = (contacts["outcome"].astype(str) == "blocked").to_numpy()
     wait, handle = _ms(contacts["wait_s"]), _ms(contacts["handle_s"])
     turnaround = _ms((contacts["ended"] - contacts["arrived"]).dt.total_seconds())
+    wait = np.where(blocked, np.nan_to_num(wait), wait)  # the blocked never wait
     replication = contacts["replication"].to_numpy() if "replication" in contacts else np.zeros(len(contacts), int)
     labels = np.unique(replication)
     thresholds_ms = [round(t * 1000) for t in thresholds_s]
@@ -229,12 +272,28 @@ def counts_of_contacts(
             )
         )
     stacked = {name: np.stack([p[name] for p in parts]) for name in parts[0]}
+    stacked = {name: a for name, a in stacked.items() if not name.endswith("_unknown") or a.any()}
     length = np.broadcast_to(np.asarray(hours, dtype=float), (len(starts),))
     return Counts(starts, length, names, stacked, batches=batches)
 
 
-def counts_of_intervals(table: pd.DataFrame, *, hours: np.ndarray | float, batches: str = "day") -> Counts:
-    """Lay an IntervalTable frame out as arrays; missing cells count as zero contacts."""
+def counts_of_intervals(
+    table: pd.DataFrame, *, hours: np.ndarray | float, batches: str = "day", complete: bool = False
+) -> Counts:
+    """Lay an IntervalTable frame out as arrays; a number that is missing is not known.
+
+    Parameters
+    ----------
+    table : DataFrame
+        IntervalTable.
+    hours : ndarray or float
+        Length of the intervals in hours.
+    batches : str
+        As in :class:`Counts`.
+    complete : bool
+        Whether a row that a type lacks, in an interval that another has, means that nobody came; otherwise it is not
+        known.
+    """
     INTERVAL_TABLE.check(table, caller="counts_of_intervals()")
     starts = pd.DatetimeIndex(sorted(table["interval_start"].unique()))
     types = tuple(dict.fromkeys(table["contact_type"].astype(str)))
@@ -243,13 +302,15 @@ def counts_of_intervals(table: pd.DataFrame, *, hours: np.ndarray | float, batch
     r = np.searchsorted(labels, replication)
     i = starts.get_indexer(pd.DatetimeIndex(table["interval_start"]))
     k = pd.Index(types).get_indexer(table["contact_type"].astype(str))
+    absent = np.ones((len(labels), len(starts), len(types)), dtype=bool)
+    absent[r, i, k] = False
     columns = {}
     for name in table.columns:
         if name in ("replication", "interval_start", "contact_type") or table[name].dtype.kind not in "iufb":
             continue
-        values = np.zeros((len(labels), len(starts), len(types)))
-        np.add.at(values, (r, i, k), table[name].to_numpy(dtype=float, na_value=0.0))
-        columns[str(name)] = values
+        values = np.zeros(absent.shape)
+        np.add.at(values, (r, i, k), table[name].to_numpy(dtype=float, na_value=np.nan))
+        columns[str(name)] = values if complete else np.where(absent, np.nan, values)
     length = np.broadcast_to(np.asarray(hours, dtype=float), (len(starts),))
     return Counts(starts, length, types, columns, batches=batches)
 

@@ -1,4 +1,4 @@
-"""Confidence intervals of probabilities."""
+"""Confidence intervals of probabilities and shares."""
 
 from __future__ import annotations
 
@@ -24,6 +24,29 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> tuple[float,
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * float(np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def extreme_share(
+    value: np.ndarray, low: np.ndarray, high: np.ndarray, n: np.ndarray, confidence: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of the intervals of shares, those of a share of exactly 0 or 1 by Wilson with ``n`` observations.
+
+    Where every observation says the same their variance is 0, which is no proof that the next will say it too.
+
+    Examples
+    --------
+    >>> low, high = extreme_share(np.array([0.0, 0.4]), np.array([0.0, 0.3]), np.array([0.0, 0.5]), np.array([98, 98]), 0.95)
+    >>> low.tolist(), high.round(3).tolist()
+    ([0.0, 0.3], [0.038, 0.5])
+    """
+    from scipy.special import ndtri
+
+    z2 = float(ndtri(0.5 + confidence / 2)) ** 2
+    seen = n > 0
+    return (
+        np.where(seen & (value == 1), n / (n + z2), low),
+        np.where(seen & (value == 0), z2 / (n + z2), high),
+    )
 
 
 def probability(met: pd.Series, replication: pd.Series, confidence: float = 0.95) -> tuple[float, float, float]:

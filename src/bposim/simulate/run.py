@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from bposim.engines import ENGINES, Draws, Model, Records, build_model, build_source, draw, play
 from bposim.engines.draws import Contacts, draw_contacts, nbytes
@@ -157,6 +158,8 @@ def count(recipe: Recipe, thresholds_s: Sequence[float], *, title: str = "simula
             columns[threshold_column(stem, ms / 1000)] = counts[len(COUNTS) + 3 * j + c][:, keep]
         columns[threshold_column("excess_sum", ms / 1000)] = sums[len(SUMS) + j][:, keep] / 1000
     columns |= {f"{name}_s": sums[c][:, keep] / 1000 for c, name in enumerate(SUMS)}
+    scenario = recipe.scenario
+    first, warm_days = pd.Timestamp(scenario.start), -(-recipe.warm_up_ms // 86_400_000)
     return Counts(
         starts=recipe.scenario.grid.starts[keep],
         hours=recipe.scenario.grid.hours[keep],
@@ -168,6 +171,7 @@ def count(recipe: Recipe, thresholds_s: Sequence[float], *, title: str = "simula
             "working_s": agents[1][:, keep] / 1000,
             "busy_s": agents[0][:, keep] / 1000,
         },
+        days=(first + pd.Timedelta(days=warm_days), first + pd.Timedelta(days=scenario.days - 1)),
     )
 
 

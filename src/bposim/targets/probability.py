@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from bposim.metrics import whole_windows, window_shares
 from bposim.metrics.intervals import probability, wilson
 from bposim.scenario import Target
 from bposim.scenario.target import scope
@@ -17,6 +18,7 @@ __all__ = ["attainable", "coverage_note", "probability", "scope", "wilson", "win
 def window_values(runs: Any, term: Target) -> pd.DataFrame:
     """Return ``replication, window_start, value`` of a target's metric; windows without contacts are left out.
 
+    So are windows cut by the ends of the horizon, wherever it holds a whole one: a part of a window scatters more.
     A promise about waiting that names no contact type is about those who wait: where a scenario has live and deferred
     types, the live ones.
     """
@@ -24,6 +26,7 @@ def window_values(runs: Any, term: Target) -> pd.DataFrame:
         term.metric, term.window, within=term.within_s, counting=term.counting, contact_type=scope(runs.scenario, term),
         short=term.short_s, strict=term.strict, aggregation=term.aggregation, pass_level=term.pass_level,
     )  # fmt: skip
+    table = whole_windows(table)
     return table[table["value"].notna()].reset_index(drop=True)
 
 
@@ -63,14 +66,12 @@ def attainable(
 
 def coverage_note(runs: Any, term: Target) -> str | None:
     """Return a sentence where the horizon does not hold one whole window of the term."""
-    days = {"day": 1, "week": 7, "month": 28, "quarter": 90}.get(term.window)
-    if days is None:
+    share = window_shares(runs.counts(), term.window)
+    if (share == 1).any():
         return None
     grid = runs.scenario.grid
-    held = runs.scenario.days
-    if held >= days:
-        return None
+    parts = "the part" if len(share) == 1 else f"{len(share)} parts"
     return (
-        f"The horizon of {held} days is shorter than a {term.window}: the probability is that of the part from "
-        f"{grid.starts[0]:%d %b} to {grid.starts[-1]:%d %b}, which scatters more than a whole {term.window}."
+        f"The horizon of {runs.scenario.days} days holds no whole {term.window}: the probability is that of {parts} "
+        f"from {grid.starts[0]:%d %b} to {grid.starts[-1]:%d %b}, which {'scatters' if len(share) == 1 else 'scatter'} more than a whole {term.window}."
     )
