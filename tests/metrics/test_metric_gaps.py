@@ -322,3 +322,11 @@ def test_a_history_holds_the_days_it_observed():
     history = bp.History.from_counts(pd.Series(5.0, index=index), freq="D", tz="America/New_York")
     assert windows(history, "offered", "week")["share"].tolist() == pytest.approx([5 / 7, 1, 1, 1, 4 / 7])
     assert windows(history, "offered", "month")["share"].tolist() == pytest.approx([28 / 31, 2 / 30])
+
+
+def test_a_day_whose_count_is_not_known_was_not_observed():
+    index = pd.date_range("2026-03-02", "2026-03-15", freq="D")  # two weeks from a Monday
+    counts = pd.Series(5.0, index=index).mask(index == "2026-03-02")
+    history = bp.History.from_counts(counts, freq="D", tz="America/New_York")
+    with pytest.warns(DataQualityWarning, match="offered: 1 of 14"):
+        assert windows(history, "offered", "week")["share"].tolist() == pytest.approx([6 / 7, 1])
