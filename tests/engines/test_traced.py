@@ -88,7 +88,7 @@ def test_agent_finishes_after_the_shift(engine):
     traced = Traced(scenario, draws, engine)
     assert traced.records.answered_ms.tolist() == [8 * 60000, 9 * 60000, 13 * 60000]
     _, _, agents = tally(traced.model, draws, traced.records, np.array([], dtype=np.int64))
-    busy, working = agents.sum(axis=(1, 2)) / 60000
+    busy, working, _ = agents.sum(axis=(1, 2)) / 60000
     scheduled = draws.scheduled.sum()
     assert (busy, scheduled, working) == (8, 24, 25)
     assert busy / scheduled == pytest.approx(1 / 3) and busy / working == 0.32

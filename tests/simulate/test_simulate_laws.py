@@ -132,7 +132,8 @@ def test_default_threshold_is_the_scenarios_own(runs):
 @pytest.mark.parametrize("seed", range(12))
 def test_conservation_and_time(seed):
     rng = np.random.default_rng(seed)
-    scenario = random_scenario(rng)
+    plain = seed % 2 == 0
+    scenario = random_scenario(rng, mechanics=0 if plain else 0.3)
     drain = ("serve", "disconnect", "leave")[seed % 3]
     runs = bp.simulate(scenario, replications=3, seed=seed, drain=drain, **QUIET)
     table, agents = runs.intervals, runs.agents
@@ -141,17 +142,19 @@ def test_conservation_and_time(seed):
     assert (table["offered"] == table[became].sum(axis=1)).all(), "offered = sum of what became of them"
     assert (table.drop(columns=["replication", "interval_start", "contact_type"]) >= 0).all().all()
     assert (agents["busy_s"] <= agents["working_s"] + 1e-6).all()
-    # Every scheduled second is worked while the doors are open: those who leave late come on top.
-    assert (agents["working_s"] >= agents["scheduled_s"] - 1e-6).all()
+    # Every scheduled second is worked while the doors are open, those who leave late come on top: unless somebody pauses
+    # or is missing.
+    assert not plain or (agents["working_s"] >= agents["scheduled_s"] - 1e-6).all()
     # Handle times in the contact log are the seconds that agents were busy, up to contacts that outlast the horizon.
     for k in range(3):
         log = runs.contacts(k)
         end = scenario.grid.starts[-1] + pd.Timedelta(hours=float(scenario.grid.hours[-1]))
         done = log[log["outcome"] == "answered"]
-        busy = agents.loc[agents["replication"] == k, "busy_s"].sum()
+        busy = agents.loc[agents["replication"] == k, "contact_s"].sum()
         handled = done["handle_s"].sum()
         assert busy <= handled + 1e-6
-        inside = done[done["ended"] <= end]
+        free = done["released"] if "released" in done else done["ended"]
+        inside = done[free <= end]
         assert (
             busy >= inside["handle_s"].sum() - 1e-6
             or (np.diff(scenario.grid.start_ms) > scenario.interval * 1000).any()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bposim.engines.draws import Draws, draw
-from bposim.engines.life import Exhausted
+from bposim.engines.life import ORIGINS, Exhausted
 from bposim.engines.model import Model, build_model
 from bposim.engines.records import Records
 from bposim.engines.source import build_source, stream
@@ -14,6 +14,7 @@ ENGINES = ("fast", "reference")
 
 __all__ = [
     "ENGINES",
+    "ORIGINS",
     "Draws",
     "Model",
     "Records",

@@ -54,6 +54,12 @@ class Records:
     engaged_from_ms: np.ndarray
     engaged_to_ms: np.ndarray
 
+    def counted(self, in_service: np.ndarray) -> np.ndarray:
+        """Return which contacts count: all but those that a given state holds in service already, bool."""
+        result = np.ones(len(self.outcome), dtype=bool)
+        result[: len(in_service)] = in_service < 0
+        return result
+
     def used(self) -> Records:
         """Return the records without spare rows that were never used; their order stays."""
         used = self.outcome != UNUSED

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bposim.engines import Draws, Records
+from bposim.engines import ORIGINS, Draws, Records
 from bposim.errors import ParameterError, parameter
 from bposim.metrics import Counts, summary, windows
 from bposim.provenance import Provenance, content_hash
@@ -92,10 +92,10 @@ class SimulationResult:
 
         def one(k: int) -> None:
             draws, records = self._records(k)
-            wait = np.where(records.answered_ms >= 0, records.answered_ms, records.ended_ms) - draws.arrival_ms
-            label = codes[self.scenario.grid.locate(draws.arrival_ms)]
-            use = (label >= 0) & (records.outcome != blocked)
-            column = draws.kind if types else np.zeros(len(draws), dtype=np.int64)
+            wait = np.where(records.answered_ms >= 0, records.answered_ms, records.ended_ms) - records.arrived_ms
+            label = codes[self.scenario.grid.locate(records.arrived_ms)]
+            use = (label >= 0) & (records.outcome != blocked) & records.counted(draws.in_service)
+            column = records.kind if types else np.zeros(len(wait), dtype=np.int64)
             result[k] = _quantiles(q, wait[use] / 1000, label[use], column[use], result.shape[1:])
 
         parallel(
@@ -201,29 +201,48 @@ def _quantiles(q: float, wait: np.ndarray, label: np.ndarray, column: np.ndarray
 
 
 def contact_log(scenario: Scenario, draws: Draws, records: Records, replication: int) -> pd.DataFrame:
-    """Return the ContactLog frame of one replication."""
+    """Return the ContactLog frame of one replication, in order of arrival.
+
+    Beside the columns of a history it has ``released`` (when the agent was free again), and where contacts may become
+    others ``origin`` (fresh, redial, callback, transfer), ``client`` (the ``contact_id`` it all began with) and
+    ``attempt``.
+    """
     types, groups = list(scenario.contact_types), list(scenario.agent_groups)
     origin = scenario.grid.origin.tz_convert("UTC")
+    rows = np.flatnonzero(records.counted(draws.in_service))
+    rows = rows[np.argsort(records.arrived_ms[rows], kind="stable")]
+    number = np.full(len(records.outcome), -1)
+    number[rows] = np.arange(len(rows))
 
     def stamp(ms: np.ndarray) -> pd.DatetimeIndex:
-        delta = pd.to_timedelta(np.where(ms >= 0, ms, 0), unit="ms")
+        known = ms != -1
+        delta = pd.to_timedelta(np.where(known, ms, 0), unit="ms")
         stamps = pd.DatetimeIndex(origin + delta).tz_convert(scenario.grid.zone).as_unit("ms")
-        return stamps.where(ms >= 0)
+        return stamps.where(known)
 
-    answered = records.answered_ms >= 0
-    wait = np.where(answered, records.answered_ms, records.ended_ms) - draws.arrival_ms
-    return pd.DataFrame(
+    arrived, taken, ended, released = (
+        getattr(records, name)[rows] for name in ("arrived_ms", "answered_ms", "ended_ms", "released_ms")
+    )
+    answered = taken >= 0
+    wait = np.where(answered, taken, ended) - arrived
+    frame = pd.DataFrame(
         {
             "replication": replication,
-            "contact_id": np.arange(len(draws)),
-            "contact_type": pd.Categorical.from_codes(draws.kind, types),
-            "arrived": stamp(draws.arrival_ms),
-            "answered": stamp(records.answered_ms),
-            "ended": stamp(records.ended_ms),
-            "agent_group": pd.Categorical.from_codes(records.group, groups),
-            "agent": pd.array(np.where(answered, records.agent, -1), dtype="Int64").astype("Int64"),
-            "outcome": pd.Categorical.from_codes(records.outcome, list(OUTCOMES)),
+            "contact_id": np.arange(len(rows)),
+            "contact_type": pd.Categorical.from_codes(records.kind[rows], types),
+            "arrived": stamp(arrived),
+            "answered": stamp(taken),
+            "ended": stamp(ended),
+            "agent_group": pd.Categorical.from_codes(records.group[rows], groups),
+            "agent": pd.array(np.where(answered, records.agent[rows], -1), dtype="Int64").astype("Int64"),
+            "outcome": pd.Categorical.from_codes(records.outcome[rows], list(OUTCOMES)),
             "wait_s": wait / 1000,
-            "handle_s": np.where(answered, (records.ended_ms - records.answered_ms) / 1000, np.nan),
+            "handle_s": np.where(answered, (released - taken) / 1000, np.nan),
         }
     ).assign(agent=lambda f: f["agent"].where(f["agent"] >= 0))
+    if not draws.plain:
+        frame["released"] = stamp(released)
+        frame["origin"] = pd.Categorical.from_codes(records.origin[rows], list(ORIGINS))
+        frame["client"] = number[records.client[rows]]
+        frame["attempt"] = records.attempt[rows]
+    return frame

@@ -132,10 +132,10 @@ def count(recipe: Recipe, thresholds_s: Sequence[float], *, title: str = "simula
     thresholds = np.array(sorted({milliseconds(t) for t in thresholds_s}), dtype=np.int64)
     model, r = recipe.model, recipe.replications
     n, k, g, t = len(model.start_ms), len(model.types), len(model.groups), len(thresholds)
-    counts = np.zeros((len(COUNTS) + 3 * t, r, n, k), dtype=np.int32)
+    counts = np.zeros((len(COUNTS) + len(PER_THRESHOLD_COUNTS) * t, r, n, k), dtype=np.int32)
     sums = np.zeros((len(SUMS) + t, r, n, k), dtype=np.int64)
     agents = np.zeros((len(AGENTS), r, n, g), dtype=np.int64)
-    scheduled = np.zeros((r, n, g), dtype=np.int32)
+    scheduled = np.zeros((r, n, g), dtype=np.float32)
 
     def one(replication: int) -> None:
         draws, records = recipe.records(replication)
@@ -155,7 +155,7 @@ def count(recipe: Recipe, thresholds_s: Sequence[float], *, title: str = "simula
     columns: dict[str, np.ndarray] = {name: counts[c][:, keep] for c, name in enumerate(COUNTS)}
     for j, ms in enumerate(thresholds):
         for c, stem in enumerate(PER_THRESHOLD_COUNTS):
-            columns[threshold_column(stem, ms / 1000)] = counts[len(COUNTS) + 3 * j + c][:, keep]
+            columns[threshold_column(stem, ms / 1000)] = counts[len(COUNTS) + len(PER_THRESHOLD_COUNTS) * j + c][:, keep]
         columns[threshold_column("excess_sum", ms / 1000)] = sums[len(SUMS) + j][:, keep] / 1000
     columns |= {f"{name}_s": sums[c][:, keep] / 1000 for c, name in enumerate(SUMS)}
     scenario = recipe.scenario
@@ -170,6 +170,7 @@ def count(recipe: Recipe, thresholds_s: Sequence[float], *, title: str = "simula
             "scheduled_s": (scheduled * length[None, :, None])[:, keep],
             "working_s": agents[1][:, keep] / 1000,
             "busy_s": agents[0][:, keep] / 1000,
+            "contact_s": agents[2][:, keep] / 1000,
         },
         days=(first + pd.Timedelta(days=warm_days), first + pd.Timedelta(days=scenario.days - 1)),
     )
