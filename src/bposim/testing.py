@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from bposim.engines import Draws, Records, build_model, build_source, draw, play
-from bposim.engines.source import Source
 from bposim.engines.model import FOREVER
+from bposim.engines.source import Source
 from bposim.scenario import Scenario, load_scenario
-
 
 _HANDLE = (
     {"exponential": {"mean": "3min"}},

@@ -81,7 +81,7 @@ def test_one_agent_four_calls(engine):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_agent_finishes_after_the_shift(engine):
     """Case 2: two agents until minute 10, then one; the third call waits for minute 13, not 11."""
-    from bposim.engines.tally import tally
+    from bposim.engines.compiled.tally import tally
 
     scenario = world([2] * 10 + [1] * 4, 14)
     draws = table(scenario, [(8, 5, np.inf), (9, 2, np.inf), (9.5, 1, np.inf)])

@@ -181,7 +181,7 @@ def _with_spares(source: Source, seed: int, replication: int, first: Contacts) -
 
 def draw_contacts(source: Source, seed: int, replication: int, start: Start | None = None) -> Contacts:
     """Draw the contacts of one replication, in order of arrival."""
-    from bposim.engines.kernels import gather, merge_order, place
+    from bposim.engines.compiled.kernels import gather, merge_order, place
 
     n_days = source.n_days
     common = day_factors(source.common_factor, n_days, seed, replication, "day_factor")

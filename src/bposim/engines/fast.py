@@ -1,7 +1,7 @@
 """The compiled engine: the reference engine's rules in numba, the same records bit for bit.
 
 It releases the interpreter lock, so that replications run on threads. Where contacts only wait and are served, and agents
-come and go by number, a shorter loop plays them (``plain.py``); everything else is in ``full.py``.
+come and go by number, a shorter loop plays them (``compiled/plain.py``); everything else is in ``compiled/run.py``.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from bposim.engines import full, plain
+from bposim.engines.compiled import plain
+from bposim.engines.compiled import table as f
+from bposim.engines.compiled.heaps import ID_MASK
+from bposim.engines.compiled.layout import layout
+from bposim.engines.compiled.run import play
 from bposim.engines.draws import Draws
-from bposim.engines.heaps import ID_MASK
-from bposim.engines.layout import layout
 from bposim.engines.life import Exhausted
 from bposim.engines.model import Model
 from bposim.engines.records import Records
@@ -67,16 +69,16 @@ def _first_attempts(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _full(model: Model, draws: Draws) -> Records:
     m = layout(model, draws)
-    pool = full.play(
+    pool = play(
         m, draws.begin_ms, draws.in_service, draws.change_ms, draws.change_group, draws.leave, draws.join,
         draws.change_agent, draws.away_ms, model.openings_ms, model.closings_ms,
     )  # fmt: skip
     if pool >= 0:
         raise Exhausted(pool)
     n = len(draws)
-    rows = m[full.HEADER : full.HEADER + n * full.ROW].reshape(n, full.ROW)[:, : full.ORIGIN + 1].T.copy()
+    rows = m[f.HEADER : f.HEADER + n * f.ROW].reshape(n, f.ROW)[:, : f.ORIGIN + 1].T.copy()
     log, spans = (
         m[m[base] : m[base] + 3 * m[count]].reshape(-1, 3).T.copy()
-        for base, count in ((full.LOG_BASE, full.LOG), (full.SPAN_BASE, full.SPANS))
+        for base, count in ((f.LOG_BASE, f.LOG), (f.SPAN_BASE, f.SPANS))
     )
     return Records(*rows, *log, *spans)

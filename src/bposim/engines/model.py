@@ -201,7 +201,9 @@ def build_model(scenario: Scenario, *, drain: str = "serve") -> Model:
     for g, body in enumerate(bodies):
         speeds[g, : n_named[g]] = [a.speed for a in body.agents.values()]
     callback = [FOREVER if k.callback is None else round(k.callback.expected_wait * 1000) for k in kinds]
-    accepted = [(0, 0) if k.callback is None else (_parts(k.callback.acceptance), types.index(k.callback.to)) for k in kinds]
+    accepted = [
+        (0, 0) if k.callback is None else (_parts(k.callback.acceptance), types.index(k.callback.to)) for k in kinds
+    ]
     redial = [
         (0, 0, 0, 0)
         if (r := k.redial) is None

@@ -364,11 +364,7 @@ class Centre:
     def end_contact(self, i: int) -> None:
         """Begin the after-contact work, or free the agent (M8)."""
         group = int(self.group[i])
-        after = (
-            self.work_ms(i, self.after)
-            if len(self.after) and self.model.slots[group] == 1
-            else 0
-        )
+        after = self.work_ms(i, self.after) if len(self.after) and self.model.slots[group] == 1 else 0
         if after > 0:
             self.stage[i] = AFTER
             self.call(self.now + after, COMPLETION, i, lambda _: self.go_on(i))

@@ -37,7 +37,7 @@ def sample_ms(
     laws: Laws, slot: np.ndarray, rng: np.random.Generator, day: np.ndarray | None = None, factor: Any = None
 ) -> np.ndarray:
     """Draw durations in ms: one law, or one for each slot of the day; times the factor of each contact's day."""
-    from bposim.engines.kernels import to_ms, to_ms_by_day
+    from bposim.engines.compiled.kernels import to_ms, to_ms_by_day
 
     if len(laws) == 1:
         seconds = laws[0].sample(rng, len(slot))

@@ -69,7 +69,7 @@ class Start:
         self, source: Source, seed: int, replication: int, later: dict[str, Any], drift: np.ndarray
     ) -> dict[str, Any]:
         """Put the contacts of the state before those that arrive later."""
-        from bposim.engines.kernels import to_ms
+        from bposim.engines.compiled.kernels import to_ms
 
         kind = np.array([k for _, k, _ in self.serving] + [k for k, _ in self.waiting], dtype=np.int64)
         passed = np.array([max(ms, 0) for _, _, ms in self.serving] + [ms for _, ms in self.waiting], dtype=np.int64)

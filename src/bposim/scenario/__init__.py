@@ -18,6 +18,7 @@ from bposim.provenance import content_hash
 from bposim.scenario.check import check_fit, check_names, nearest
 from bposim.scenario.describe import Description, describe
 from bposim.scenario.document import Document, Where, read_document
+from bposim.scenario.fields import parse_hours
 from bposim.scenario.models import (
     AgentGroup,
     Arrivals,
@@ -25,7 +26,6 @@ from bposim.scenario.models import (
     Operation,
     Routing,
     ShiftPattern,
-    parse_hours,
     read_targets,
 )
 from bposim.scenario.target import AtMost, ServiceLevel, Target, Turnaround, make_target

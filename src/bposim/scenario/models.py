@@ -21,7 +21,6 @@ from bposim.scenario.fields import (
     PerInterval,
     Share,
     Weekdays,
-    parse_hours,
 )
 from bposim.scenario.mechanics import (
     Agent,

@@ -127,7 +127,7 @@ def count(recipe: Recipe, thresholds_s: Sequence[float], *, title: str = "simula
 
     Memory grows with replications × intervals × types, not with contacts.
     """
-    from bposim.engines.tally import AGENTS, COUNTS, PER_THRESHOLD_COUNTS, SUMS, tally
+    from bposim.engines.compiled.tally import AGENTS, COUNTS, PER_THRESHOLD_COUNTS, SUMS, tally
 
     thresholds = np.array(sorted({milliseconds(t) for t in thresholds_s}), dtype=np.int64)
     model, r = recipe.model, recipe.replications
@@ -187,7 +187,7 @@ def _on_processes(recipe: Recipe, thresholds: np.ndarray, counts: Any, sums: Any
 
 
 def _one_process(recipe: Recipe, replication: int, thresholds: np.ndarray) -> tuple[np.ndarray, ...]:
-    from bposim.engines.tally import tally
+    from bposim.engines.compiled.tally import tally
 
     draws, records = recipe.records(replication)
     return (*tally(recipe.model, draws, records, thresholds), draws.scheduled)

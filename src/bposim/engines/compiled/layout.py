@@ -1,10 +1,10 @@
-"""Model and draws laid out in the one table that the compiled engine runs on (``full.py``)."""
+"""Model and draws laid out in the one table that the compiled engine runs on (``run.py``)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from bposim.engines import full as f
+from bposim.engines.compiled import table as f
 from bposim.engines.draws import Draws
 from bposim.engines.model import Model
 from bposim.engines.records import UNUSED
@@ -111,7 +111,9 @@ def layout(model: Model, draws: Draws) -> np.ndarray:
     for k, listed_transfers in enumerate(model.transfers):
         table[k, : len(listed_transfers)] = listed_transfers
     if draws.spare:
-        region(f.POOLS, len(draws.pool_ends) - 1, 2)[...] = np.stack([draws.pool_ends[:-1], draws.pool_ends[1:]], axis=1)
+        region(f.POOLS, len(draws.pool_ends) - 1, 2)[...] = np.stack(
+            [draws.pool_ends[:-1], draws.pool_ends[1:]], axis=1
+        )
         region(f.POOL_OF, *draws.pool_of.shape)[...] = draws.pool_of
         region(f.DRIFT, *draws.drift.shape)[...] = draws.drift.view(np.int64)
     return m

@@ -2,14 +2,14 @@
 
 Nobody asks how long a queue is here, so hanging up need not be an event: whoever reads a queue skips those whose patience
 is over. A queue is then a list of ids in order of entry, and most of the work is one heap of completions. The records
-are those of ``full.py`` and ``reference.py``, bit for bit.
+are those of ``run.py`` and ``reference.py``, bit for bit.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from bposim.engines.heaps import ID_BITS, ID_MASK, jit, pop, push, sift
+from bposim.engines.compiled.heaps import ID_BITS, ID_MASK, jit, pop, push, sift
 from bposim.engines.model import FOREVER
 from bposim.engines.records import ABANDONED, ANSWERED, DISCONNECTED, OPEN
 
@@ -307,9 +307,7 @@ def play(
 
 
 @jit
-def _cut_off(
-    waiting, first, n_queued, gone_ms, k, now, more, live, group_order, busy, drain, outcome, ended
-):  # type: ignore[no-untyped-def]
+def _cut_off(waiting, first, n_queued, gone_ms, k, now, more, live, group_order, busy, drain, outcome, ended):  # type: ignore[no-untyped-def]
     """Cut off the waiting contacts of a live type at a closing, or when nobody is left to take them; returns how many
     places that frees in the queue."""
     if not live[k] or n_queued[k] == 0:
