@@ -36,7 +36,7 @@ class Draws:
     ----------
     arrival_ms, handle_ms, patience_ms : ndarray of int64, shape (n_rows,)
         A contact's id is its row; the arrival of a spare row is −1.
-    kind : ndarray of int64, shape (n_rows,)
+    kind : ndarray of int16, shape (n_rows,)
         Contact type.
     change_ms, change_group, leave, join, change_agent, away_ms : ndarray of int64, shape (n_changes,)
         Staffing changes in order of time: so many leave or join; ``change_agent`` names one, −1 for any;
@@ -210,11 +210,11 @@ def draw_contacts(source: Source, seed: int, replication: int, start: Start | No
         )  # fmt: skip
         parts.append(columns)
     if len(parts) == 1:
-        merged = parts[0] | {"kind": np.zeros(len(parts[0]["arrival_ms"]), dtype=np.int64)}
+        merged = parts[0] | {"kind": np.zeros(len(parts[0]["arrival_ms"]), dtype=np.int16)}
     else:
         sizes = np.array([len(p["arrival_ms"]) for p in parts])
         whole = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
-        whole["kind"] = np.repeat(np.arange(len(parts)), sizes)
+        whole["kind"] = np.repeat(np.arange(len(parts), dtype=np.int16), sizes)
         order = np.empty(int(sizes.sum()), dtype=np.int64)
         merge_order(whole["arrival_ms"], np.append(0, np.cumsum(sizes)), order)
         merged = {name: gather(values, order) for name, values in whole.items()}

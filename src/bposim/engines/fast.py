@@ -41,7 +41,8 @@ def run(model: Model, draws: Draws) -> Records:
 
 def _plain(model: Model, draws: Draws) -> Records:
     n = len(draws)
-    answered, ended, released, group, agent, outcome, gone = (np.empty(n, dtype=np.int64) for _ in range(7))
+    answered, ended = (np.empty(n, dtype=np.int64) for _ in range(2))
+    group, agent, outcome = np.empty(n, dtype=np.int16), np.empty(n, dtype=np.int32), np.empty(n, dtype=np.int8)
     most = 2 * int(draws.join.sum()) + len(draws.change_ms) + 1
     when, who, number = (np.empty(most, dtype=np.int64) for _ in range(3))
     rows = plain.play(
@@ -49,11 +50,11 @@ def _plain(model: Model, draws: Draws) -> Records:
         draws.change_ms, draws.change_group, draws.leave, draws.join, model.openings_ms, model.closings_ms,
         model.multiplier, model.group_order, model.group_rank, model.type_order, model.type_rank, model.priority,
         model.credit_ms, model.live, model.choice, model.drain, model.horizon_ms,
-        answered, ended, released, group, agent, outcome, gone, when, who, number,
+        answered, ended, group, agent, outcome, when, who, number,
     )  # fmt: skip
     none = np.empty(0, dtype=np.int64)
     return Records(
-        draws.arrival_ms, answered, ended, released, group, agent, outcome, draws.kind, *_first_attempts(n),
+        draws.arrival_ms, answered, ended, ended, group, agent, outcome, draws.kind, *_first_attempts(n),
         when[:rows].copy(), who[:rows].copy(), number[:rows].copy(), none, none, none,
     )  # fmt: skip
 

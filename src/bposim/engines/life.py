@@ -45,7 +45,7 @@ def spare_rows(source: Source, seed: int, replication: int) -> tuple[dict[str, n
         for chunk in range(chunks):
             rng = stream(seed, replication, f"spare/{name}/{slot}/{chunk}")
             part = source.attributes(k, np.full(CHUNK, slot), lambda _, rng=rng: rng)
-            parts.append(part | {"kind": np.full(CHUNK, k)})
+            parts.append(part | {"kind": np.full(CHUNK, k, dtype=np.int16)})
         sizes.append(chunks * CHUNK)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return columns, np.append(0, np.cumsum(sizes)).astype(np.int64)

@@ -22,7 +22,8 @@ class Records:
     Attributes
     ----------
     arrived_ms, answered_ms, ended_ms, released_ms : ndarray of int64, shape (n_contacts,)
-        Arrival in the queue, answer, end of the contact, end of the agent's work on it; −1 where there is none.
+        Arrival in the queue, answer (−1 if never), end of the contact, and end of the agent's work on it (the same, if
+        nobody answered).
     group, agent : ndarray of int64
         −1 where nobody answered.
     outcome : ndarray of int64

@@ -107,6 +107,8 @@ class Centre:
             self.ended[i] = max(horizon, self.arrived[i])
             if self.holder[i] >= 0:
                 self.released[self.holder[i]] = self.ended[i]
+        unanswered = self.answered < 0
+        self.released[unanswered] = self.ended[unanswered]
         presence = np.array(self.floor.presence, dtype=np.int64).reshape(-1, 3).T
         engaged = np.array(self.floor.engaged, dtype=np.int64).reshape(-1, 3).T
         return Records(
@@ -394,10 +396,13 @@ class Centre:
         self.outcome[i], self.ended[i] = outcome, self.now
         self.give_line_back(i)
         redial = self.model.redial[int(self.draws.kind[i])].tolist()
-        if outcome in (ABANDONED, BLOCKED) and redial[3] > self.tries[i]:
-            if self.draws.redial_u[i] < redial[int(outcome == BLOCKED)]:
-                j = self.become(i, redial[2], REDIAL)
-                self.call(self.now + int(self.draws.gap_ms[i]), ARRIVAL, j, lambda _: self.call_again(j))
+        if (
+            outcome in (ABANDONED, BLOCKED)
+            and self.tries[i] < redial[3]
+            and self.draws.redial_u[i] < redial[int(outcome == BLOCKED)]
+        ):
+            j = self.become(i, redial[2], REDIAL)
+            self.call(self.now + int(self.draws.gap_ms[i]), ARRIVAL, j, lambda _: self.call_again(j))
         held, self.holder[i] = self.holder[i], -1
         if held >= 0:
             self.end_contact(held)

@@ -71,7 +71,7 @@ class Start:
         """Put the contacts of the state before those that arrive later."""
         from bposim.engines.compiled.kernels import to_ms
 
-        kind = np.array([k for _, k, _ in self.serving] + [k for k, _ in self.waiting], dtype=np.int64)
+        kind = np.array([k for _, k, _ in self.serving] + [k for k, _ in self.waiting], dtype=np.int16)
         passed = np.array([max(ms, 0) for _, _, ms in self.serving] + [ms for _, ms in self.waiting], dtype=np.int64)
         known = np.array([ms >= 0 for _, _, ms in self.serving] + [True] * len(self.waiting), dtype=bool)
         group = np.array([g for g, _, _ in self.serving] + [-1] * len(self.waiting), dtype=np.int64)

@@ -53,8 +53,8 @@ def freed(m, g, a):  # type: ignore[no-untyped-def]
 @jit
 def number(m, g):  # type: ignore[no-untyped-def]
     if m[group_at(m, g) + f.N_FREE] > 0:
-        a = m[m[f.FREE_NUMBERS] + g * m[f.CAP]]
-        m[group_at(m, g) + f.N_FREE] = pop(m, m[f.FREE_NUMBERS] + g * m[f.CAP], m[group_at(m, g) + f.N_FREE])
+        a = m[m[f.FREE_NUMBERS] + g * (m[f.CAP] + 1)]
+        m[group_at(m, g) + f.N_FREE] = pop(m, m[f.FREE_NUMBERS] + g * (m[f.CAP] + 1), m[group_at(m, g) + f.N_FREE])
         return a
     m[group_at(m, g) + f.NEXT_NUMBER] += 1
     return m[group_at(m, g) + f.NEXT_NUMBER] - 1
@@ -63,7 +63,7 @@ def number(m, g):  # type: ignore[no-untyped-def]
 @jit
 def give_number_back(m, g, a):  # type: ignore[no-untyped-def]
     if m[group_at(m, g) + f.N_NAMED] == 0:
-        m[group_at(m, g) + f.N_FREE] = push(m, m[f.FREE_NUMBERS] + g * m[f.CAP], m[group_at(m, g) + f.N_FREE], a)
+        m[group_at(m, g) + f.N_FREE] = push(m, m[f.FREE_NUMBERS] + g * (m[f.CAP] + 1), m[group_at(m, g) + f.N_FREE], a)
 
 
 @jit

@@ -58,16 +58,12 @@ def candidate(m, g):  # type: ignore[no-untyped-def]
         return m[agent_at(m, g, spot) + f.IDLE_SINCE], m[agent_at(m, g, spot) + f.IDLE_AGENT]
     best = np.int64(-1)
     for a in range(numbers(m, g)):
-        if takes_more(m, g, a) and m[agent_at(m, g, a) + f.LOAD] < m[group_at(m, g) + f.SLOTS]:
-            if (
-                best < 0
-                or m[agent_at(m, g, a) + f.LOAD] < m[agent_at(m, g, best) + f.LOAD]
-                or (
-                    m[agent_at(m, g, a) + f.LOAD] == m[agent_at(m, g, best) + f.LOAD]
-                    and m[agent_at(m, g, a) + f.SINCE] < m[agent_at(m, g, best) + f.SINCE]
-                )
-            ):
-                best = np.int64(a)
+        if not takes_more(m, g, a) or m[agent_at(m, g, a) + f.LOAD] >= m[group_at(m, g) + f.SLOTS]:
+            continue
+        load, least = m[agent_at(m, g, a) + f.LOAD], m[agent_at(m, g, max(best, 0)) + f.LOAD]
+        since = m[agent_at(m, g, a) + f.SINCE]
+        if best < 0 or load < least or (load == least and since < m[agent_at(m, g, best) + f.SINCE]):
+            best = np.int64(a)
     return m[agent_at(m, g, best) + f.SINCE], best
 
 

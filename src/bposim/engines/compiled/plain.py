@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bposim.engines.compiled.heaps import ID_BITS, ID_MASK, jit, pop, push, sift
+from bposim.engines.compiled.heaps import ID_BITS, ID_MASK, U, jit, pop, push, sift
 from bposim.engines.model import FOREVER
 from bposim.engines.records import ABANDONED, ANSWERED, DISCONNECTED, OPEN
 
@@ -20,40 +20,40 @@ _SKILL, _FIFO = 1, 4
 
 
 @jit
-def _first(waiting, first, n_queued, gone_ms, k, now):  # type: ignore[no-untyped-def]
+def _first(waiting, first, n_queued, ended, k, now):  # type: ignore[no-untyped-def]
     """Return the first contact of a queue whose patience lasts to this instant, −1 if none waits."""
-    while n_queued[k] > 0:
-        i = waiting[first[k]]
-        if gone_ms[i] >= now:
+    while n_queued[U(k)] > 0:
+        i = waiting[first[U(k)]]
+        if ended[U(i)] >= now:
             return i
-        first[k] += 1
-        n_queued[k] -= 1
+        first[U(k)] += 1
+        n_queued[U(k)] -= 1
     return np.int64(-1)
 
 
 @jit
 def _choose(
-    g, now, live_only, waiting, first, n_queued, gone_ms, arrival, type_order, type_rank, priority, credit, live, choice
+    g, now, live_only, waiting, first, n_queued, ended, arrival, type_order, type_rank, priority, credit, live, choice
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Return the waiting contact that an agent of a group takes, −1 if there is none, and how many were skipped."""
     best = np.int64(-1)
     skipped = p1 = p2 = p3 = np.int64(0)
     for c in range(type_order.shape[1]):
-        k = type_order[g, c]
+        k = type_order[U(g), U(c)]
         if k < 0:
             break
-        if n_queued[k] == 0 or (live_only and not live[k]):
+        if n_queued[U(k)] == 0 or (live_only and not live[U(k)]):
             continue
-        queued = n_queued[k]
-        i = _first(waiting, first, n_queued, gone_ms, k, now)
-        skipped += queued - n_queued[k]
+        queued = n_queued[U(k)]
+        i = _first(waiting, first, n_queued, ended, k, now)
+        skipped += queued - n_queued[U(k)]
         if i < 0:
             continue
-        q1, q2, q3 = priority[k], np.int64(0), arrival[i] - credit[k]
+        q1, q2, q3 = priority[U(k)], np.int64(0), arrival[U(i)] - credit[U(k)]
         if choice == _SKILL:
-            q2 = type_rank[g, k]
+            q2 = type_rank[U(g), U(k)]
         elif choice == _FIFO:
-            q1, q3 = np.int64(0), arrival[i]
+            q1, q3 = np.int64(0), arrival[U(i)]
         if best < 0 or q1 < p1 or (q1 == p1 and (q2 < p2 or (q2 == p2 and (q3 < p3 or (q3 == p3 and i < best))))):
             best, p1, p2, p3 = i, q1, q2, q3
     return best, skipped
@@ -63,7 +63,7 @@ def _choose(
 def play(
     arrival, kind, handle, patience, change_ms, change_group, leave, join, openings, closings,
     multiplier, group_order, group_rank, type_order, type_rank, priority, credit, live, choice, drain, horizon,
-    answered, ended, released, group_of, agent_of, outcome, gone_ms, presence_ms, presence_group, presence,
+    answered, ended, group_of, agent_of, outcome, presence_ms, presence_group, presence,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Play one replication into the output arrays; returns the number of presence rows."""
     n = len(arrival)
@@ -73,7 +73,7 @@ def play(
         size[0] = n
     else:
         for i in range(n):
-            size[kind[i]] += 1
+            size[kind[U(i)]] += 1
     waiting = np.empty(n, np.int64)  # a stretch for each type
     first = np.cumsum(size) - size
     n_queued = np.zeros(n_types, np.int64)
@@ -89,14 +89,14 @@ def play(
     idle_since = np.empty((n_groups, capacity), np.int64)
     idle_first = np.zeros(n_groups, np.int64)
     n_idle = np.zeros(n_groups, np.int64)
-    free = np.empty(n_groups * capacity, np.int64)
+    free = np.empty(n_groups * (capacity + 1), np.int64)
     n_free = np.zeros(n_groups, np.int64)
     next_number = np.zeros(n_groups, np.int64)
     joined = np.empty(capacity, np.int64)
     busy = np.zeros(n_groups, np.int64)
     leaving = np.zeros(n_groups, np.int64)
     present = np.zeros(n_groups, np.int64)
-    completions = np.empty(joins.sum() + 1, np.int64)
+    completions = np.empty(joins.sum() + 2, np.int64)
     n_completions = np.int64(0)
     closed = False
     rows = np.int64(0)
@@ -106,106 +106,99 @@ def play(
     staff_ms = min(change_ms[0] if n_changes else _NEVER, openings[0] if n_openings else _NEVER)
     close_ms = closings[0] if n_closings else _NEVER
     while True:
-        now = arrival[next_arrival] if next_arrival < n else _NEVER
-        complete_ms = completions[0] >> ID_BITS if n_completions > 0 else _NEVER
+        now = arrival[U(next_arrival)] if next_arrival < n else _NEVER
+        complete_ms = completions[U(0)] >> ID_BITS if n_completions > 0 else _NEVER
         if now < complete_ms and now < staff_ms and now < close_ms:  # an arrival (paragraph 5)
             i = next_arrival
             next_arrival += 1
-            k = kind[i]
+            k = kind[U(i)]
             g = np.int64(-1)
             if one_group:
-                if n_idle[0] > 0:
+                if n_idle[U(0)] > 0:
                     g = np.int64(0)
             else:
                 least, since = _NEVER, _NEVER
                 for c in range(n_groups):
-                    candidate = group_order[k, c]
+                    candidate = group_order[U(k), U(c)]
                     if candidate < 0:
                         break
-                    if n_idle[candidate] == 0:
+                    if n_idle[U(candidate)] == 0:
                         continue
-                    rank = group_rank[k, candidate]
-                    idle = idle_since[candidate, idle_first[candidate]]
+                    rank = group_rank[U(k), U(candidate)]
+                    idle = idle_since[U(candidate), U(idle_first[U(candidate)])]
                     if rank < least or (rank == least and idle < since):
                         g, least, since = candidate, rank, idle
             if g >= 0:
-                a = idle_agent[g, idle_first[g]]
-                idle_first[g] = (idle_first[g] + 1) & ring
-                n_idle[g] -= 1
-                busy[g] += 1
-                end = now + np.int64(np.floor(handle[i] * multiplier[k, g] + 0.5))
-                answered[i] = now
-                ended[i] = end
-                released[i] = end
-                group_of[i] = g
-                agent_of[i] = a
-                outcome[i] = ANSWERED
+                a = idle_agent[U(g), U(idle_first[U(g)])]
+                idle_first[U(g)] = (idle_first[U(g)] + 1) & ring
+                n_idle[U(g)] -= 1
+                busy[U(g)] += 1
+                end = now + np.int64(np.floor(handle[U(i)] * multiplier[U(k), U(g)] + 0.5))
+                answered[U(i)] = now
+                ended[U(i)] = end
+                group_of[U(i)] = g
+                agent_of[U(i)] = a
+                outcome[U(i)] = ANSWERED
                 n_completions = push(completions, 0, n_completions, (end << ID_BITS) | i)
             else:
-                gone_ms[i] = now + patience[i] if patience[i] < _FOREVER else _NEVER
-                waiting[first[k] + n_queued[k]] = i
-                n_queued[k] += 1
+                until = now + patience[U(i)] if patience[U(i)] < _FOREVER else _NEVER
+                waiting[first[U(k)] + n_queued[U(k)]] = i
+                n_queued[U(k)] += 1
                 total += 1
-                answered[i] = -1
-                released[i] = -1
-                group_of[i] = -1
-                agent_of[i] = -1
-                if gone_ms[i] < _NEVER:
-                    outcome[i] = ABANDONED
-                    ended[i] = gone_ms[i]
-                else:
-                    outcome[i] = OPEN
-                    ended[i] = max(horizon, now)
+                answered[U(i)] = -1
+                group_of[U(i)] = -1
+                agent_of[U(i)] = -1
+                ended[U(i)] = until
+                outcome[U(i)] = ABANDONED if until < _NEVER else OPEN
             continue
         if complete_ms <= staff_ms and complete_ms <= close_ms and complete_ms < _NEVER:
             now = complete_ms
-            done = completions[0] & ID_MASK
-            g, a = group_of[done], agent_of[done]
-            busy[g] -= 1
-            going = leaving[g] > 0
+            done = completions[U(0)] & ID_MASK
+            g, a = group_of[U(done)], agent_of[U(done)]
+            busy[U(g)] -= 1
+            going = leaving[U(g)] > 0
             best = np.int64(-1)
             if total > 0 and (not going or (closed and drain == _SERVE)):
                 best, skipped = _choose(
-                    g, now, going, waiting, first, n_queued, gone_ms, arrival, type_order, type_rank, priority, credit,
+                    g, now, going, waiting, first, n_queued, ended, arrival, type_order, type_rank, priority, credit,
                     live, choice,
                 )  # fmt: skip
                 total -= skipped
             if best >= 0:
-                k = kind[best]
-                first[k] += 1
-                n_queued[k] -= 1
+                k = kind[U(best)]
+                first[U(k)] += 1
+                n_queued[U(k)] -= 1
                 total -= 1
-                busy[g] += 1
-                end = now + np.int64(np.floor(handle[best] * multiplier[k, g] + 0.5))
-                answered[best] = now
-                ended[best] = end
-                released[best] = end
-                group_of[best] = g
-                agent_of[best] = a
-                outcome[best] = ANSWERED
+                busy[U(g)] += 1
+                end = now + np.int64(np.floor(handle[U(best)] * multiplier[U(k), U(g)] + 0.5))
+                answered[U(best)] = now
+                ended[U(best)] = end
+                group_of[U(best)] = g
+                agent_of[U(best)] = a
+                outcome[U(best)] = ANSWERED
                 sift(completions, 0, n_completions, (end << ID_BITS) | best)
                 continue
             n_completions = pop(completions, 0, n_completions)
             if not going:
-                spot = (idle_first[g] + n_idle[g]) & ring
-                idle_agent[g, spot] = a
-                idle_since[g, spot] = now
-                n_idle[g] += 1
+                spot = (idle_first[U(g)] + n_idle[U(g)]) & ring
+                idle_agent[U(g), U(spot)] = a
+                idle_since[U(g), U(spot)] = now
+                n_idle[U(g)] += 1
                 continue
-            leaving[g] -= 1
-            n_free[g] = push(free, g * capacity, n_free[g], a)
-            present[g] -= 1
+            leaving[U(g)] -= 1
+            n_free[U(g)] = push(free, g * (capacity + 1), n_free[U(g)], a)
+            present[U(g)] -= 1
             presence_ms[rows] = now
             presence_group[rows] = g
-            presence[rows] = present[g]
+            presence[rows] = present[U(g)]
             rows += 1
-            if closed and drain == _SERVE and busy[g] == 0:
+            if closed and drain == _SERVE and busy[U(g)] == 0:
                 for c in range(n_types):
-                    k = type_order[g, c]
+                    k = type_order[U(g), U(c)]
                     if k < 0:
                         break
                     total -= _cut_off(
-                        waiting, first, n_queued, gone_ms, k, now, 0, live, group_order, busy, drain, outcome, ended
+                        waiting, first, n_queued, ended, k, now, 0, live, group_order, busy, drain, outcome
                     )
             continue
         if staff_ms < _NEVER and staff_ms <= close_ms:  # paragraph 9
@@ -217,63 +210,62 @@ def play(
             while next_change < n_changes and change_ms[next_change] == now:
                 g = change_group[next_change]
                 for _ in range(leave[next_change]):
-                    if n_idle[g] > 0:
-                        a = idle_agent[g, idle_first[g]]
-                        idle_first[g] = (idle_first[g] + 1) & ring
-                        n_idle[g] -= 1
-                        n_free[g] = push(free, g * capacity, n_free[g], a)
-                        present[g] -= 1
+                    if n_idle[U(g)] > 0:
+                        a = idle_agent[U(g), U(idle_first[U(g)])]
+                        idle_first[U(g)] = (idle_first[U(g)] + 1) & ring
+                        n_idle[U(g)] -= 1
+                        n_free[U(g)] = push(free, g * (capacity + 1), n_free[U(g)], a)
+                        present[U(g)] -= 1
                         presence_ms[rows] = now
                         presence_group[rows] = g
-                        presence[rows] = present[g]
+                        presence[rows] = present[U(g)]
                         rows += 1
                     else:
-                        leaving[g] += 1
+                        leaving[U(g)] += 1
                 next_change += 1
             for row in range(begin, next_change):
                 g = change_group[row]
                 if join[row] == 0:
                     continue
                 for m in range(join[row]):  # all numbers are given out before the first takes a contact
-                    if n_free[g] > 0:
-                        joined[m] = free[g * capacity]
-                        n_free[g] = pop(free, g * capacity, n_free[g])
+                    if n_free[U(g)] > 0:
+                        joined[m] = free[U(g * (capacity + 1))]
+                        n_free[U(g)] = pop(free, g * (capacity + 1), n_free[U(g)])
                     else:
                         joined[m] = next_number[g]
                         next_number[g] += 1
-                present[g] += join[row]
+                present[U(g)] += join[row]
                 presence_ms[rows] = now
                 presence_group[rows] = g
-                presence[rows] = present[g]
+                presence[rows] = present[U(g)]
                 rows += 1
                 for m in range(join[row]):
                     a = joined[m]
                     best = np.int64(-1)
                     if total > 0:
                         best, skipped = _choose(
-                            g, now, False, waiting, first, n_queued, gone_ms, arrival, type_order, type_rank, priority,
+                            g, now, False, waiting, first, n_queued, ended, arrival, type_order, type_rank, priority,
                             credit, live, choice,
                         )  # fmt: skip
                         total -= skipped
                     if best >= 0:
-                        k = kind[best]
-                        first[k] += 1
-                        n_queued[k] -= 1
+                        k = kind[U(best)]
+                        first[U(k)] += 1
+                        n_queued[U(k)] -= 1
                         total -= 1
-                        busy[g] += 1
-                        end = now + np.int64(np.floor(handle[best] * multiplier[k, g] + 0.5))
-                        answered[best] = now
-                        ended[best] = end
-                        released[best] = end
-                        group_of[best] = g
-                        agent_of[best] = a
-                        outcome[best] = ANSWERED
+                        busy[U(g)] += 1
+                        end = now + np.int64(np.floor(handle[U(best)] * multiplier[U(k), U(g)] + 0.5))
+                        answered[U(best)] = now
+                        ended[U(best)] = end
+                        group_of[U(best)] = g
+                        agent_of[U(best)] = a
+                        outcome[U(best)] = ANSWERED
                         n_completions = push(completions, 0, n_completions, (end << ID_BITS) | best)
                     else:
-                        spot = (idle_first[g] + n_idle[g]) & ring
-                        idle_agent[g, spot] = a
-                        idle_since[g, spot] = now
-                        n_idle[g] += 1
+                        spot = (idle_first[U(g)] + n_idle[U(g)]) & ring
+                        idle_agent[U(g), U(spot)] = a
+                        idle_since[U(g), U(spot)] = now
+                        n_idle[U(g)] += 1
             staff_ms = min(
                 change_ms[next_change] if next_change < n_changes else _NEVER,
                 openings[next_opening] if next_opening < n_openings else _NEVER,
@@ -285,48 +277,51 @@ def play(
             close_ms = closings[next_closing] if next_closing < n_closings else _NEVER
             closed = True
             for g in range(n_groups):
-                while n_idle[g] > 0:
-                    a = idle_agent[g, idle_first[g]]
-                    idle_first[g] = (idle_first[g] + 1) & ring
-                    n_idle[g] -= 1
-                    n_free[g] = push(free, g * capacity, n_free[g], a)
-                    present[g] -= 1
+                while n_idle[U(g)] > 0:
+                    a = idle_agent[U(g), U(idle_first[U(g)])]
+                    idle_first[U(g)] = (idle_first[U(g)] + 1) & ring
+                    n_idle[U(g)] -= 1
+                    n_free[U(g)] = push(free, g * (capacity + 1), n_free[U(g)], a)
+                    present[U(g)] -= 1
                     presence_ms[rows] = now
                     presence_group[rows] = g
-                    presence[rows] = present[g]
+                    presence[rows] = present[U(g)]
                     rows += 1
-                leaving[g] = busy[g]
+                leaving[U(g)] = busy[U(g)]
             for k in range(n_types):
                 # Patience that ends now has ended before the doors close: those who wait have patience for 1 ms more.
-                total -= _cut_off(
-                    waiting, first, n_queued, gone_ms, k, now, 1, live, group_order, busy, drain, outcome, ended
-                )
+                total -= _cut_off(waiting, first, n_queued, ended, k, now, 1, live, group_order, busy, drain, outcome)
             continue
         break
+    for k in range(n_types):
+        for q in range(first[U(k)], first[U(k)] + n_queued[U(k)]):
+            i = waiting[U(q)]
+            if ended[U(i)] == _NEVER:
+                ended[U(i)] = max(horizon, arrival[U(i)])
     return rows
 
 
 @jit
-def _cut_off(waiting, first, n_queued, gone_ms, k, now, more, live, group_order, busy, drain, outcome, ended):  # type: ignore[no-untyped-def]
+def _cut_off(waiting, first, n_queued, ended, k, now, more, live, group_order, busy, drain, outcome):  # type: ignore[no-untyped-def]
     """Cut off the waiting contacts of a live type at a closing, or when nobody is left to take them; returns how many
     places that frees in the queue."""
-    if not live[k] or n_queued[k] == 0:
+    if not live[U(k)] or n_queued[U(k)] == 0:
         return np.int64(0)
     if drain == _SERVE:
         for c in range(group_order.shape[1]):
-            g = group_order[k, c]
+            g = group_order[U(k), U(c)]
             if g < 0:
                 break
-            if busy[g] > 0:
+            if busy[U(g)] > 0:
                 return np.int64(0)
     elif drain != _DISCONNECT:
         return np.int64(0)
-    freed = n_queued[k]
-    for q in range(first[k], first[k] + n_queued[k]):
-        i = waiting[q]
-        if gone_ms[i] >= now + more:
-            outcome[i] = DISCONNECTED
-            ended[i] = now
-    first[k] += n_queued[k]
-    n_queued[k] = 0
+    freed = n_queued[U(k)]
+    for q in range(first[U(k)], first[U(k)] + n_queued[U(k)]):
+        i = waiting[U(q)]
+        if ended[U(i)] >= now + more:
+            outcome[U(i)] = DISCONNECTED
+            ended[U(i)] = now
+    first[U(k)] += n_queued[U(k)]
+    n_queued[U(k)] = 0
     return freed

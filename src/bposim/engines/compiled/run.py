@@ -133,4 +133,6 @@ def play(m, begin, in_service, change_ms, change_group, leaves, joins, change_ag
             m[row(i) + f.ENDED] = max(m[f.HORIZON], m[row(i) + f.ARRIVED])
             if m[row(i) + f.HOLDER] >= 0:
                 m[row(m[row(i) + f.HOLDER]) + f.RELEASED] = m[row(i) + f.ENDED]
+        if m[row(i) + f.ANSWERED] < 0:
+            m[row(i) + f.RELEASED] = m[row(i) + f.ENDED]
     return m[f.EXHAUSTED]

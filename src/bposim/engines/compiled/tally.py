@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from bposim.engines.compiled.heaps import U
 from bposim.engines.draws import Draws
 from bposim.engines.model import Model
 from bposim.engines.records import ABANDONED, ANSWERED, BLOCKED, CALLED_BACK, DISCONNECTED, OPEN, Records
@@ -32,9 +33,10 @@ def _place(start: np.ndarray, at: int) -> int:
 
 
 @_jit
-def _slice(out, column, group, start, end, low, high, times):  # type: ignore[no-untyped-def]
-    """Add a stretch of time to the intervals that it covers; time outside every interval is not booked."""
-    i = _place(start, low)
+def _slice(out, column, group, start, end, i, low, high, times):  # type: ignore[no-untyped-def]
+    """Add a stretch of time to the intervals that it covers, the first of them i or later; other time is not booked."""
+    while i + 1 < len(start) and start[i + 1] <= low:
+        i += 1
     while i < len(start) and start[i] < high:
         covered = min(high, end[i]) - max(low, start[i])
         if covered > 0:
@@ -53,56 +55,62 @@ def _tally(
     for c in range(len(arrival)):
         at = arrival[c]
         o = outcome[c]
-        g = group[c]
-        if o == ANSWERED:
-            column = 2 if many[g] else 0
-            _slice(agents, column, g, start, end, max(answered[c], begin), released[c], 1)
-        if c < len(in_service) and in_service[c] >= 0:
-            continue  # was answered before the run began: its agent is busy, the contact is counted elsewhere
         if i > 0 and at < start[i]:
             i = _place(start, at)
         while i + 1 < len(start) and start[i + 1] <= at:
             i += 1
-        k = kind[c]
-        wait = (answered[c] if o == ANSWERED else ended[c]) - at
-        counts[0, i, k] += 1
-        if origin[c] == 0:
-            counts[7, i, k] += 1
-        sums[0, i, k] += wait
-        if wait > sums[6, i, k]:
-            sums[6, i, k] = wait
+        answer, finish = answered[c], ended[c]
         if o == ANSWERED:
-            counts[1, i, k] += 1
-            sums[1, i, k] += wait
-            sums[3, i, k] += released[c] - answered[c]
-            sums[4, i, k] += ended[c] - answered[c]
-            sums[5, i, k] += ended[c] - at
+            g = group[c]
+            column = 2 if many[g] else 0
+            low, high = max(answer, begin), released[c]
+            if low >= start[i] and high <= end[i]:
+                agents[column, U(i), U(g)] += high - low
+            else:
+                _slice(agents, column, g, start, end, i, low, high, 1)
+        if c < len(in_service) and in_service[c] >= 0:
+            continue  # was answered before the run began: its agent is busy, the contact is counted elsewhere
+        k, j = U(kind[c]), U(i)
+        wait = (answer if o == ANSWERED else finish) - at
+        counts[0, j, k] += 1
+        if origin[c] == 0:
+            counts[7, j, k] += 1
+        sums[0, j, k] += wait
+        sums[6, j, k] = max(sums[6, j, k], wait)
+        if o == ANSWERED:
+            counts[1, j, k] += 1
+            sums[1, j, k] += wait
+            sums[3, j, k] += released[c] - answer
+            sums[4, j, k] += finish - answer
+            sums[5, j, k] += finish - at
         elif o == ABANDONED:
-            counts[2, i, k] += 1
-            sums[2, i, k] += wait
+            counts[2, j, k] += 1
+            sums[2, j, k] += wait
         elif o == BLOCKED:
-            counts[3, i, k] += 1
+            counts[3, j, k] += 1
         elif o == DISCONNECTED:
-            counts[4, i, k] += 1
+            counts[4, j, k] += 1
         elif o == CALLED_BACK:
-            counts[5, i, k] += 1
+            counts[5, j, k] += 1
         elif o == OPEN:
-            counts[6, i, k] += 1
+            counts[6, j, k] += 1
         for t in range(n_t):
             limit = thresholds[t]
             if wait <= limit:
                 if o == ANSWERED:
-                    counts[n_base + 4 * t, i, k] += 1
+                    counts[n_base + 4 * t, j, k] += 1
                 elif o == ABANDONED:
-                    counts[n_base + 4 * t + 1, i, k] += 1
+                    counts[n_base + 4 * t + 1, j, k] += 1
                 elif o == CALLED_BACK:
-                    counts[n_base + 4 * t + 2, i, k] += 1
+                    counts[n_base + 4 * t + 2, j, k] += 1
             else:
-                sums[n_sums + t, i, k] += wait - limit
-            if o == ANSWERED and ended[c] - at <= limit:
-                counts[n_base + 4 * t + 3, i, k] += 1
+                sums[n_sums + t, j, k] += wait - limit
+            if o == ANSWERED and finish - at <= limit:
+                counts[n_base + 4 * t + 3, j, k] += 1
     for r in range(len(engaged_from)):
-        _slice(agents, 0, engaged_group[r], start, end, engaged_from[r], engaged_to[r], 1)
+        _slice(
+            agents, 0, engaged_group[r], start, end, _place(start, engaged_from[r]), engaged_from[r], engaged_to[r], 1
+        )
     for g in range(n_groups):
         if not many[g]:
             for i in range(len(start)):
@@ -112,12 +120,12 @@ def _tally(
     for r in range(len(presence_ms)):
         g = presence_group[r]
         if there[g] > 0 and presence_ms[r] > since[g]:
-            _slice(agents, 1, g, start, end, since[g], presence_ms[r], there[g])
+            _slice(agents, 1, g, start, end, _place(start, since[g]), since[g], presence_ms[r], there[g])
         since[g] = presence_ms[r]
         there[g] = presence[r]
     for g in range(n_groups):
         if there[g] > 0:
-            _slice(agents, 1, g, start, end, since[g], last_ms, there[g])
+            _slice(agents, 1, g, start, end, _place(start, since[g]), since[g], last_ms, there[g])
 
 
 def tally(
