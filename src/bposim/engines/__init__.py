@@ -5,8 +5,10 @@ from __future__ import annotations
 from bposim.engines.draws import Draws, draw
 from bposim.engines.life import ORIGINS, Exhausted
 from bposim.engines.model import Model, build_model
+from bposim.engines.policies import Policies, PolicyFault, View
 from bposim.engines.records import Records
 from bposim.engines.source import build_source, stream
+from bposim.engines.state import State, lay_state
 from bposim.engines.volumes import read_volumes
 from bposim.errors import ParameterError, parameter
 
@@ -17,10 +19,14 @@ __all__ = [
     "ORIGINS",
     "Draws",
     "Model",
+    "Policies",
     "Records",
+    "State",
+    "View",
     "build_model",
     "build_source",
     "draw",
+    "lay_state",
     "play",
     "read_volumes",
     "stream",
@@ -44,6 +50,9 @@ def play(model: Model, draws: Draws, engine: str = "fast") -> Records:
     while True:
         try:
             return run(model, draws).used()
+        except PolicyFault as fault:
+            assert model.policies is not None
+            raise ParameterError(fault.sentence(model.policies)) from None
         except Exhausted as short:
             assert draws.again is not None
             draws = draws.again(short.pool)

@@ -18,6 +18,7 @@ from bposim.engines.compiled.run import play
 from bposim.engines.draws import Draws
 from bposim.engines.life import Exhausted
 from bposim.engines.model import Model
+from bposim.engines.policies import PolicyFault
 from bposim.engines.records import Records
 from bposim.errors import ParameterError
 
@@ -76,6 +77,8 @@ def _full(model: Model, draws: Draws) -> Records:
     )  # fmt: skip
     if pool >= 0:
         raise Exhausted(pool)
+    if m[f.FAULT] >= 0:
+        raise PolicyFault(int(m[f.FAULT]), int(m[f.ANSWER]), int(m[f.NOW]))
     n = len(draws)
     rows = m[f.HEADER : f.HEADER + n * f.ROW].reshape(n, f.ROW)[:, : f.ORIGIN + 1].T.copy()
     log, spans = (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bposim.engines.policies import Policies
 from bposim.errors import ParameterError, parameter
 from bposim.scenario.mechanics import AGENT_CHOICES, CONTACT_CHOICES
 
@@ -76,6 +77,8 @@ class Model:
     start_ms, end_ms, closings_ms, openings_ms : ndarray of int64
         Open intervals, and the ends and starts of open stretches.
     day, slot : ndarray of int64, shape (n_intervals,)
+    policies : Policies or None
+        A user's own rules.
     """
 
     types: tuple[str, ...]
@@ -114,6 +117,7 @@ class Model:
     openings_ms: np.ndarray
     day: np.ndarray
     slot: np.ndarray
+    policies: Policies | None = None
 
     @property
     def horizon_ms(self) -> int:
@@ -130,7 +134,7 @@ class Model:
 
         The compiled engine has a shorter loop for that; breaks, a given state and spare rows show in the draws.
         """
-        return bool(
+        return self.policies is None and bool(
             (self.type_limit >= NO_LIMIT).all()
             and self.queue_limit >= NO_LIMIT
             and self.trunks >= NO_LIMIT
@@ -144,7 +148,7 @@ class Model:
         )
 
 
-def build_model(scenario: Scenario, *, drain: str = "serve") -> Model:
+def build_model(scenario: Scenario, *, drain: str = "serve", policies: Policies | None = None) -> Model:
     """Lay a scenario out as arrays.
 
     Raises
@@ -247,6 +251,7 @@ def build_model(scenario: Scenario, *, drain: str = "serve") -> Model:
         openings_ms=scenario.grid.openings(),
         day=scenario.grid.day,
         slot=scenario.grid.slot,
+        policies=policies,
     )
 
 

@@ -18,6 +18,7 @@ from bposim.engines.draws import Draws
 from bposim.engines.floor import Floor
 from bposim.engines.life import CALLBACK, REDIAL, TRANSFER, Exhausted
 from bposim.engines.model import DRAIN, FOREVER, Model
+from bposim.engines.policies import PolicyFault, View
 from bposim.engines.records import (
     ABANDONED,
     ANSWERED,
@@ -253,6 +254,8 @@ class Centre:
     def choose_agent(self, i: int) -> tuple[int, int]:
         """Return the group and agent that take a contact now, (−1, −1) if none does (M10)."""
         m, floor, kind = self.model, self.floor, int(self.draws.kind[i])
+        if m.policies is not None and m.policies.choose_group is not None:
+            return self.ask_for_agent(kind)
         waited = self.now - int(self.arrived[i])
         able = [
             g
@@ -285,6 +288,8 @@ class Centre:
     def choose_contact(self, group: int, free: int, *, live_only: bool) -> int:
         """Return the waiting contact that an agent of a group takes, −1 if there is none (M11)."""
         m = self.model
+        if m.policies is not None and m.policies.choose_type is not None and not self.draining:
+            return self.ask_for_contact(group)
         best, best_key = -1, None
         for kind in m.type_order[group].tolist():
             if kind < 0 or (live_only and not m.live[kind]):
@@ -303,6 +308,41 @@ class Centre:
             if best_key is None or key < best_key:
                 best, best_key = i, key
         return best
+
+    def look(self) -> View:
+        """Return what a user's rule sees."""
+        m, floor = self.model, self.floor
+        firsts = [self.first(k) for k in range(len(m.types))]
+        groups = range(len(m.groups))
+        free = [floor.free(g) for g in groups]
+        columns = (
+            self.n_waiting, [self.now - int(self.arrived[i]) if i >= 0 else -1 for i in firsts], free, floor.present,
+            floor.busy, [floor.candidate(g)[0] if free[g] else -1 for g in groups],
+        )  # fmt: skip
+        takes = (m.multiplier > 0).astype(np.int64)
+        return View(self.now, *(np.array(c, dtype=np.int64) for c in columns), takes)
+
+    def ask_for_agent(self, kind: int) -> tuple[int, int]:
+        """Ask the user's rule who takes a contact."""
+        assert self.model.policies is not None and self.model.policies.choose_group is not None
+        g = int(self.model.policies.choose_group(self.look(), kind))
+        if g < 0:
+            return _NOBODY
+        if g >= len(self.model.groups) or self.model.multiplier[kind, g] <= 0 or self.floor.free(g) == 0:
+            raise PolicyFault(0, g, self.now)
+        return g, self.floor.candidate(g)[1]
+
+    def ask_for_contact(self, group: int) -> int:
+        """Ask the user's rule which type an agent takes."""
+        assert self.model.policies is not None and self.model.policies.choose_type is not None
+        if not any(self.n_waiting):
+            return -1
+        k = int(self.model.policies.choose_type(self.look(), group))
+        if k < 0:
+            return -1
+        if k >= len(self.model.types) or self.model.multiplier[k, group] <= 0 or self.first(k) < 0:
+            raise PolicyFault(1, k, self.now)
+        return self.first(k)
 
     def first(self, kind: int) -> int:
         """Return the first waiting contact of a type, −1 if none waits."""

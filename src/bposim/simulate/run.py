@@ -155,7 +155,9 @@ def count(recipe: Recipe, thresholds_s: Sequence[float], *, title: str = "simula
     columns: dict[str, np.ndarray] = {name: counts[c][:, keep] for c, name in enumerate(COUNTS)}
     for j, ms in enumerate(thresholds):
         for c, stem in enumerate(PER_THRESHOLD_COUNTS):
-            columns[threshold_column(stem, ms / 1000)] = counts[len(COUNTS) + len(PER_THRESHOLD_COUNTS) * j + c][:, keep]
+            columns[threshold_column(stem, ms / 1000)] = counts[len(COUNTS) + len(PER_THRESHOLD_COUNTS) * j + c][
+                :, keep
+            ]
         columns[threshold_column("excess_sum", ms / 1000)] = sums[len(SUMS) + j][:, keep] / 1000
     columns |= {f"{name}_s": sums[c][:, keep] / 1000 for c, name in enumerate(SUMS)}
     scenario = recipe.scenario

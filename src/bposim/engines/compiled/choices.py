@@ -6,6 +6,7 @@ import numpy as np
 
 from bposim.engines.compiled import table as f
 from bposim.engines.compiled.heaps import jit
+from bposim.engines.compiled.native import call_native
 from bposim.engines.compiled.table import agent_at, draining, group_at, pair_at, row, type_at
 
 
@@ -75,8 +76,55 @@ def eligible(m, k, g, waited, free):  # type: ignore[no-untyped-def]
 
 
 @jit
+def look(m):  # type: ignore[no-untyped-def]
+    """Write down what a user's rule sees (``policies.View``)."""
+    types, groups = m[f.N_TYPES], m[f.N_GROUPS]
+    at = m[f.VIEW]
+    for k in range(types):
+        i = m[type_at(m, k) + f.HEAD]
+        m[at + k] = m[type_at(m, k) + f.N_WAITING]
+        m[at + types + k] = m[f.NOW] - m[row(i) + f.ARRIVED] if i >= 0 else np.int64(-1)
+    at += 2 * types
+    for g in range(groups):
+        free = free_in(m, g)
+        m[at + g] = free
+        m[at + groups + g] = m[group_at(m, g) + f.PRESENT]
+        m[at + 2 * groups + g] = m[group_at(m, g) + f.BUSY]
+        m[at + 3 * groups + g] = candidate(m, g)[0] if free > 0 else np.int64(-1)
+
+
+@jit
+def ask_for_agent(m, i):  # type: ignore[no-untyped-def]
+    """Ask the user's rule who takes a contact; an answer outside the rules ends the run."""
+    k = m[row(i) + f.KIND]
+    look(m)
+    g = call_native(m[f.CHOOSE_GROUP], m, k)
+    if g < 0:
+        return np.int64(-1), np.int64(-1)
+    if g >= m[f.N_GROUPS] or m[pair_at(m, k, g) + f.MULTIPLIER] == 0 or free_in(m, g) == 0:
+        m[f.FAULT], m[f.ANSWER] = 0, g
+        return np.int64(-1), np.int64(-1)
+    return g, candidate(m, g)[1]
+
+
+@jit
+def ask_for_contact(m, g):  # type: ignore[no-untyped-def]
+    """Ask the user's rule which type an agent takes; an answer outside the rules ends the run."""
+    look(m)
+    k = call_native(m[f.CHOOSE_TYPE], m, g)
+    if k < 0:
+        return np.int64(-1)
+    if k >= m[f.N_TYPES] or m[pair_at(m, k, g) + f.MULTIPLIER] == 0 or m[type_at(m, k) + f.HEAD] < 0:
+        m[f.FAULT], m[f.ANSWER] = 1, k
+        return np.int64(-1)
+    return m[type_at(m, k) + f.HEAD]
+
+
+@jit
 def choose_agent(m, i):  # type: ignore[no-untyped-def]
     """Return (group, agent) for a contact, −1 if nobody takes it (M10)."""
+    if m[f.CHOOSE_GROUP] != 0:
+        return ask_for_agent(m, i)
     k = m[row(i) + f.KIND]
     waited = m[f.NOW] - m[row(i) + f.ARRIVED]
     least = f.NEVER
@@ -152,6 +200,8 @@ def choose_contact(m, g, free, live_only):  # type: ignore[no-untyped-def]
     best = np.int64(-1)
     if m[f.TOTAL] == 0:
         return best
+    if m[f.CHOOSE_TYPE] != 0 and not draining(m):
+        return ask_for_contact(m, g)
     p1 = p2 = p3 = np.int64(0)
     for c in range(m[f.N_TYPES]):
         k = m[pair_at(m, c, g) + f.TYPE_ORDER]

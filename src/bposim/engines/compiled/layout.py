@@ -53,6 +53,7 @@ def layout(model: Model, draws: Draws) -> np.ndarray:
         f.POOLS: 2 * len(draws.pool_ends),
         f.POOL_OF: draws.pool_of.size,
         f.DRIFT: draws.drift.size,
+        f.VIEW: 2 * n_types + 4 * n_groups + n_types * n_groups,
     }
     begin = f.HEADER + n * f.ROW
     m = np.empty(begin + sum(regions.values()), dtype=np.int64)
@@ -66,7 +67,7 @@ def layout(model: Model, draws: Draws) -> np.ndarray:
         f.AGENT_CHOICE: model.agent_choice, f.DRAIN: model.drain, f.HAS_AFTER: len(draws.after_ms) > 0,
         f.HAS_BALKING: len(draws.balk_at) > 0, f.HAS_LIFE: draws.spare > 0, f.N_ROWS: n, f.N_FIRST: draws.n_first,
         f.N_TYPES: n_types, f.N_GROUPS: n_groups, f.N_INTERVALS: intervals, f.N_STEPS: steps, f.MOST_SLOTS: slots,
-        f.CAP: cap, f.HORIZON: model.horizon_ms, f.EXHAUSTED: -1, f.N_ONWARD: onward,
+        f.CAP: cap, f.HORIZON: model.horizon_ms, f.EXHAUSTED: -1, f.FAULT: -1, f.N_ONWARD: onward,
         f.N_DAYS: draws.drift.shape[1], f.N_SLOTS: draws.pool_of.shape[1],
     }  # fmt: skip
     for name, value in settings.items():
@@ -103,6 +104,10 @@ def layout(model: Model, draws: Draws) -> np.ndarray:
     listed[...] = -1
     for k, delays in enumerate(model.delays):
         listed[k, : len(delays)] = delays
+    if model.policies is not None:
+        m[[f.CHOOSE_GROUP, f.CHOOSE_TYPE]] = model.policies.addresses
+        view = region(f.VIEW, regions[f.VIEW])
+        view[-n_types * n_groups :] = (model.multiplier > 0).ravel()
     hours = region(f.HOURS, intervals, 4 + n_types)
     hours[:, 0], hours[:, 1], hours[:, 2], hours[:, 3] = model.start_ms, model.end_ms, model.day, model.slot
     hours[:, 4:] = model.open

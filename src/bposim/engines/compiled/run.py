@@ -65,7 +65,7 @@ def play(m, begin, in_service, change_ms, change_group, leaves, joins, change_ag
             now, event = m[row(next_arrival) + f.ARRIVED], 6
         if m[f.N_CALLS] > 0 and (m[m[f.CALLS]] >> ID_BITS) < now:
             now, event = m[m[f.CALLS]] >> ID_BITS, 7
-        if event < 0 or m[f.EXHAUSTED] >= 0:
+        if event < 0 or m[f.EXHAUSTED] >= 0 or m[f.FAULT] >= 0:
             break
         m[f.NOW] = now
         if event == 0:
