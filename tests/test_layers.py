@@ -46,7 +46,7 @@ BEHIND = {
     "cmdstanpy": {"forecast/_prophet.py"},
     "pulp": {"optimise/_lp.py"},
     "highspy": {"optimise/_lp.py"},
-    "numba": {f"engines/compiled/{name}.py" for name in ("heaps", "kernels", "tally")},
+    "numba": {f"engines/compiled/{name}.py" for name in ("cache", "native")},
     "simpy": {"engines/reference.py"},
 }
 #: Faces may use what stands outside the layers: the public names and the synthetic data of the demo.

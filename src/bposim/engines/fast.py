@@ -6,12 +6,14 @@ come and go by number, a shorter loop plays them (``compiled/plain.py``); everyt
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 
 from bposim.engines.compiled import plain
 from bposim.engines.compiled import table as f
+from bposim.engines.compiled.cache import announced
 from bposim.engines.compiled.heaps import ID_MASK
 from bposim.engines.compiled.layout import layout
 from bposim.engines.compiled.run import play
@@ -37,7 +39,17 @@ def run(model: Model, draws: Draws) -> Records:
             f"one replication holds {n:,} contacts over {model.horizon_ms / 8.64e7:.0f} days; the fast engine takes "
             f"{ID_MASK:,} contacts and 795 days. Split the horizon, or use engine='reference'."
         )
-    return _plain(model, draws) if model.plain and draws.plain else _full(model, draws)
+    loop = _plain if model.plain and draws.plain else _full
+    if loop in _ready:
+        return loop(model, draws)
+    with announced("short" if loop is _plain else "full"):
+        records = loop(model, draws)
+    _ready.add(loop)
+    return records
+
+
+#: Loops that this process has run, so that they are compiled.
+_ready: set[Callable[[Model, Draws], Records]] = set()
 
 
 def _plain(model: Model, draws: Draws) -> Records:

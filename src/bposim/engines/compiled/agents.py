@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from bposim.engines.compiled import table as f
+from bposim.engines.compiled.cache import jit
 from bposim.engines.compiled.choices import least_in_hand, numbers
-from bposim.engines.compiled.heaps import ID_BITS, jit, pop, push
+from bposim.engines.compiled.heaps import ID_BITS, pop, push
 from bposim.engines.compiled.service import drop_idle, first_idle, take_next, work_on
 from bposim.engines.compiled.table import agent_at, break_at, draining, group_at, pair_at, personal, set_present, task
 

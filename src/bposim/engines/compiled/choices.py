@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bposim.engines.compiled import table as f
-from bposim.engines.compiled.heaps import jit
+from bposim.engines.compiled.cache import jit
 from bposim.engines.compiled.native import call_native
 from bposim.engines.compiled.table import agent_at, draining, group_at, pair_at, row, type_at
 

@@ -7,8 +7,9 @@ import numpy as np
 from bposim.engines import records as fate
 from bposim.engines.compiled import table as f
 from bposim.engines.compiled.agents import freed
+from bposim.engines.compiled.cache import jit
 from bposim.engines.compiled.choices import choose_agent, expected_wait
-from bposim.engines.compiled.heaps import ID_BITS, jit, push
+from bposim.engines.compiled.heaps import ID_BITS, push
 from bposim.engines.compiled.service import become, put_down, serve, wait
 from bposim.engines.compiled.table import (
     agent_at,

@@ -6,15 +6,14 @@ A key is (instant << ID_BITS) | id, so that one comparison gives the written ord
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from bposim.engines.compiled.cache import jit
 
 ID_BITS = 26
 ID_MASK = (1 << ID_BITS) - 1
 
 #: Indices that cannot be negative spare the processor the question whether they count from the end.
 U = np.uint64
-
-jit = njit(cache=True, nogil=True, boundscheck=False)
 
 
 #: Stands behind the last key of every heap, so that each node has two children to compare.

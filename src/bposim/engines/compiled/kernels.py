@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from bposim.engines.compiled.cache import jit
 from bposim.engines.model import FOREVER
 
 #: Longer than any horizon (13 months, in ms): such a duration never ends.
 _LONGEST = float(1 << 35)
 _FOREVER = np.int64(FOREVER)
 
-_jit = njit(cache=True, nogil=True, boundscheck=False)
 
-
-@_jit
+@jit
 def to_ms(values, factor):  # type: ignore[no-untyped-def]
     """Return seconds × factor in whole milliseconds, halves up; what outlasts any horizon is ``FOREVER``."""
     out = np.empty(len(values), np.int64)
@@ -24,7 +22,7 @@ def to_ms(values, factor):  # type: ignore[no-untyped-def]
     return out
 
 
-@_jit
+@jit
 def to_ms_by_day(values, day, factor):  # type: ignore[no-untyped-def]
     """Return seconds × the factor of each contact's day in whole milliseconds."""
     out = np.empty(len(values), np.int64)
@@ -34,7 +32,7 @@ def to_ms_by_day(values, day, factor):  # type: ignore[no-untyped-def]
     return out
 
 
-@_jit
+@jit
 def place(gaps, count, start, length, at, interval):  # type: ignore[no-untyped-def]
     """Place each interval's contacts at the order statistics of uniform instants.
 
@@ -61,7 +59,7 @@ def place(gaps, count, start, length, at, interval):  # type: ignore[no-untyped-
         g += c + 1
 
 
-@_jit
+@jit
 def merge_order(at, edges, order):  # type: ignore[no-untyped-def]
     """Fill ``order`` with the rows of several sorted stretches in ascending order, ties by stretch.
 
@@ -105,7 +103,7 @@ def merge_order(at, edges, order):  # type: ignore[no-untyped-def]
             heap[spot] = key
 
 
-@_jit
+@jit
 def gather(values, order):  # type: ignore[no-untyped-def]
     """Return ``values[order]``."""
     out = np.empty(len(order), values.dtype)

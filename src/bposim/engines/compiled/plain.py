@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bposim.engines.compiled.heaps import ID_BITS, ID_MASK, U, jit, pop, push, sift
+from bposim.engines.compiled.cache import jit
+from bposim.engines.compiled.heaps import ID_BITS, ID_MASK, U, pop, push, sift
 from bposim.engines.model import FOREVER
 from bposim.engines.records import ABANDONED, ANSWERED, DISCONNECTED, OPEN
 

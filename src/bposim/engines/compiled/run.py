@@ -7,9 +7,10 @@ import numpy as np
 from bposim.engines import records as fate
 from bposim.engines.compiled import table as f
 from bposim.engines.compiled.agents import close, come_back, grow, number, send_on_break, shrink
+from bposim.engines.compiled.cache import jit
 from bposim.engines.compiled.choices import choose_agent
 from bposim.engines.compiled.contacts import end_contact, end_talk, enter, leave, release, settle
-from bposim.engines.compiled.heaps import ID_BITS, ID_MASK, jit, pop
+from bposim.engines.compiled.heaps import ID_BITS, ID_MASK, pop
 from bposim.engines.compiled.service import await_delay, is_open, serve, wait
 from bposim.engines.compiled.table import agent_at, complete_at, group_at, row, set_present, take_line, unqueue
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from bposim.engines import records as fate
 from bposim.engines.compiled import table as f
+from bposim.engines.compiled.cache import jit
 from bposim.engines.compiled.choices import choose_contact, free_in
-from bposim.engines.compiled.heaps import ID_BITS, jit, push
+from bposim.engines.compiled.heaps import ID_BITS, push
 from bposim.engines.compiled.table import agent_at, complete_at, group_at, hand_at, row, spot, type_at, unqueue, work_ms
 from bposim.engines.life import REDIAL as FROM_REDIAL
 

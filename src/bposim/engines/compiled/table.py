@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bposim.engines.compiled.heaps import ID_BITS, jit, push
+from bposim.engines.compiled.cache import jit
+from bposim.engines.compiled.heaps import ID_BITS, push
 from bposim.engines.model import FOREVER, PACE_UNIT
 from bposim.scenario.mechanics import AGENT_CHOICES, CONTACT_CHOICES
 

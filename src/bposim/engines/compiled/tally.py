@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from bposim.engines.compiled.cache import jit
 from bposim.engines.compiled.heaps import U
 from bposim.engines.draws import Draws
 from bposim.engines.model import Model
@@ -16,10 +16,8 @@ SUMS = ("wait_sum", "wait_answered_sum", "wait_abandoned_sum", "handle_sum", "ta
 PER_THRESHOLD_COUNTS = ("answered_within", "abandoned_within", "callback_within", "completed_within")
 AGENTS = ("busy", "working", "contact")
 
-_jit = njit(cache=True, nogil=True)
 
-
-@_jit
+@jit
 def _place(start: np.ndarray, at: int) -> int:
     """Return the last interval that has begun."""
     low, high = 0, len(start)
@@ -32,7 +30,7 @@ def _place(start: np.ndarray, at: int) -> int:
     return max(low - 1, 0)
 
 
-@_jit
+@jit
 def _slice(out, column, group, start, end, i, low, high, times):  # type: ignore[no-untyped-def]
     """Add a stretch of time to the intervals that it covers, the first of them i or later; other time is not booked."""
     while i + 1 < len(start) and start[i + 1] <= low:
@@ -44,7 +42,7 @@ def _slice(out, column, group, start, end, i, low, high, times):  # type: ignore
         i += 1
 
 
-@_jit
+@jit
 def _tally(
     arrival, kind, answered, ended, released, group, outcome, origin, in_service, begin, start, end, thresholds,
     many, presence_ms, presence_group, presence, engaged_group, engaged_from, engaged_to, n_groups, last_ms,
