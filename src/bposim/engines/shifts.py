@@ -49,6 +49,14 @@ class Changes:
 
 def staffing_changes(source: Source, seed: int, replication: int, start: Start | None = None) -> Changes:
     """Return who joins, leaves and pauses when, in one replication."""
+    if start is not None or source.random_staffing:
+        return _changes(source, seed, replication, start)
+    if source.fixed_changes is None:
+        source.fixed_changes = _changes(source, seed, replication, None)
+    return source.fixed_changes
+
+
+def _changes(source: Source, seed: int, replication: int, start: Start | None) -> Changes:
     scheduled = np.zeros(source.net_heads.shape)
     plain: list[np.ndarray] = []
     rows: list[Row] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from bposim.engines.volumes import read_volumes
 
 if TYPE_CHECKING:
     from bposim.distributions import Distribution
+    from bposim.engines.shifts import Changes
     from bposim.scenario import Scenario
     from bposim.scenario.models import AgentGroup, ContactType
 
@@ -49,7 +50,7 @@ def sample_ms(
     return to_ms(seconds, 1.0) if factor is None else to_ms_by_day(seconds, day, factor)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Source:
     """Everything of a scenario that draws need, laid over the grid once.
 
@@ -82,6 +83,8 @@ class Source:
     factors: tuple[Distribution | None, ...]
     net_heads: np.ndarray
     head_factors: tuple[Distribution | None, ...]
+    #: Staffing changes where they are the same in every replication, once made.
+    fixed_changes: Changes | None = field(default=None, init=False)
 
     @property
     def samples(self) -> int:
@@ -142,6 +145,19 @@ class Source:
     def chunks(self) -> np.ndarray:
         """Chunks to draw for each pool; grows where a run needed more. The answer does not depend on it."""
         return np.ones(len(self.pools), dtype=np.int64)
+
+    @cached_property
+    def random_staffing(self) -> bool:
+        """Whether who is there differs from replication to replication."""
+        whole = np.abs(self.net_heads - np.floor(self.net_heads + 1e-9)) < 1e-9
+        counted = np.array([not body.agents for body in self.bodies])
+        sites = (self.scenario.sites[b.site] for b in self.bodies if b.site is not None)
+        return bool(
+            not whole[:, counted].all()
+            or any(law is not None for law in self.head_factors)
+            or any(b.absence > 0 or b.adherence < 1 for b in self.bodies)
+            or any(site.outages for site in sites)
+        )
 
     def drift(self, seed: int, replication: int) -> np.ndarray:
         """Return each type's handle-time factor by day, shape (n_types, n_days); no columns where no type drifts."""
