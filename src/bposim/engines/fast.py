@@ -1,7 +1,8 @@
 """The compiled engine: the reference engine's rules in numba, the same records bit for bit.
 
 It releases the interpreter lock, so that replications run on threads. Where contacts only wait and are served, and agents
-come and go by number, a shorter loop plays them (``compiled/plain.py``); everything else is in ``compiled/run.py``.
+come and go by number, a shorter loop plays them (``compiled/plain.py``, and ``compiled/single.py`` for one queue and one
+group); everything else is in ``compiled/run.py``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from bposim.engines.compiled import plain
+from bposim.engines.compiled import plain, single
 from bposim.engines.compiled import table as f
 from bposim.engines.compiled.cache import announced
 from bposim.engines.compiled.heaps import ID_MASK
@@ -39,10 +40,12 @@ def run(model: Model, draws: Draws) -> Records:
             f"one replication holds {n:,} contacts over {model.horizon_ms / 8.64e7:.0f} days; the fast engine takes "
             f"{ID_MASK:,} contacts and 795 days. Split the horizon, or use engine='reference'."
         )
-    loop = _plain if model.plain and draws.plain else _full
+    loop = _full
+    if model.plain and draws.plain:
+        loop = _single if len(model.types) == len(model.groups) == 1 else _plain
     if loop in _ready:
         return loop(model, draws)
-    with announced("short" if loop is _plain else "full"):
+    with announced(loop.__name__[1:]):
         records = loop(model, draws)
     _ready.add(loop)
     return records
@@ -69,6 +72,24 @@ def _plain(model: Model, draws: Draws) -> Records:
     return Records(
         draws.arrival_ms, answered, ended, ended, group, agent, outcome, draws.kind, *_first_attempts(n),
         when[:rows].copy(), who[:rows].copy(), number[:rows].copy(), none, none, none,
+    )  # fmt: skip
+
+
+def _single(model: Model, draws: Draws) -> Records:
+    n = len(draws)
+    answered, ended = (np.empty(n, dtype=np.int64) for _ in range(2))
+    agent, outcome = np.empty(n, dtype=np.int32), np.empty(n, dtype=np.int8)
+    most = 2 * int(draws.join.sum()) + len(draws.change_ms) + 1
+    when, number = (np.empty(most, dtype=np.int64) for _ in range(2))
+    rows = single.play(
+        draws.arrival_ms, draws.handle_ms, draws.patience_ms, draws.change_ms, draws.leave, draws.join, model.openings_ms,
+        model.closings_ms, model.multiplier[0, 0], model.live[0], model.drain, model.horizon_ms,
+        answered, ended, agent, outcome, when, number,
+    )  # fmt: skip
+    none = np.empty(0, dtype=np.int64)
+    return Records(
+        draws.arrival_ms, answered, ended, ended, np.where(answered < 0, -1, 0), agent, outcome, draws.kind,
+        *_first_attempts(n), when[:rows].copy(), np.zeros(rows, dtype=np.int64), number[:rows].copy(), none, none, none,
     )  # fmt: skip
 
 
