@@ -75,6 +75,10 @@ class CalibrationWarning(BposimWarning):
     """An estimate that the data carry only weakly, or that had to be assumed."""
 
 
+class SimulationWarning(BposimWarning):
+    """Replications that say less than their number suggests."""
+
+
 class ForecastWarning(BposimWarning):
     """A forecast made from too little history, or outside its range."""
 

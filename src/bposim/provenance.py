@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 #: Packages whose version can change a number.
 WATCHED = ("numpy", "scipy", "pandas", "simpy", "numba", "prophet", "pulp", "highspy")
 
@@ -35,6 +37,19 @@ def content_hash(value: Any) -> str:
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def array_hash(values: np.ndarray) -> str:
+    """Return the first 16 hex digits of the SHA-256 of an array's kind, shape and content.
+
+    Examples
+    --------
+    >>> array_hash(np.array([1, 2])) == array_hash(np.array([2, 1]))
+    False
+    """
+    digest = hashlib.sha256(f"{values.dtype.str} {values.shape}".encode())
+    digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()[:16]
 
 
 def file_hash(path: str | Path) -> str:

@@ -220,7 +220,7 @@ def test_forecast_paths_are_the_uncertainty_and_counts_lose_their_poisson_noise(
     # Real numbers, all paths equal: certain, and the day factor is not laid over them.
     assert required(required_agents(scenario, paths(scenario, [mean] * 20), target=SL)).tolist() == sure.tolist()
     # Pure Poisson counts hold no uncertainty of the rate.
-    counts = [rng.poisson(mean).astype(float) for _ in range(400)]
+    counts = [rng.poisson(mean) for _ in range(400)]
     assert np.abs(required(required_agents(scenario, paths(scenario, counts), target=SL)) - sure).max() <= 1
     # Busy and quiet days do.
     busy = [mean * f for f in rng.gamma(16, 1 / 16, 400)]
@@ -240,7 +240,7 @@ def test_poisson_noise_is_taken_out_of_counts_and_only_that():
 def test_whole_paths_are_counts_and_real_ones_are_rates():
     scenario = world({"q": {"arrivals": {"per_interval": PLAN}}})
     rng = np.random.default_rng(11)
-    counts = [rng.poisson(np.array(PLAN)).astype(float) for _ in range(400)]
+    counts = [rng.poisson(np.array(PLAN)) for _ in range(400)]
     hard = ServiceLevel(0.95, within="20s")
     sure = required(required_agents(scenario, target=hard)).sum()
     assert abs(required(required_agents(scenario, paths(scenario, counts), target=hard)).sum() - sure) <= 2

@@ -13,7 +13,7 @@ from bposim.errors import ForecastError
 from bposim.forecast._calendar import closed_days, load_holidays, unseen_holidays
 from bposim.forecast._counts import Counts
 from bposim.forecast._days import BUSY, THIN_DAYS, YEAR_NEEDS, Inputs, Outlook, outlook
-from bposim.forecast._paths import draw_paths
+from bposim.forecast._paths import BLOCK, draw_paths
 from bposim.forecast._prophet import untouched
 from bposim.units import Grid, make_grid
 
@@ -43,6 +43,7 @@ class Parts:
     outlooks: tuple[Outlook, ...]
     notes: tuple[str, ...]
     thin: str
+    leads: np.ndarray
 
 
 def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
@@ -104,7 +105,20 @@ def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
             f"{d} ({name}) is taken as open: the history holds no such day. If nobody opens, pass it in closed."
         )
     notes += _notes(counts, settings, outlooks, (future[0] - dates[-1]).days)
-    return Parts(grid, expected, array, tuple(outlooks), tuple(notes), thin)
+    return Parts(grid, expected, array, tuple(outlooks), tuple(notes), thin, leads)
+
+
+def further_paths(types: tuple[str, ...], settings: Settings, parts: Parts, first: int, samples: int) -> np.ndarray:
+    """Draw the paths numbered ``first`` to ``first + samples − 1`` of a forecast, all beyond those it was made with."""
+    blocks = range(first // BLOCK, (first + samples - 1) // BLOCK + 1)
+    drawn = [
+        draw_paths(parts.outlooks, types, parts.expected, parts.grid, parts.leads, BLOCK, settings.seed, b)
+        for b in blocks
+    ]
+    begin = first - blocks[0] * BLOCK
+    array = np.concatenate(drawn)[begin : begin + samples]
+    array.setflags(write=False)
+    return array
 
 
 def check_length(counts: Counts) -> str:

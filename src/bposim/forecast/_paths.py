@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,14 @@ from bposim.units import Grid
 
 #: Common days from which residuals of two contact types are correlated, and the days that "no correlation" is worth.
 CORRELATION_NEEDS, CORRELATION_WEIGHT = 30, 15.0
+#: Paths beyond those first asked for are drawn in blocks of so many, so that path k is the same whatever the number.
+BLOCK = 256
 
 
-def stream(seed: int, name: str) -> np.random.Generator:
-    """Return the generator of a contact type."""
-    return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(name.encode())]))
+def stream(seed: int, name: str, block: int | None = None) -> np.random.Generator:
+    """Return the generator of a contact type; each block of further paths has its own."""
+    entropy = [seed, zlib.crc32(name.encode())]
+    return np.random.default_rng(np.random.SeedSequence(entropy if block is None else [*entropy, block + 1]))
 
 
 def correlation(residuals: list[pd.Series]) -> np.ndarray:
@@ -37,13 +41,14 @@ def correlation(residuals: list[pd.Series]) -> np.ndarray:
 
 
 def draw_paths(
-    outlooks: list[Outlook],
+    outlooks: Sequence[Outlook],
     names: tuple[str, ...],
     expected: np.ndarray,
     grid: Grid,
     leads: np.ndarray,
     samples: int,
     seed: int,
+    block: int | None = None,
 ) -> np.ndarray:
     """Draw counts, shape (samples, n_intervals, n_types).
 
@@ -52,10 +57,12 @@ def draw_paths(
     expected : ndarray, shape (n_intervals, n_types)
     leads : ndarray, shape (n_open_days,)
         Calendar days from the end of the history to each open day.
+    block : int, optional
+        Number of a block of further paths; None for those first asked for.
     """
     n, k = expected.shape
     days, first = np.unique(grid.day, return_index=True)
-    streams = [stream(seed, name) for name in names]
+    streams = [stream(seed, name, block) for name in names]
     shock = np.stack([g.standard_normal((samples, len(days))) for g in streams], axis=2)
     step = np.stack([g.standard_normal((samples, len(days))) for g in streams], axis=2)
     if k > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import ParameterError, parameter, require
-from bposim.forecast._build import Parts, Settings
+from bposim.forecast._build import Parts, Settings, further_paths
 from bposim.forecast._counts import Counts
 from bposim.provenance import Provenance
 
@@ -57,12 +57,15 @@ class Forecast:
         Volumes frame ``contact_type, interval_start, contacts, sample`` of all paths, built when first asked for.
     notes : tuple of str
         What was assumed, masked, closed or thin.
+    first_sample : int
+        Number of the first path; above 0 for the further paths of :meth:`more`.
     """
 
     _counts: Counts
     _settings: Settings
     _parts: Parts
     provenance: Provenance
+    first_sample: int = 0
 
     @property
     def contact_types(self) -> tuple[str, ...]:
@@ -129,8 +132,34 @@ class Forecast:
                 "contact_type": pd.Series(kinds).astype(str) if s * n * k < 200_000 else kinds,
                 "interval_start": self.starts[np.tile(np.arange(n), s * k)],
                 "contacts": self.array.transpose(0, 2, 1).reshape(-1).astype(np.int64),
-                "sample": np.repeat(np.arange(s), n * k),
+                "sample": np.repeat(np.arange(s) + self.first_sample, n * k),
             }
+        )
+
+    def more(self, samples: int) -> Forecast:
+        """Return the same forecast with further paths, none of which this one holds.
+
+        What was found on the paths of a forecast is proven on others: path number k is the same however many are drawn
+        at once.
+
+        Parameters
+        ----------
+        samples : int
+            Number of further paths.
+
+        Raises
+        ------
+        ParameterError
+            ``samples`` is no whole number of at least 1.
+        """
+        if isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < 1:
+            raise ParameterError(parameter("samples", "more()", "a whole number of at least 1", samples))
+        first = self.first_sample + self.samples
+        array = further_paths(self.contact_types, self._settings, self._parts, first, int(samples))
+        made = Provenance("more", {"samples": int(samples), "first_sample": first}, (self.provenance,))
+        settings = replace(self._settings, samples=int(samples))
+        return replace(
+            self, _settings=settings, _parts=replace(self._parts, array=array), provenance=made, first_sample=first
         )
 
     def mean(self, by: str = "interval") -> pd.DataFrame:

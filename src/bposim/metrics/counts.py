@@ -62,6 +62,9 @@ class Counts:
         What counts as an independent repetition for confidence intervals.
     days : (Timestamp, Timestamp), optional
         First and last local day covered, zone-free; None: those of the first and the last interval.
+    paths : ndarray of int64, shape (n_replications,), or None
+        Number of the volume path that each replication played: those that share one are one repetition. None where
+        every replication is its own.
     """
 
     starts: pd.DatetimeIndex
@@ -72,6 +75,7 @@ class Counts:
     agents: Mapping[str, np.ndarray] = field(default_factory=dict)
     batches: str = "replication"
     days: tuple[pd.Timestamp, pd.Timestamp] | None = None
+    paths: np.ndarray | None = None
 
     @property
     def replications(self) -> int:

@@ -1,9 +1,37 @@
-"""Confidence intervals of probabilities and shares."""
+"""What counts as one independent observation, and confidence intervals of probabilities and shares."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+
+
+def pool_batches(values: np.ndarray, batch: np.ndarray | None) -> np.ndarray:
+    """Add the rows (axis 0) that share a batch; where all rows of a batch are missing the sum is.
+
+    Replications that play the same volume path share its luck: for a confidence interval they are one observation, as
+    windows of one replication are.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_replications, …)
+    batch : ndarray, shape (n_replications,), or None
+        Label of each row's batch; None where every row is its own.
+
+    Examples
+    --------
+    >>> pool_batches(np.array([1.0, 2.0, 4.0]), np.array([0, 1, 0])).tolist()
+    [5.0, 2.0]
+    """
+    if batch is None:
+        return values
+    order = np.argsort(batch, kind="stable")
+    edges = np.flatnonzero(np.diff(batch[order], prepend=batch[order][:1] - 1))
+    if len(edges) == len(batch):
+        return values
+    seen = ~np.isnan(values)
+    total = np.add.reduceat(np.where(seen, values, 0.0)[order], edges, axis=0)
+    return np.where(np.logical_or.reduceat(seen[order], edges, axis=0), total, np.nan)
 
 
 def wilson(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -49,15 +77,23 @@ def extreme_share(
     )
 
 
-def probability(met: pd.Series, replication: pd.Series, confidence: float = 0.95) -> tuple[float, float, float]:
-    """Return the share of windows met and its interval; windows of one replication share their luck.
+def probability(met: pd.Series, batch: pd.Series, confidence: float = 0.95) -> tuple[float, float, float]:
+    """Return the share of windows met and its interval; windows of one batch share their luck.
+
+    Parameters
+    ----------
+    met : Series of bool
+    batch : Series
+        The independent repetition that each window belongs to: its replication, or the volume path that several
+        replications share.
+    confidence : float
 
     Notes
     -----
-    Wilson's interval with the effective number of windows: p (1 − p) over the variance of the replications' mean,
-    never more than the windows and never fewer than the replications warrant.
+    Wilson's interval with the effective number of windows: p (1 − p) over the variance of the batches' mean, never
+    more than the windows; where no batch differs from another, the number of batches.
     """
-    per = met.groupby(replication.to_numpy()).agg(["mean", "size"])
+    per = met.groupby(batch.to_numpy()).agg(["mean", "size"])
     n = len(per)
     p = float(met.mean())
     if n == 0:

@@ -12,7 +12,7 @@ import pandas as pd
 from bposim.errors import ParameterError, parameter, require
 from bposim.metrics.counts import MAXIMA, Counts
 from bposim.metrics.glossary import DEFAULT_METRICS
-from bposim.metrics.intervals import extreme_share
+from bposim.metrics.intervals import extreme_share, pool_batches
 from bposim.metrics.pooling import (
     STRETCHES,
     Ask,
@@ -147,7 +147,8 @@ class TermsByBatch:
     top : ndarray
     bottom : ndarray or None
     days : ndarray, shape (n_labels, n_names)
-        Days, over all repetitions, on which the denominator was not zero.
+        Days, over all independent repetitions (replications that share a volume path are one), on which the denominator
+        was not zero.
     given : Sums
         What they were grouped from.
     """
@@ -188,14 +189,14 @@ def terms_of(
     if bottom is not None and ask.metric.unit == "share":
         cell = np.unique(np.stack([codes, day]), axis=1, return_inverse=True)
         by_day = group(bottom, cell[1].reshape(-1), cell[0].shape[1], None, False)
-        np.add.at(days, cell[0][0], (by_day > 0).sum(axis=0))
+        np.add.at(days, cell[0][0], (pool_batches(by_day, counts.paths) > 0).sum(axis=0))
     return TermsByBatch(labels, names, numerator, denominator, days, given)
 
 
 def _waits(source: Source, counts: Counts, ask: Ask, keys: list[str], confidence: float) -> pd.DataFrame:
     split_key, split, names, labels, codes = _frame_of(counts, ask, keys)
     values = source.wait_quantiles(float(ask.metric.quantile or 0.5), codes, split)
-    return _rows(_over_replications(values, confidence, keys), keys, labels, names, ask, split_key)
+    return _rows(_over_replications(values, confidence, keys, counts.paths), keys, labels, names, ask, split_key)
 
 
 def _one(counts: Counts, terms: TermsByBatch, ask: Ask, keys: list[str], confidence: float) -> pd.DataFrame:
@@ -210,7 +211,7 @@ def _one(counts: Counts, terms: TermsByBatch, ask: Ask, keys: list[str], confide
         return _rows(plain, keys, labels, names, ask, split_key)
     if denominator is None:
         if not by_day:
-            return _rows(_over_replications(numerator, confidence, keys), keys, labels, names, ask, split_key)
+            return _rows(_over_replications(numerator, confidence, keys, counts.paths), keys, labels, names, ask, split_key)
         # The sum (the longest wait) of a history is what it is; no interval is claimed for it.
         known = ~np.isnan(numerator)
         value = np.fmax.reduce(numerator, axis=0) if maxima else np.nansum(numerator, axis=0)
@@ -218,7 +219,7 @@ def _one(counts: Counts, terms: TermsByBatch, ask: Ask, keys: list[str], confide
         n = known.any(axis=0) if maxima else known.sum(axis=0)
         nothing = np.full(value.shape, np.nan)
         return _rows((value, nothing, nothing, n), keys, labels, names, ask, split_key)
-    value, low, high, n = ratio_interval(numerator, denominator, confidence)
+    value, low, high, n = ratio_interval(numerator, denominator, confidence, counts.paths)
     share = ask.metric.unit == "share"
     low, high = np.clip(low, 0, 1 if share else np.inf), np.clip(high, 0, 1 if share else np.inf)
     if share:
@@ -233,8 +234,12 @@ def t_quantile(confidence: float, n: np.ndarray) -> np.ndarray:
     return stdtrit(np.maximum(n - 1, 1), 0.5 + confidence / 2)
 
 
-def ratio_interval(top: np.ndarray, bottom: np.ndarray, confidence: float) -> tuple[np.ndarray, ...]:
+def ratio_interval(
+    top: np.ndarray, bottom: np.ndarray, confidence: float, batch: np.ndarray | None = None
+) -> tuple[np.ndarray, ...]:
     """Return value, ends and n of a ratio of means over axis 0 by the delta method; missing repetitions are left out.
+
+    Rows of one ``batch`` (None: each its own) are pooled first: n is the number of independent repetitions.
 
     Notes
     -----
@@ -242,7 +247,8 @@ def ratio_interval(top: np.ndarray, bottom: np.ndarray, confidence: float) -> tu
     of freedom (Law 2015, section 9.3; Asmussen & Glynn 2007, III.3).
     """
     seen = ~(np.isnan(top) | np.isnan(bottom))
-    top, bottom = np.where(seen, top, np.nan), np.where(seen, bottom, np.nan)
+    top, bottom = (pool_batches(np.where(seen, x, np.nan), batch) for x in (top, bottom))
+    seen = ~np.isnan(top)
     n = seen.sum(axis=0)
     total_top, total_bottom = np.nansum(top, axis=0), np.nansum(bottom, axis=0)
     value = divide(total_top, total_bottom)
@@ -254,12 +260,12 @@ def ratio_interval(top: np.ndarray, bottom: np.ndarray, confidence: float) -> tu
     return value, value - half, value + half, n
 
 
-def _over_replications(values: np.ndarray, confidence: float, keys: list[str]) -> Any:
+def _over_replications(values: np.ndarray, confidence: float, keys: list[str], batch: np.ndarray | None = None) -> Any:
     """Return mean, ends and n over axis 0; missing replications are left out."""
     if "replication" in keys:
         return values
     ones = np.where(np.isnan(values), np.nan, 1.0)
-    return ratio_interval(values, ones, confidence)
+    return ratio_interval(values, ones, confidence, batch)
 
 
 def _rows(

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bposim.errors import OptimiseError, require
+from bposim.engines.volumes import load_volumes
+from bposim.errors import OptimiseError
 from bposim.scenario import Scenario
-from bposim.schema import VOLUMES
 
 #: Classes of equal probability for the law of a rate, and the points from which they are made.
 CLASSES = 12
@@ -19,6 +19,10 @@ POINTS = 256
 
 class Rates:
     """Expected contacts of each type in each interval, over equally likely states of the world.
+
+    What is uncertain depends on what was given, as in the simulation: nothing, or real numbers, are expectations, with
+    the day factor around them; whole numbers without ``sample`` are one known future, with nothing around it; paths are
+    all the uncertainty there is.
 
     Attributes
     ----------
@@ -30,60 +34,22 @@ class Rates:
     def __init__(self, scenario: Scenario, volumes: Any, day_factor: bool) -> None:
         self.scenario = scenario
         types = scenario.contact_types
-        frame = getattr(volumes, "volumes", volumes)
         self._paths: dict[str, np.ndarray] = {}
-        if frame is None:
+        known = False
+        if volumes is None:
             self.mean = {t: scenario.expected_contacts(t) for t in types}
         else:
-            if not isinstance(frame, pd.DataFrame):
-                raise OptimiseError(
-                    f"volumes of required_agents() must be a forecast or a frame with columns "
-                    f"{', '.join(VOLUMES.names)}. Got {type(volumes).__name__}."
-                )
-            VOLUMES.check(frame, caller="required_agents()", error=OptimiseError)
-            self.mean = self._read(frame)
+            found = load_volumes(volumes, scenario, caller="required_agents()", error=OptimiseError)
+            _within(volumes, scenario)
+            known = found.counts and not found.sampled
+            tables = {t: found.array[:, :, k].T.astype(float) for k, t in enumerate(types)}
+            self.mean = {t: table.mean(axis=1) for t, table in tables.items()}
+            if found.sampled:
+                self._paths = {t: _without_poisson(x) if found.counts else x for t, x in tables.items()}
         laws = [scenario.day_factor, *(c.day_factor for c in types.values())]
-        random = day_factor and not self._paths and any(law is not None for law in laws)
+        random = day_factor and not known and not self._paths and any(law is not None for law in laws)
         self.source = "paths" if self._paths else "day-factor" if random else "fixed"
         self._factors = _lattice(laws) if random else None
-
-    def _read(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
-        grid, types = self.scenario.grid, list(self.scenario.contact_types)
-        starts = pd.DatetimeIndex(frame["interval_start"])
-        if starts.tz is None:
-            raise OptimiseError("volumes of required_agents() have times without a zone. Localise interval_start.")
-        problems = []
-        unknown = sorted({str(t) for t in frame["contact_type"].unique()} - set(types))
-        if unknown:
-            problems.append(f"volumes name {unknown[0]!r}, which is no contact type. Known: {', '.join(types)}.")
-        contacts = frame["contacts"].to_numpy(float)
-        if not (np.isfinite(contacts).all() and (contacts >= 0).all()):
-            problems.append("column 'contacts' of volumes must be finite and at least 0.")
-        place = pd.Index(grid.starts.tz_convert("UTC")).get_indexer(starts.tz_convert("UTC"))
-        outside = (place < 0) & (contacts > 0)
-        if outside.any():
-            problems.append(
-                f"volumes have {int(outside.sum())} rows with contacts outside the scenario's open intervals (first "
-                f"{starts[outside][0]}). Give the scenario the start, days and interval of the forecast."
-            )
-        require(problems, OptimiseError)
-        kind = frame["contact_type"].to_numpy()
-        inside = place >= 0
-        if "sample" not in frame.columns:
-            mean = {t: np.zeros(len(grid)) for t in types}
-            for t in types:
-                rows = inside & (kind == t)
-                np.add.at(mean[t], place[rows], contacts[rows])
-            return mean
-        number, path = np.unique(frame["sample"].to_numpy(), return_inverse=True)
-        for t in types:
-            rows = inside & (kind == t)
-            table = np.zeros((len(grid), len(number)))
-            np.add.at(table, (place[rows], path[rows]), contacts[rows])
-            if (contacts[rows] == np.round(contacts[rows])).all():
-                table = _without_poisson(table)
-            self._paths[t] = table
-        return {t: table.mean(axis=1) for t, table in self._paths.items()}
 
     def classes(self, members: Sequence[str]) -> np.ndarray:
         """Return the pooled contacts of some types in equally likely classes, shape (n_intervals, n_classes)."""
@@ -105,6 +71,20 @@ class Rates:
             scale = np.divide(states.mean(axis=1), means.mean(axis=1), out=np.ones(len(means)), where=some)
             means = means * scale[:, None]
         return means
+
+
+def _within(volumes: Any, scenario: Scenario) -> None:
+    """Refuse contacts outside the horizon: nobody would be planned for them."""
+    if not isinstance(volumes, pd.DataFrame):
+        return
+    starts = pd.DatetimeIndex(volumes["interval_start"])
+    place = pd.Index(scenario.grid.starts.tz_convert("UTC")).get_indexer(starts.tz_convert("UTC"))
+    outside = (place < 0) & (volumes["contacts"].to_numpy(float) > 0)
+    if outside.any():
+        raise OptimiseError(
+            f"volumes have {int(outside.sum())} rows with contacts outside the scenario's open intervals (first "
+            f"{starts[outside][0]}). Give the scenario the start, days and interval of the forecast."
+        )
 
 
 def _lattice(laws: list[Any]) -> np.ndarray:

@@ -121,7 +121,8 @@ def required_agents(
     scenario : Scenario
     volumes : Forecast, Volumes frame or None
         None for the scenario's own expected contacts. With a column ``sample``, the paths are the uncertainty and the
-        day factor is not applied again; without it, contacts are taken as expectations.
+        day factor is not applied again. Without it, real numbers are expectations with the day factor around them, and
+        whole numbers one known future with nothing around it, as in :func:`bposim.simulate`.
     target : Target or mapping of contact type to Target
         One target is asked of every contact type (of its own, if it names one).
     method : {"erlang-a", "erlang-c", "square-root"}

@@ -17,6 +17,7 @@ from bposim.optimise._skills import JOIN, able_groups, groups_of
 from bposim.optimise._tours import Tour, tours
 from bposim.optimise.plan import CONFLICTS, COVERAGE, SHIFTS, ShiftPlan
 from bposim.optimise.requirement import Requirement
+from bposim.optimise.validate import check_confidence
 from bposim.provenance import Provenance, content_hash
 from bposim.scenario import Scenario, Target
 
@@ -48,7 +49,7 @@ def optimise_shifts(
     target : Target or mapping, optional
         With ``validate``, the plan is simulated against it on fresh seeds, and only then may be ``met``.
     confidence : float, optional
-        Asked of the validation; None for its default.
+        Wanted probability that a window meets the target; None validates the expected value only.
     validate : bool
     under_cost : float, optional
         Price of a missing agent-hour; None forbids shortage.
@@ -83,7 +84,7 @@ def optimise_shifts(
     ----------
     Dantzig (1954), set covering; Aykin (1996), breaks chosen implicitly.
     """
-    problems = _check(scenario, under_cost, over_cost, max_heads)
+    problems = _check(scenario, under_cost, over_cost, max_heads) + check_confidence(confidence, "optimise_shifts()")
     able = able_groups(scenario)
     table = _read_need(need, scenario, able, problems)
     require(problems, OptimiseError)

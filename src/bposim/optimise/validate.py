@@ -1,23 +1,28 @@
-"""A plan proves itself on replications that no search has seen."""
+"""A plan proves itself on replications, and on volume paths, that no search has seen."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from bposim.errors import ParameterError, SimulationWarning, parameter, require
 from bposim.scenario import Scenario, Target
 from bposim.scenario.target import scope
-from bposim.simulate import simulate
+from bposim.simulate import SimulationResult, simulate
+from bposim.simulate.proof import PATIENCE, prove, stack, verdict
 
 if TYPE_CHECKING:
     from bposim.optimise.plan import ShiftPlan
 
-#: Replications of a validation.
+#: Replications of a validation; four times as many where they leave it undecided.
 REPLICATIONS = 500
+#: What a row of a validation speaks of.
+PROBABILITY, EXPECTED = "probability of a window", "expected value"
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +32,10 @@ class Validation:
     Attributes
     ----------
     frame : DataFrame
-        ``target, confidence, probability, ci_low, ci_high, mean, met``; without a confidence the mean of the metric
-        over the horizon has to reach the level, with its whole interval.
+        ``target, validated, confidence, probability, ci_low, ci_high, mean, status, met``. ``validated`` says of what:
+        the probability that a window meets the target, or, without a confidence, only the expected value over the
+        horizon, of which ``ci_low`` and ``ci_high`` are the ends then. ``met`` where the whole interval reaches the
+        confidence (the level).
     met : bool
     replications, seed : int
     """
@@ -38,8 +45,31 @@ class Validation:
     replications: int
     seed: int
 
+    @property
+    def status(self) -> str:
+        """``met``, ``not met`` where any target is not, ``undecided`` otherwise."""
+        said = set(self.frame["status"])
+        return "met" if self.met else "not met" if "not met" in said else "undecided"
+
     def __repr__(self) -> str:
-        return f"Validation({'met' if self.met else 'not met'} on {self.replications} fresh replications)\n{self.frame.to_string(index=False)}"
+        lines = [f"Validation({self.status} on {self.replications} fresh replications)"]
+        if (self.frame["validated"] == EXPECTED).any():
+            lines.append(
+                "Only the expected value was validated: about every other window may miss it. Give confidence=0.95 for "
+                "the probability that a window meets the target."
+            )
+        return "\n".join([*lines, self.frame.to_string(index=False)])
+
+
+def check_confidence(confidence: Any, caller: str) -> list[str]:
+    """Return what is wrong with a confidence that may be None."""
+    if confidence is None:
+        return []
+    number = isinstance(confidence, int | float | np.number) and not isinstance(confidence, bool)
+    if number and 0 < confidence < 1:
+        return []
+    way = f"Write {confidence / 100:g}." if number and 1 < confidence < 100 else ""
+    return [parameter("confidence", caller, "None or between 0 and 1", confidence, way)]
 
 
 def validate_plan(
@@ -60,48 +90,97 @@ def validate_plan(
     scenario : Scenario
     target : Target or mapping of contact type to Target
     confidence : float, optional
-        Wanted probability that a window meets the target. None asks for the expected metric only: its interval must
-        lie on the good side of the level.
+        Wanted probability that a window meets the target: its whole 95 % interval must reach it. None asks for the
+        expected metric only, with its interval on the good side of the level, and the validation says so.
     volumes : Forecast, Volumes frame or None
-    seed, replications : int
-        The seed is moved away from the one of the search.
-    """
-    from bposim.metrics import ratio_interval, windows
-    from bposim.metrics.intervals import probability
+        The Forecast or frame that the requirement was made from. A Forecast draws further paths for the proof.
+    seed : int
+        Moved away from the one of the search.
+    replications : int
+        To begin with; up to four times as many are played while the answer is undecided.
 
+    Raises
+    ------
+    ParameterError
+        ``confidence`` or ``replications`` breaks its rule.
+
+    Warns
+    -----
+    SimulationWarning
+        The volumes are paths of a frame: the requirement has seen them all, and no further one can be drawn.
+    """
+    problems = check_confidence(confidence, "validate_plan()")
+    if isinstance(replications, bool) or not isinstance(replications, int | np.integer) or replications < 2:
+        rule = "a whole number of at least 2"
+        problems.append(parameter("replications", "validate_plan()", rule, replications))
+    require(problems, ParameterError)
     asked = {None: target} if isinstance(target, Target) else dict(target)
-    fresh = seed + 1_000_003
     thresholds = sorted({t.within_s for t in asked.values() if t.within_s is not None})
+    fresh = seed + 1_000_003
     runs = simulate(
         scenario,
-        volumes=volumes,
+        volumes=_unseen(volumes, replications),
         staffing=plan.staffing,
         replications=replications,
         seed=fresh,
         within=thresholds,
         progress=False,
     )
-    rows: list[tuple[Any, ...]] = []
-    for contact_type, t in asked.items():
-        kind = t.contact_type or contact_type
-        options: dict[str, Any] = {
-            "within": t.within_s, "counting": t.counting, "short": t.short_s, "strict": t.strict,
-            "aggregation": t.aggregation, "pass_level": t.pass_level,
-            "contact_type": scope(scenario, t.replace(contact_type=kind) if kind else t),
-        }  # fmt: skip
-        whole = windows(runs, t.metric, "all", **options)
-        top, bottom = (whole[c].to_numpy()[:, None] for c in ("numerator", "denominator"))
-        if np.isnan(top).all():  # a percentile has no numerator: the mean of the replications' values
-            top, bottom = whole["value"].to_numpy()[:, None], np.ones((len(whole), 1))
-        mean, low, high, _ = (float(v[0]) for v in ratio_interval(top, bottom, 0.95))
-        if confidence is None:
-            met = bool(low >= t.level if t.sense == ">=" else high <= t.level)
-            rows.append((str(t), None, None, None, None, mean, met))
-            continue
-        values = windows(runs, t.metric, t.window, **options)
-        values = values[values["value"].notna()]
-        p, p_low, p_high = probability(values["value"].map(t.met), values["replication"])
-        rows.append((str(t), confidence, p, p_low, p_high, mean, p >= confidence))
-    frame = pd.DataFrame(rows, columns=["target", "confidence", "probability", "ci_low", "ci_high", "mean", "met"])
+
+    def judge(played: Sequence[SimulationResult]) -> list[tuple[Any, ...]]:
+        return [_row(played, t, t.contact_type or kind, confidence) for kind, t in asked.items()]
+
+    def undecided(rows: list[tuple[Any, ...]]) -> bool:
+        said = {row[-2] for row in rows}
+        return "undecided" in said and "not met" not in said
+
+    rows, total = prove(runs, judge, undecided, limit=PATIENCE * replications)
+    columns = [
+        "target", "validated", "confidence", "probability", "ci_low", "ci_high", "mean", "status", "met",
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=columns)
     met = bool(frame["met"].all())
-    return plan.replace(status="met" if met else plan.status, validation=Validation(frame, met, replications, fresh))
+    return plan.replace(status="met" if met else plan.status, validation=Validation(frame, met, total, fresh))
+
+
+def _unseen(volumes: Any, replications: int) -> Any:
+    """Return volumes whose paths the requirement has not seen."""
+    if hasattr(volumes, "more"):
+        return volumes.more(replications)
+    if isinstance(volumes, pd.DataFrame) and "sample" in volumes and volumes["sample"].nunique() > 1:
+        warnings.warn(
+            f"the requirement has seen all {volumes['sample'].nunique()} paths of the volumes, and a frame draws no further "
+            f"ones: the validation's arrivals are fresh, its volumes are not. Give the Forecast itself, or validate_plan() "
+            f"a frame of other paths.",
+            SimulationWarning,
+            stacklevel=3,
+        )
+    return volumes
+
+
+def _row(played: Sequence[SimulationResult], t: Target, kind: str | None, confidence: float | None) -> tuple[Any, ...]:
+    """Judge one target on all replications so far."""
+    from bposim.metrics import ratio_interval, windows
+    from bposim.metrics.intervals import probability
+
+    options: dict[str, Any] = {
+        "within": t.within_s, "counting": t.counting, "short": t.short_s, "strict": t.strict,
+        "aggregation": t.aggregation, "pass_level": t.pass_level,
+        "contact_type": scope(played[0].scenario, t.replace(contact_type=kind) if kind else t),
+    }  # fmt: skip
+    batch = np.concatenate([r.batch for r in played])
+    whole = stack([windows(r, t.metric, "all", **options) for r in played])
+    top, bottom = (whole[c].to_numpy() for c in ("numerator", "denominator"))
+    if np.isnan(top).all():  # a percentile has no numerator: the mean of the replications' values
+        top = whole["value"].to_numpy()
+        bottom = np.where(np.isnan(top), np.nan, 1.0)
+    mean, low, high, _ = (float(v[0]) for v in ratio_interval(top[:, None], bottom[:, None], 0.95, batch))
+    if confidence is None:
+        status = verdict(low, high, t.level, t.sense)
+        return str(t), EXPECTED, None, None, low, high, mean, status, status == "met"
+    values = stack([windows(r, t.metric, t.window, **options) for r in played])
+    values = values[values["value"].notna()]
+    met = values["value"].map(t.met)
+    p, p_low, p_high = probability(met, pd.Series(batch[values["replication"].to_numpy()], index=met.index))
+    status = verdict(p_low, p_high, confidence)
+    return str(t), PROBABILITY, confidence, p, p_low, p_high, mean, status, status == "met"

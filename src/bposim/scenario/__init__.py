@@ -100,7 +100,11 @@ class Scenario(Operation):
         return pd.concat(parts, ignore_index=True)
 
     def with_staffing(self, staffing: Any) -> Scenario:
-        """Return a copy staffed by a Staffing frame or a mapping of agent group to heads per interval."""
+        """Return a copy staffed by a Staffing frame or a mapping of agent group to heads per interval.
+
+        A group without a row in an interval has nobody there; an interval in which no group has a row is refused: what
+        is not given is not 0.
+        """
         spec = self.canonical | {"staffing": _read_staffing(staffing, self)}
         return _build(Document(spec, f"scenario {self.name!r}"))
 
@@ -214,6 +218,8 @@ def _read_staffing(staffing: Any, scenario: Scenario) -> dict[str, list[float]]:
             for g in staffing
             if g not in known
         ]
+        if not staffing:
+            problems.append(f"staffing names no agent group. Known: {', '.join(known)}. Give 0 for nobody.")
         result = {}
         for g, heads in staffing.items():
             values = (
@@ -239,6 +245,7 @@ def _read_staffing(staffing: Any, scenario: Scenario) -> dict[str, list[float]]:
     problems = []
     index = pd.Index(grid.starts.tz_convert("UTC"))
     result = {}
+    staffed = np.zeros(len(index), dtype=bool)
     for g, rows in staffing.groupby("agent_group", sort=False):
         if g not in known:
             problems.append(
@@ -257,11 +264,24 @@ def _read_staffing(staffing: Any, scenario: Scenario) -> dict[str, list[float]]:
                 f"staffing of {g!r} has {int(outside.sum())} rows outside the scenario's open intervals (first {first}). "
                 f"Give the scenario the same start, days and interval as the plan."
             )
+        staffed[place[place >= 0]] = True
         heads = np.zeros(len(index))
         np.add.at(heads, place[place >= 0], rows["heads"].to_numpy(float)[place >= 0])
         if not (np.isfinite(heads).all() and (heads >= 0).all()):
             problems.append(f"staffing of {g!r} must be finite and at least 0.")
         result[str(g)] = heads.tolist()
+    # A group without a row may be off duty; where no group has one, nobody said who works.
+    holes = np.flatnonzero(~staffed)
+    if not len(staffing):
+        problems.append(
+            "staffing holds no rows: an infeasible plan has none. Give the rows of a plan, with 0 heads for nobody."
+        )
+    elif len(holes) and not problems:
+        problems.append(
+            f"staffing has no row for any group in {len(holes)} of {len(index)} open intervals (first "
+            f"{grid.starts[holes[0]]}): what is not given is not 0. Write scenario.replace(start=…, days=…) to match the "
+            f"plan, closed=[…] for days without service, or add rows with 0 heads."
+        )
     require(problems, ScenarioError)
     return result
 

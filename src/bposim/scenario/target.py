@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bposim.errors import ParameterError, parameter, require
 from bposim.schema import COUNTING_RULES, WINDOWS
@@ -26,6 +27,9 @@ SENSES: dict[str, Literal[">=", "<="]] = {
     "mean_excess": "<=",
 }
 _SHARES = ("service_level", "turnaround", "abandonment", "occupancy")
+#: Metrics that need ``within``, and counting rules that need ``short``.
+_TIMED = ("service_level", "turnaround", "mean_excess")
+_SHORT = ("excl_short", "credit_short")
 
 
 class Target(BaseModel):
@@ -55,6 +59,11 @@ class Target(BaseModel):
         For the two share-of aggregations: the level each interval or day must reach to count as passed.
     contact_type : str or None
         One contact type, or all of them pooled.
+
+    Raises
+    ------
+    ParameterError
+        A value is outside its rule, or another value is missing beside it; all at once. ``replace()`` checks as well.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,6 +81,13 @@ class Target(BaseModel):
     contact_type: str | None = None
     name: str | None = Field(default=None)
 
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ParameterError([_sentence(e) for e in error.errors()]) from None
+        require(_problems(self), ParameterError)
+
     @property
     def share(self) -> float:
         """Level of a target that is a share."""
@@ -83,7 +99,7 @@ class Target(BaseModel):
 
     def replace(self, **changes: Any) -> Target:
         """Return a copy with other values."""
-        return Target.model_validate(self.model_dump() | changes)
+        return Target(**(self.model_dump() | changes))
 
     @property
     def label(self) -> str:
@@ -134,6 +150,54 @@ class Target(BaseModel):
         return {self.metric: body}
 
 
+def _sentence(error: Any) -> str:
+    """Turn one finding of the validator into a sentence."""
+    name = ".".join(map(str, error["loc"])) or "value"
+    if error["type"] == "missing":
+        return f'Target() needs {name}. Give it, or write ServiceLevel(0.80, within="20s").'
+    if error["type"] == "extra_forbidden":
+        return f"Target() has the unknown value {name!r}. Known: {', '.join(Target.model_fields)}."
+    return parameter(name, "Target()", error["msg"].replace("Input should be ", "").lower(), error.get("input"))
+
+
+def _problems(target: Target) -> list[str]:
+    """Return everything that keeps a target from being a promise: the same rules for files, calls and copies."""
+    problems: list[str] = []
+
+    def rule(ok: bool, name: str, text: str, way: str = "") -> None:
+        if not ok:
+            problems.append(parameter(name, "Target()", text, getattr(target, name), way))
+
+    known = target.metric in SENSES
+    rule(known, "metric", f"one of {', '.join(SENSES)}")
+    rule(target.counting in COUNTING_RULES, "counting", f"one of {', '.join(COUNTING_RULES)}")
+    rule(target.window in WINDOWS, "window", f"one of {', '.join(WINDOWS)}")
+    counted = target.aggregation.startswith("share_of")
+    if counted or target.metric in _SHARES:
+        rule(0 <= target.level <= 1, "level", "a share between 0 and 1", 'Write 0.80 for "80%".')
+    elif known:
+        rule(0 <= target.level < math.inf, "level", "a finite number of seconds of at least 0")
+    if counted:
+        way = "Give the level that each stretch must reach."
+        if target.pass_level is None:
+            rule(False, "pass_level", f"given with aggregation {target.aggregation!r}", way)
+        elif target.metric in _SHARES:
+            rule(0 <= target.pass_level <= 1, "pass_level", "a share between 0 and 1", way)
+        else:
+            rule(0 <= target.pass_level < math.inf, "pass_level", "a finite number of seconds of at least 0", way)
+        way = "More stretches that pass are better."
+        rule(target.sense == ">=", "sense", f"'>=' with aggregation {target.aggregation!r}", way)
+    if target.within_s is not None:
+        rule(0 <= target.within_s < math.inf, "within_s", "a finite number of seconds of at least 0")
+    elif target.metric in _TIMED:
+        rule(False, "within_s", f"given for {target.metric}", "Give the threshold in seconds.")
+    if target.short_s is not None:
+        rule(0 <= target.short_s < math.inf, "short_s", "a finite number of seconds of at least 0")
+    elif target.metric == "service_level" and target.counting in _SHORT:
+        rule(False, "short_s", f"given with counting {target.counting!r}", "Give the short-abandon limit in seconds.")
+    return problems
+
+
 def make_target(metric: str, spec: dict[str, Any], *, caller: str) -> Target:
     """Build a target from the words of a file or a call, reporting every problem at once.
 
@@ -173,7 +237,7 @@ def make_target(metric: str, spec: dict[str, Any], *, caller: str) -> Target:
         if given.get(key) is not None:
             fields[f"{key}_s"] = take(seconds, key, key)
         given.pop(key, None)
-    if metric in ("service_level", "turnaround", "mean_excess") and not problems and fields.get("within_s") is None:
+    if metric in _TIMED and not problems and fields.get("within_s") is None:
         problems.append(f'target {metric!r} of {caller} needs its threshold. Write within: "20s".')
     for key, known in (("counting", COUNTING_RULES), ("window", WINDOWS), ("aggregation", AGGREGATIONS)):
         if given.get(key) is not None:
@@ -181,7 +245,7 @@ def make_target(metric: str, spec: dict[str, Any], *, caller: str) -> Target:
             if fields[key] not in known:
                 problems.append(parameter(key, caller, f"one of {', '.join(known)}", fields[key]))
         given.pop(key, None)
-    if fields.get("counting", "") in ("excl_short", "credit_short") and fields.get("short_s") is None:
+    if fields.get("counting", "") in _SHORT and fields.get("short_s") is None:
         problems.append(
             f'counting {fields["counting"]!r} of {caller} needs the short-abandon limit. Write short: "5s".'
         )
@@ -201,7 +265,7 @@ def make_target(metric: str, spec: dict[str, Any], *, caller: str) -> Target:
     )
     problems += [f"target {metric!r} of {caller} has the unknown key {key!r}. Known: {known_keys}." for key in given]
     require(problems, ParameterError)
-    return Target.model_validate(fields)
+    return Target(**fields)
 
 
 def ServiceLevel(

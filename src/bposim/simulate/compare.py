@@ -9,6 +9,7 @@ import pandas as pd
 
 from bposim.errors import ParameterError, parameter
 from bposim.metrics import BY, DEFAULT_METRICS
+from bposim.metrics.intervals import pool_batches
 from bposim.metrics.pooling import Ask, resolve
 from bposim.metrics.summary import t_quantile, terms_of
 from bposim.simulate.result import SimulationResult
@@ -31,8 +32,8 @@ def compare(
     Returns
     -------
     DataFrame
-        ``…by…, metric, first, second, difference, ci_low, ci_high, n``; n counts the replications in which both sides
-        have a value.
+        ``…by…, metric, first, second, difference, ci_low, ci_high, n``; n counts the independent pairs, those
+        replications (or volume paths they share) in which both sides have a value.
 
     Raises
     ------
@@ -44,7 +45,7 @@ def compare(
     With R = Σ N / Σ D on each side and e_k = (N_k − R D_k) / mean(D), the variance of the difference is
     Σ (e_k'' − e_k')² / (n (n − 1)), Student's quantile with n − 1 degrees of freedom: the delta method on pairs
     (Asmussen & Glynn 2007, III.3). Where D is 1, it is the interval of the mean paired difference (Law 2015,
-    section 10.2.1).
+    section 10.2.1). Replications that share a volume path are added up first: together they are one pair.
     """
     luck = [(r.seed, r.provenance.inputs["first_replication"], r.replications) for r in (first, second)]
     if luck[0] != luck[1]:
@@ -63,9 +64,10 @@ def compare(
     a, b = (_by_replication(r, asks, keys) for r in (first, second))
     both = a.merge(b, on=["replication", *keys, "metric"], suffixes=("_first", "_second"))
     rows = []
+    batch = _pairs(first, second)
     for label, part in both.groupby([*keys, "metric"], sort=False, observed=True):
         named = dict(zip([*keys, "metric"], label, strict=True))
-        rows.append(named | _difference(part, confidence))
+        rows.append(named | _difference(part, confidence, batch))
     return pd.DataFrame(rows)
 
 
@@ -95,12 +97,18 @@ def _columns(keys: list[str]) -> list[str]:
     return ["replication", *keys, "metric", "top", "bottom"]
 
 
-def _difference(part: pd.DataFrame, confidence: float) -> dict[str, float]:
+def _pairs(first: SimulationResult, second: SimulationResult) -> np.ndarray:
+    """Return the independent pair that each replication belongs to: the volume path, of the side with fewer of them."""
+    return min((first.batch, second.batch), key=lambda batch: len(np.unique(batch)))
+
+
+def _difference(part: pd.DataFrame, confidence: float, batch: np.ndarray) -> dict[str, float]:
     part = part.dropna(subset=["top_first", "bottom_first", "top_second", "bottom_second"])
-    n = len(part)
+    shared = batch[part["replication"].to_numpy(dtype=int)]
+    n = len(np.unique(shared))
     ratios, errors = [], []
     for side in ("first", "second"):
-        top, bottom = (part[f"{c}_{side}"].to_numpy(dtype=float) for c in ("top", "bottom"))
+        top, bottom = (pool_batches(part[f"{c}_{side}"].to_numpy(dtype=float), shared) for c in ("top", "bottom"))
         whole = bottom.sum()
         ratio = top.sum() / whole if whole > 0 else np.nan
         ratios.append(float(ratio))

@@ -11,9 +11,10 @@ import pandas as pd
 from bposim.engines import ORIGINS, Draws, Records
 from bposim.errors import ParameterError, parameter
 from bposim.metrics import Counts, summary, windows
-from bposim.provenance import Provenance, content_hash
+from bposim.provenance import Provenance, array_hash, content_hash
 from bposim.scenario import Scenario
 from bposim.schema import OUTCOMES
+from bposim.simulate.paths import fresh
 from bposim.simulate.run import Recipe, count, parallel
 
 
@@ -44,6 +45,10 @@ class SimulationResult:
         cls, recipe: Recipe, counts: Counts, default_within_s: float, *, keep_log: bool = False
     ) -> SimulationResult:
         """Wrap a recipe and its counts (used by ``simulate``)."""
+        from dataclasses import replace
+
+        if recipe.volumes_hash is None:
+            recipe = replace(recipe, volumes_hash=array_hash(recipe.source.expected))
         self = object.__new__(cls)
         self._recipe = recipe
         self._counts = counts
@@ -56,9 +61,7 @@ class SimulationResult:
             "simulate",
             {
                 "scenario": recipe.scenario.hash,
-                "volumes": content_hash(
-                    [recipe.source.counts, float(recipe.source.expected.sum()), recipe.source.samples]
-                ),
+                "volumes": recipe.volumes_hash,
                 "staffing": content_hash(recipe.source.net_heads.tolist()),
                 "replications": recipe.replications,
                 "seed": recipe.seed,
@@ -127,6 +130,15 @@ class SimulationResult:
         return windows(self, metric, window, within, counting, **options)
 
     @property
+    def batch(self) -> np.ndarray:
+        """Independent observation that each replication belongs to: its volume path where several share one.
+
+        Shape (n_replications,): the path's number, or the replication's where the volumes are no paths.
+        """
+        found = self._recipe.batch
+        return self._recipe.offset + np.arange(self.replications) if found is None else found
+
+    @property
     def intervals(self) -> pd.DataFrame:
         """IntervalTable of every replication."""
         return self._counts.frame()
@@ -151,14 +163,17 @@ class SimulationResult:
         return contact_log(self.scenario, draws, records, replication)
 
     def fresh(self, replications: int) -> SimulationResult:
-        """Return as many further replications of the same recipe, none of which this result has seen.
+        """Return as many further replications of the same recipe, on volume paths that this result has not played.
 
-        Volumes with fewer paths than replications come round again: with a forecast of as many samples as all
-        replications together, its paths are fresh too.
+        A Forecast draws further paths where it holds too few. Of a Volumes frame the paths held out are taken
+        (``simulate(…, hold_out=True)``), or those not played yet.
+
+        Warns
+        -----
+        SimulationWarning
+            All paths were played and no further one can be drawn.
         """
-        from dataclasses import replace
-
-        recipe = replace(self._recipe, replications=replications, offset=self._recipe.offset + self.replications)
+        recipe = fresh(self._recipe, replications)
         return SimulationResult.make(recipe, count(recipe, self._counts.thresholds()), self.default_within_s)
 
     def restaffed(self, staffing: Any) -> SimulationResult:

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +14,11 @@ import pandas as pd
 
 from bposim.engines import ENGINES, Draws, Model, Records, build_model, build_source, draw, play
 from bposim.engines.draws import Contacts, draw_contacts, nbytes
+from bposim.engines.volumes import load_volumes
 from bposim.errors import ParameterError, parameter, require
 from bposim.metrics import Counts, threshold_column
+from bposim.simulate.paths import Paths, paths_of
+from bposim.simulate.paths import hold_out as keep_half
 from bposim.units import milliseconds, seconds
 
 if TYPE_CHECKING:
@@ -37,6 +40,10 @@ class Recipe:
     ----------
     offset : int
         Number of the first replication; fresh ones begin elsewhere.
+    paths : Paths or None
+        Which volume path each replication plays; None where the volumes are no paths.
+    volumes_hash : str or None
+        Names the content of the volumes; None until asked for.
     """
 
     scenario: Scenario
@@ -50,6 +57,13 @@ class Recipe:
     offset: int = 0
     progress: bool | None = None
     luck: dict[int, Contacts] | None = None
+    paths: Paths | None = None
+    volumes_hash: str | None = None
+
+    @property
+    def batch(self) -> np.ndarray | None:
+        """Number of the path that each replication plays, None where each is its own observation."""
+        return None if self.paths is None else self.paths.batch(self.offset, self.replications)
 
     def draws(self, replication: int) -> Draws:
         """Draw one replication, or take its contacts from the luck that was kept."""
@@ -175,6 +189,7 @@ def count(recipe: Recipe, thresholds_s: Sequence[float], *, title: str = "simula
             "contact_s": agents[2][:, keep] / 1000,
         },
         days=(first + pd.Timedelta(days=warm_days), first + pd.Timedelta(days=scenario.days - 1)),
+        paths=recipe.batch,
     )
 
 
@@ -182,7 +197,8 @@ def _on_processes(recipe: Recipe, thresholds: np.ndarray, counts: Any, sums: Any
     """Play SimPy replications on processes: pure Python holds the interpreter lock."""
     from joblib import Parallel, delayed
 
-    jobs = (delayed(_one_process)(recipe, k, thresholds) for k in range(recipe.replications))
+    bare = replace(recipe, paths=None, luck=None)  # a forecast need not travel
+    jobs = (delayed(_one_process)(bare, k, thresholds) for k in range(recipe.replications))
     done = Parallel(n_jobs=recipe.workers, return_as="generator")(jobs)
     for k, (c, s, a, plan) in enumerate(done):
         counts[:, k], sums[:, k], agents[:, k], scheduled[k] = c, s, a, plan
@@ -209,6 +225,7 @@ def simulate(
     drain: str = "serve",
     progress: bool | None = None,
     within: Any = None,
+    hold_out: bool = False,
 ) -> SimulationResult:
     """Play a scenario many times.
 
@@ -216,8 +233,10 @@ def simulate(
     ----------
     scenario : Scenario
     volumes : Forecast, DataFrame or None
-        Take the place of the scenario's arrivals. Integer ``contacts`` are counts: exactly so many contacts arrive and
-        no day factor is added; real ones are expectations. Replication k takes sample k modulo the number of samples.
+        Take the place of the scenario's arrivals, in every open interval. Integer ``contacts`` are counts: exactly so
+        many contacts arrive and no day factor is added; real ones are expectations, with the day factor where there is
+        no ``sample``. Replication k takes sample k modulo the number of samples; those that share one count as one
+        observation in every interval.
     staffing : DataFrame, mapping or None
         Takes the place of the scenario's heads.
     replications : int
@@ -238,6 +257,9 @@ def simulate(
         None shows a bar where a person watches.
     within : str or list of str, optional
         Further acceptable waiting times to count; others are counted on demand, by playing the same draws again.
+    hold_out : bool
+        Keep at least half of the volumes' paths for :meth:`SimulationResult.fresh`. A Forecast needs none kept: it
+        draws further ones.
 
     Returns
     -------
@@ -247,6 +269,11 @@ def simulate(
     ------
     ParameterError
         An argument is outside its rule; all at once.
+
+    Warns
+    -----
+    SimulationWarning
+        The volumes hold few paths, fewer than replications.
 
     Examples
     --------
@@ -293,10 +320,14 @@ def simulate(
         )
     if warm_up_ms >= int(scenario.grid.end_ms[-1]):
         raise ParameterError(parameter("warm_up", "simulate()", "shorter than the horizon", warm_up))
+    found = None if volumes is None else load_volumes(volumes, scenario)
+    source, paths = paths_of(volumes, found, build_source(scenario, found), int(replications))
     recipe = Recipe(
-        scenario, build_model(scenario, drain=drain), build_source(scenario, volumes), int(replications), int(seed), engine,
-        workers_of(workers), warm_up_ms, progress=progress,
+        scenario, build_model(scenario, drain=drain), source, int(replications), int(seed), engine, workers_of(workers),
+        warm_up_ms, progress=progress, paths=paths,
     )  # fmt: skip
+    if hold_out:
+        recipe = keep_half(recipe)
     targets = [*scenario.targets, *(t for kind in scenario.contact_types.values() for t in kind.targets)]
     named = [t.within_s for t in targets if t.within_s is not None]
     first = asked[0] if asked else named[0] if named else DEFAULT_WITHIN_S

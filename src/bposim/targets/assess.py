@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,13 @@ from bposim.errors import ParameterError, parameter, require
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario, Target
 from bposim.simulate import SimulationResult, simulate
+from bposim.simulate.proof import PATIENCE, prove, stack, verdict
 from bposim.simulate.run import show_progress
 from bposim.targets.levels import Level, Planner, cost_staffing
 from bposim.targets.probability import attainable, coverage_note, probability, window_values
 
+#: Plans that may be put to the proof before the search gives up.
+PROOFS = 12
 #: Replications that a search looks at, before fresh ones decide.
 SEARCH = 300
 #: Expected service levels between which a plan is sought.
@@ -30,13 +34,16 @@ class CheapestPlan:
 
     Attributes
     ----------
-    status : "met" or "infeasible"
-        ``met`` only where the probability on fresh replications, its interval's middle, reaches the confidence.
+    status : "met", "undecided" or "infeasible"
+        ``met`` only where the probability's whole 95 % interval on fresh replications reaches the confidence.
+        ``undecided``: no plan was proven, but the interval of the one shown holds the confidence.
     level : Level
     probability, low, high : float
         On fresh replications.
     tried : DataFrame
-        ``planned_share, agent_hours, cost, probability, fresh`` of every plan looked at.
+        ``planned_share, agent_hours, cost, probability, fresh, ci_low, ci_high, replications`` of every plan looked at.
+    replications : int
+        Fresh replications behind the probability; 0 where no plan got that far.
     """
 
     status: str
@@ -45,6 +52,7 @@ class CheapestPlan:
     low: float
     high: float
     tried: pd.DataFrame
+    replications: int = 0
 
     @property
     def cost(self) -> float:
@@ -219,9 +227,9 @@ def assess_target(
         within=within,
     )
     values = window_values(runs, term)
-    p, low, high = probability(values["value"].map(term.met), values["replication"])
+    p, low, high = probability(values["value"].map(term.met), values["batch"])
     level, level_low, level_high = attainable(values, term, confidence, seed=seed)
-    status = "met" if low >= confidence else "not met" if high < confidence else "undecided"
+    status = verdict(low, high, confidence)
     notes = [n for n in [coverage_note(runs, term)] if n]
     planner = Planner(scenario, volumes, planning_threshold(scenario, term))
     made = Provenance(
@@ -243,11 +251,12 @@ def planning_threshold(scenario: Scenario, term: Target) -> float:
 
 
 def cheapest(deal: Assessment, *, bracket: tuple[float, float] | None = None, steps: int = 7) -> CheapestPlan:
-    """Find the least staffing that meets a term at its confidence, checked on fresh replications.
+    """Find the least staffing that meets a term at its confidence, proven on fresh replications.
 
     Plans are made for ever higher expected service of every interval; the least of them whose windows meet the term
-    often enough is sought by bisection on one set of replications and then has to prove itself on others. A plan that
-    fails there is dropped and the next dearer one is tried.
+    often enough is sought by bisection on one set of replications. It then has to prove itself on others, and on other
+    paths of the volumes: the probability's whole interval must reach the confidence. A plan that the first replications
+    leave undecided gets up to four times as many; one that stays undecided or fails is dropped for the next dearer.
 
     Parameters
     ----------
@@ -259,22 +268,29 @@ def cheapest(deal: Assessment, *, bracket: tuple[float, float] | None = None, st
     """
     planner, term, confidence = deal._planner, deal.term, deal.confidence
     assert planner is not None
-    tried: list[tuple[float, float, float, float, bool]] = []
+    tried: list[tuple[Any, ...]] = []
     passing: list[float] = []
 
     def possible(share: float) -> bool:
         return not np.isnan(planner.level(share).cost)
 
-    def passes(share: float) -> bool:
+    def judge(runs: Sequence[SimulationResult]) -> tuple[float, float, float]:
+        values = stack([window_values(r, term) for r in runs])
+        return probability(values["value"].map(term.met), values["batch"])
+
+    def note(share: float, found: tuple[float, float, float], fresh: bool, replications: int) -> None:
         level = planner.level(share)
+        p, p_low, p_high = found
+        tried.append((share, level.agent_hours, level.cost, p, fresh, p_low, p_high, replications))
+
+    def passes(share: float) -> bool:
         if not possible(share):
             return False
-        values = window_values(planner.play(share, term, replications=SEARCH, seed=deal.runs.seed + 1), term)
-        p = probability(values["value"].map(term.met), values["replication"])[0]
-        tried.append((share, level.agent_hours, level.cost, p, False))
-        if p >= confidence:
+        found = judge([planner.play(share, term, replications=SEARCH, seed=deal.runs.seed + 1)])
+        note(share, found, False, SEARCH)
+        if found[0] >= confidence:
             passing.append(share)
-        return p >= confidence
+        return found[0] >= confidence
 
     low, high = bracket or (LEANEST, MOST_LAVISH)
     bar: Any = None
@@ -297,8 +313,7 @@ def cheapest(deal: Assessment, *, bracket: tuple[float, float] | None = None, st
             found = passes(high)
     if found:
         for _ in range(steps):
-            # The chance of passing bends near 1: bisect on the log of the share missed.
-            middle = 1 - float(np.sqrt((1 - low) * (1 - high)))
+            middle = _between(low, high)
             if passes(middle):
                 high = middle
             else:
@@ -309,18 +324,40 @@ def cheapest(deal: Assessment, *, bracket: tuple[float, float] | None = None, st
                 break
     if bar:
         bar.close()
-    columns = ["planned_share", "agent_hours", "cost", "probability", "fresh"]
-    for share in sorted(
-        {*passing, *([MOST_LAVISH] if passing and possible(MOST_LAVISH) else [])},
-        key=lambda x: (planner.level(x).cost, x),
-    ):
-        level = planner.level(share)
-        runs = planner.play(share, term, replications=SEARCH, seed=deal.runs.seed + 1)
-        fresh = window_values(runs.fresh(max(SEARCH, deal.runs.replications)), term)
-        p, p_low, p_high = probability(fresh["value"].map(term.met), fresh["replication"])
-        tried.append((share, level.agent_hours, level.cost, p, True))
-        if p >= confidence:
-            return CheapestPlan("met", level, p, p_low, p_high, pd.DataFrame(tried, columns=columns))
-    level = planner.level(high)
+    columns = ["planned_share", "agent_hours", "cost", "probability", "fresh", "ci_low", "ci_high", "replications"]
+    lavish = [x for x in (MOST_LAVISH, *BEYOND) if possible(x)] if passing else []
+    waiting = sorted({*passing, *lavish}, key=lambda x: (planner.level(x).cost, x))
+    if not passing and tried and tried[-1][6] >= confidence:  # the most that can be planned may still do
+        waiting = [high]
+    first = max(SEARCH, deal.runs.replications)
+    open_plan: CheapestPlan | None = None
+    for _ in range(PROOFS):
+        if not waiting:
+            break
+        share = waiting.pop(0)
+        runs = planner.play(share, term, replications=SEARCH, seed=deal.runs.seed + 1).fresh(first)
+        answer, total = prove(
+            runs, judge, lambda a: verdict(a[1], a[2], confidence) == "undecided" and a[0] >= confidence,
+            limit=PATIENCE * first,
+        )  # fmt: skip
+        note(share, answer, True, total)
+        status = verdict(answer[1], answer[2], confidence)
+        if status == "met":
+            return CheapestPlan("met", planner.level(share), *answer, pd.DataFrame(tried, columns=columns), total)
+        if status == "undecided":
+            open_plan = CheapestPlan("undecided", planner.level(share), *answer, pd.DataFrame(), total)
+        if waiting:  # the next dearer may be much dearer: a plan between the two first
+            middle = _between(share, waiting[0])
+            here, step, there = (planner.level(x).cost for x in (share, middle, waiting[0]))
+            if possible(middle) and here * 1.005 < step and step * 1.005 < there:
+                waiting.insert(0, middle)
+    table = pd.DataFrame(tried, columns=columns)
+    if open_plan is not None:
+        return replace(open_plan, tried=table)
     best = max((t[3] for t in tried), default=np.nan)
-    return CheapestPlan("infeasible", level, best, np.nan, np.nan, pd.DataFrame(tried, columns=columns))
+    return CheapestPlan("infeasible", planner.level(high), best, np.nan, np.nan, table)
+
+
+def _between(low: float, high: float) -> float:
+    """Return the planned share half-way on the log of the share missed: the chance of passing bends near 1."""
+    return 1 - float(np.sqrt((1 - low) * (1 - high)))

@@ -119,7 +119,7 @@ def attainable_frontier(
         if np.isnan(level.cost):
             continue
         values = window_values(planner.play(share, term, replications=replications, seed=seed), term)
-        p, low, high = probability(values["value"].map(term.met), values["replication"])
+        p, low, high = probability(values["value"].map(term.met), values["batch"])
         best = attainable(values, term, confidence, seed=seed)
         rows.append((share, level.agent_hours, level.cost, float(values["value"].mean()), *best, p, low, high))
         plans.append(level)

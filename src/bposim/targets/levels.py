@@ -57,7 +57,10 @@ class Planner:
     _played: dict[tuple[float, int, int], SimulationResult] = field(default_factory=dict)
 
     def play(self, share: float, term: Target, *, replications: int, seed: int) -> SimulationResult:
-        """Play the plan of a planned share; all plans meet the same contacts, which are drawn once."""
+        """Play the plan of a planned share; all plans meet the same contacts, which are drawn once.
+
+        Paths that a proof needs are held out.
+        """
         key = (round(share, 5), replications, seed)
         if key not in self._played:
             level = self.level(share)
@@ -66,7 +69,7 @@ class Planner:
                 within = [w for w in (term.within_s, self.within_s) if w is not None]
                 self._runs[replications, seed] = self._played[key] = simulate(
                     self.scenario, volumes=self.volumes, staffing=level.staffing, replications=replications, seed=seed,
-                    progress=False, within=within,
+                    progress=False, within=within, hold_out=True,
                 )  # fmt: skip
             else:
                 self._played[key] = first.restaffed(level.staffing)

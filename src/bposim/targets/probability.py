@@ -16,9 +16,10 @@ __all__ = ["attainable", "coverage_note", "probability", "scope", "wilson", "win
 
 
 def window_values(runs: Any, term: Target) -> pd.DataFrame:
-    """Return ``replication, window_start, value`` of a target's metric; windows without contacts are left out.
+    """Return ``replication, window_start, value, batch`` of a target's metric; windows without contacts are left out.
 
     So are windows cut by the ends of the horizon, wherever it holds a whole one: a part of a window scatters more.
+    ``batch`` is the independent observation that a window belongs to: its replication, or the volume path it shares.
     A promise about waiting that names no contact type is about those who wait: where a scenario has live and deferred
     types, the live ones.
     """
@@ -27,6 +28,7 @@ def window_values(runs: Any, term: Target) -> pd.DataFrame:
         short=term.short_s, strict=term.strict, aggregation=term.aggregation, pass_level=term.pass_level,
     )  # fmt: skip
     table = whole_windows(table)
+    table = table.assign(batch=runs.batch[table["replication"].to_numpy()])
     return table[table["value"].notna()].reset_index(drop=True)
 
 
@@ -36,7 +38,8 @@ def attainable(
     """Return the best level met in a share ``confidence`` of the windows, and its 95 % interval.
 
     For a metric that must be high the (1 − confidence) quantile of the windows, for one that must be low the
-    ``confidence`` quantile, always the simulated value on the safe side; the interval by resampling replications.
+    ``confidence`` quantile, always the simulated value on the safe side; the interval by resampling what is independent:
+    the column ``batch``, replications where there is none.
     """
     method: Literal["lower", "higher"]
     q, method = (1 - confidence, "lower") if term.sense == ">=" else (confidence, "higher")
@@ -44,7 +47,7 @@ def attainable(
         return np.nan, np.nan, np.nan
     table = values["value"].to_numpy()
     level = float(np.quantile(table, q, method=method))
-    code, names = pd.factorize(values["replication"])
+    code, names = pd.factorize(values["batch"] if "batch" in values else values["replication"])
     order = np.argsort(code, kind="stable")
     edges = np.searchsorted(code[order], np.arange(len(names) + 1))
     rng = np.random.default_rng((seed, 77))

@@ -14,6 +14,7 @@ from bposim.scenario import Scenario, Target
 from bposim.scenario.document import read_document
 from bposim.scenario.models import read_targets
 from bposim.simulate import SimulationResult, simulate
+from bposim.simulate.proof import verdict
 from bposim.targets.assess import check_question
 from bposim.targets.levels import Level, cost_staffing
 from bposim.targets.probability import attainable, coverage_note, probability, window_values
@@ -136,7 +137,7 @@ def recommend_targets(
     within = sorted({*THRESHOLDS_S, *TURNAROUNDS_S, *(t.within_s for t in (*source.targets, *drafted) if t.within_s)})
     runs = simulate(
         source, volumes=volumes, staffing=staffing, replications=max(replications // 2, 2), seed=seed, progress=progress,
-        within=within,
+        within=within, hold_out=True,
     )  # fmt: skip
     fresh = runs.fresh(max(replications - replications // 2, 2))
     candidates = _candidates(source, runs, window, confidence)
@@ -146,14 +147,16 @@ def recommend_targets(
     for candidate, target in zip(candidates, chosen, strict=True):
         table = window_values(fresh, target)
         met = table["value"].map(target.met)
-        p, low, high = probability(met, table["replication"])
+        p, low, high = probability(met, table["batch"])
         rows.append((str(target), candidate.covers, target.metric, target.level, target.sense, target.window, p, low, high,
                      float(table["value"].mean()), candidate.why))  # fmt: skip
         keyed = pd.Series(met.to_numpy(), index=pd.MultiIndex.from_frame(table[["replication", "window_start"]]))
         met_all = keyed if met_all is None else (met_all.reindex(keyed.index.union(met_all.index), fill_value=True)
                                                  & keyed.reindex(keyed.index.union(met_all.index), fill_value=True))  # fmt: skip
     assert met_all is not None
-    joint = probability(met_all.reset_index(drop=True), pd.Series(met_all.index.get_level_values(0)))
+    joint = probability(
+        met_all.reset_index(drop=True), pd.Series(fresh.batch[met_all.index.get_level_values(0).to_numpy(dtype=int)])
+    )
     notes = [n for n in [coverage_note(runs, chosen[0])] if n]
     if (
         volumes is None
@@ -320,16 +323,13 @@ def _clauses(drafted: list[Target], runs: SimulationResult, confidence: float) -
     rows = []
     for target in drafted:
         table = window_values(runs, target)
-        p, low, high = probability(table["value"].map(target.met), table["replication"])
+        p, low, high = probability(table["value"].map(target.met), table["batch"])
         level = attainable(table, target, confidence)[0]
-        verdict = (
-            "sign"
-            if low >= confidence
-            else "a coin-flip"
-            if 0.2 < p < 0.8
-            else "do not sign"
-            if high < confidence
-            else "undecided"
+        said = verdict(low, high, confidence)
+        advice = (
+            "a coin-flip"
+            if 0.2 < p < 0.8 and said != "met"
+            else {"met": "sign", "not met": "do not sign"}.get(said, said)
         )
-        rows.append((str(target), p, low, high, level, verdict))
+        rows.append((str(target), p, low, high, level, advice))
     return pd.DataFrame(rows, columns=["target", "probability", "ci_low", "ci_high", "attainable", "verdict"])
