@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import bposim as bp
 from bposim.erlang import erlang_a, least_agents
 from bposim.errors import OptimiseError, ParameterError, StabilityWarning
 from bposim.optimise import required_agents
@@ -256,6 +257,27 @@ def test_a_volumes_frame_replaces_the_contacts_and_is_not_changed():
     need = required_agents(scenario, frame, target=SL)
     assert need.frame["contacts"].tolist() == frame["contacts"].tolist()
     pd.testing.assert_frame_equal(frame, before)
+
+
+def test_whole_numbers_are_one_known_future_and_real_ones_expectations():
+    scenario = world({"q": {"arrivals": {"per_interval": PLAN}, "day_factor": {"gamma": {"cv": 0.3}}}})
+    starts = scenario.grid.starts
+    whole = pd.DataFrame({"contact_type": "q", "interval_start": starts, "contacts": 10 * np.array(PLAN, dtype=int)})
+    real = whole.assign(contacts=whole["contacts"].astype(float))
+    known, expected = (required_agents(scenario, v, target=SL) for v in (whole, real))
+    sure = required_agents(scenario, real, target=SL, day_factor=False)
+    assert required(known).tolist() == required(sure).tolist(), "nothing is uncertain about a count"
+    assert required(expected).sum() > required(known).sum() + 20
+    assert [n.provenance.inputs["rates"] for n in (known, expected)] == ["fixed", "day-factor"]
+    # The simulation reads both in the same way.
+    spread = [
+        bp.simulate(scenario, volumes=v, staffing={"g": 9}, replications=200, progress=False)
+        .windows("offered", "all")["numerator"].std()
+        for v in (whole, real)
+    ]  # fmt: skip
+    mean = float(whole["contacts"].sum())
+    assert spread[0] == 0
+    assert abs(spread[1] / np.hypot(0.3 * mean, np.sqrt(mean)) - 1) < 0.3
 
 
 def test_lattice_factors_have_mean_one_and_the_right_spread():

@@ -455,6 +455,64 @@ def test_with_staffing_refuses_what_does_not_fit(good):
         good.with_staffing(7)
 
 
+def test_staffing_for_a_part_of_the_horizon_is_refused(good):
+    frame = good.staffing_frame()
+    last = good.grid.starts[-5:]
+    with pytest.raises(ScenarioError, match=r"no row for any group in 5 of 43 open intervals \(first .*closed="):
+        good.with_staffing(frame[~frame["interval_start"].isin(last)])
+    # A group may be left out where another has a row: nobody of it works.
+    gone = frame["interval_start"].isin(last) & (frame["agent_group"] == "sellers")
+    staffed = good.with_staffing(frame[~gone])
+    assert staffed.scheduled_heads("sellers")[-5:].tolist() == [0] * 5
+    assert staffed.scheduled_heads("tellers").tolist() == good.scheduled_heads("tellers").tolist()
+    one = good.with_staffing(frame[frame["agent_group"] == "tellers"])
+    assert one.scheduled_heads("sellers").sum() == 0
+    with pytest.raises(ScenarioError, match="staffing holds no rows: an infeasible plan has none"):
+        good.with_staffing(frame[:0])
+    with pytest.raises(ScenarioError, match="names no agent group"):
+        good.with_staffing({})
+
+
+BAD_TARGETS = [
+    ({"metric": "speed"}, "metric"),
+    ({"level": 80}, "level"),
+    ({"level": -0.1}, "level"),
+    ({"level": float("nan")}, "level"),
+    ({"within_s": None}, "within_s"),
+    ({"within_s": -1}, "within_s"),
+    ({"counting": "excl_everything"}, "counting"),
+    ({"counting": "excl_short"}, "short_s"),
+    ({"window": "fortnight"}, "window"),
+    ({"aggregation": "median"}, "aggregation"),
+    ({"aggregation": "share_of_days"}, "pass_level"),
+    ({"aggregation": "share_of_days", "pass_level": 80}, "pass_level"),
+    ({"aggregation": "share_of_days", "pass_level": 0.8, "sense": "<="}, "sense"),
+    ({"sense": ">"}, "sense"),
+    ({"contact_typ": "a"}, "contact_typ"),
+    ({"metric": "asa", "level": float("inf"), "sense": "<="}, "level"),
+]
+
+
+@pytest.mark.parametrize(("changes", "name"), BAD_TARGETS, ids=str)
+def test_a_target_is_checked_however_it_is_made(changes, name):
+    good = bp.ServiceLevel(0.8, within="20s")
+    assert good.replace(level=0.9) == bp.ServiceLevel(0.9, within="20s")
+    with pytest.raises(bp.errors.ParameterError, match=name):
+        good.replace(**changes)
+    with pytest.raises(bp.errors.ParameterError, match=name):
+        bp.Target(**(good.model_dump() | changes))
+    with pytest.raises(ValueError, match=name):
+        bp.Target.model_validate(good.model_dump() | changes)
+
+
+def test_a_targets_problems_come_all_at_once():
+    with pytest.raises(bp.errors.ParameterError) as caught:
+        bp.Target(metric="service_level", level=80, sense=">=", window="fortnight")
+    assert len(caught.value.problems) == 3
+    with pytest.raises(bp.errors.ParameterError, match="needs level"):
+        bp.Target(metric="asa", sense="<=")
+
+
 def test_frozen_and_the_error_tells_how(good):
     with pytest.raises(AttributeError, match=r"frozen.*scenario\.replace\(days="):
         good.days = 3

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bposim as bp
-from bposim.errors import ParameterError
+from bposim.errors import ParameterError, SimulationWarning
 from bposim.schema import ALL_FRAMES, COUNTING_RULES, OUTCOMES
 from bposim.testing import close_to, random_scenario
 
@@ -192,7 +192,7 @@ def test_occupancy_and_utilisation_by_hand():
             "agent_groups": {"g": {"skills": ["a"], "heads": [2, 0]}},
         }
     )
-    volumes = pd.DataFrame({"contact_type": "a", "interval_start": scenario.grid.starts[:1], "contacts": [1]})
+    volumes = pd.DataFrame({"contact_type": "a", "interval_start": scenario.grid.starts, "contacts": [1, 0]})
     runs = bp.simulate(scenario, volumes=volumes, replications=50, seed=1, **QUIET)
     log = pd.concat([runs.contacts(k) for k in range(50)])
     late = (log["ended"] - scenario.grid.starts[1]).dt.total_seconds()  # overtime: what ends after 09:00
@@ -240,7 +240,8 @@ def test_paths_are_taken_in_turn(line):
     frames = [
         volumes_of(line, dict.fromkeys(line.contact_types, np.full(n, c)), sample=s) for s, c in enumerate((1, 2, 3))
     ]
-    runs = bp.simulate(line, volumes=pd.concat(frames), replications=7, seed=1, **QUIET)
+    with pytest.warns(SimulationWarning, match="3 paths for 7 replications"):
+        runs = bp.simulate(line, volumes=pd.concat(frames), replications=7, seed=1, **QUIET)
     offered = runs.summary(by="replication", metrics="offered")["value"]
     assert offered.tolist() == [2 * n * c for c in (1, 2, 3, 1, 2, 3, 1)]
 
@@ -439,7 +440,13 @@ def test_the_interval_of_a_difference_of_ratios_covers_as_often_as_it_says():
         level = [np.clip(x - 0.2 * busy, 0.02, 0.98) for x in (0.8, 0.9)]
         first, second = (rng.binomial(contacts, p) for p in level)
         part = pd.DataFrame(
-            {"top_first": first, "bottom_first": contacts, "top_second": second, "bottom_second": contacts}
+            {
+                "top_first": first,
+                "bottom_first": contacts,
+                "top_second": second,
+                "bottom_second": contacts,
+                "batch": range(20),
+            }
         )
         told = _difference(part, 0.95)
         off = abs(told["difference"] - 0.1)

@@ -151,6 +151,11 @@ def _scenario(path: Path, volumes: pd.DataFrame | None = None) -> Any:
         if (first, (last - first).days + 1) != (scenario.start, scenario.days):
             _say(f"the scenario is moved to the days of the volumes: {first} to {last}")
         scenario = scenario.replace(start=first, days=(last - first).days + 1)
+        # `bposim forecast` writes no rows for days on which nobody opens.
+        shut = sorted(set(scenario.grid.starts.date) - set(local.date))
+        if shut:
+            _say(f"closed, as the volumes hold no row of these days: {', '.join(map(str, shut))}")
+            scenario = scenario.replace(closed=[*scenario.closed, *shut])
     return scenario
 
 

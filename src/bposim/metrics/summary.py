@@ -211,7 +211,9 @@ def _one(counts: Counts, terms: TermsByBatch, ask: Ask, keys: list[str], confide
         return _rows(plain, keys, labels, names, ask, split_key)
     if denominator is None:
         if not by_day:
-            return _rows(_over_replications(numerator, confidence, keys, counts.paths), keys, labels, names, ask, split_key)
+            return _rows(
+                _over_replications(numerator, confidence, keys, counts.paths), keys, labels, names, ask, split_key
+            )
         # The sum (the longest wait) of a history is what it is; no interval is claimed for it.
         known = ~np.isnan(numerator)
         value = np.fmax.reduce(numerator, axis=0) if maxima else np.nansum(numerator, axis=0)

@@ -145,7 +145,7 @@ def validate_plan(
 
 def _unseen(volumes: Any, replications: int) -> Any:
     """Return volumes whose paths the requirement has not seen."""
-    if hasattr(volumes, "more"):
+    if callable(getattr(volumes, "more", None)):
         return volumes.more(replications)
     if isinstance(volumes, pd.DataFrame) and "sample" in volumes and volumes["sample"].nunique() > 1:
         warnings.warn(

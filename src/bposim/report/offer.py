@@ -243,6 +243,12 @@ def _headline(
             f"The cheapest plan found that keeps it at {sure:.4g} % needs {plan.agent_hours:,.0f} paid hours ({more:+.0%}) at "
             f"{plan.cost:,.0f} {money}: probability {plan.probability:.3f} [{plan.low:.3f}, {plan.high:.3f}] on fresh replications."
         )
+    elif plan.status == "undecided":
+        lines.append(
+            f"Whether a plan of {plan.agent_hours:,.0f} paid hours at {plan.cost:,.0f} {money} keeps it at {sure:.4g} % is "
+            f"undecided: probability {plan.probability:.3f} [{plan.low:.3f}, {plan.high:.3f}] on {plan.replications:,} fresh "
+            f"replications."
+        )
     else:
         lines.append(f"No plan up to {plan.agent_hours:,.0f} paid hours keeps it at {sure:.4g} %.")
     lines.append(

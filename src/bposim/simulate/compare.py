@@ -64,10 +64,10 @@ def compare(
     a, b = (_by_replication(r, asks, keys) for r in (first, second))
     both = a.merge(b, on=["replication", *keys, "metric"], suffixes=("_first", "_second"))
     rows = []
-    batch = _pairs(first, second)
+    both["batch"] = _pairs(first, second)[both["replication"].to_numpy(dtype=int)]
     for label, part in both.groupby([*keys, "metric"], sort=False, observed=True):
         named = dict(zip([*keys, "metric"], label, strict=True))
-        rows.append(named | _difference(part, confidence, batch))
+        rows.append(named | _difference(part, confidence))
     return pd.DataFrame(rows)
 
 
@@ -102,9 +102,9 @@ def _pairs(first: SimulationResult, second: SimulationResult) -> np.ndarray:
     return min((first.batch, second.batch), key=lambda batch: len(np.unique(batch)))
 
 
-def _difference(part: pd.DataFrame, confidence: float, batch: np.ndarray) -> dict[str, float]:
+def _difference(part: pd.DataFrame, confidence: float) -> dict[str, float]:
     part = part.dropna(subset=["top_first", "bottom_first", "top_second", "bottom_second"])
-    shared = batch[part["replication"].to_numpy(dtype=int)]
+    shared = part["batch"].to_numpy()
     n = len(np.unique(shared))
     ratios, errors = [], []
     for side in ("first", "second"):

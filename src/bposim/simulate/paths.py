@@ -74,7 +74,7 @@ def paths_of(volumes: Any, found: VolumePaths | None, source: Source, replicatio
             SimulationWarning,
             stacklevel=3,
         )
-    return source, Paths(found.labels, volumes if hasattr(volumes, "more") else None)
+    return source, Paths(found.labels, volumes if callable(getattr(volumes, "more", None)) else None)
 
 
 def hold_out(recipe: Recipe) -> Recipe:

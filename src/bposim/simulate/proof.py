@@ -61,7 +61,7 @@ def prove(
     Notes
     -----
     Every look gives chance one more opportunity: with up to three looks a probability that lies just at the level is
-    called met in about 4 of 100 proofs, where one look does so in 2.5.
+    called met in about 5 of 100 proofs, where one look does so in 2.
     """
     played, total = [runs], runs.replications
     answer = judge(played)
