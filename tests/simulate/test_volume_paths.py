@@ -11,6 +11,7 @@ import pytest
 import bposim as bp
 from bposim.errors import ParameterError, SimulationWarning
 from bposim.metrics.intervals import pool_batches, probability, wilson
+from bposim.optimise.validate import validate_plan
 from bposim.simulate.proof import prove, stack, verdict
 from bposim.targets import attainable
 from bposim.targets.probability import window_values
@@ -269,6 +270,28 @@ def test_fresh_replications_of_a_forecast_play_further_paths(line, ahead):
     assert offered(part).tolist() == both[30:].tolist(), "those it holds first"
     slow = bp.simulate(world, volumes=ahead, replications=3, seed=1, engine="reference", workers=2, **QUIET)
     assert offered(slow).tolist() == offered(search)[:3].tolist()
+
+
+def test_a_validation_plays_paths_that_the_requirement_has_not_seen(line, ahead):
+    world = line.replace(start=ahead.start, days=ahead.days, shifts={"all": {"start": "08:00", "paid": "2h"}})
+    asked = []
+
+    class Spy:
+        provenance, volumes = ahead.provenance, ahead.volumes
+
+        def more(self, samples):
+            asked.append(samples)
+            return ahead.more(samples)
+
+    term = bp.ServiceLevel(0.80, within="20s", window="day")
+    need = bp.required_agents(world, ahead, target=term)
+    plan = bp.optimise_shifts(need, world)
+    checked = validate_plan(plan, world, term, confidence=0.5, volumes=Spy(), replications=40)
+    assert asked == [40]
+    runs = bp.simulate(world, volumes=ahead.more(40), staffing=plan.staffing, replications=40,
+                       seed=checked.validation.seed, within="20s", **QUIET)  # fmt: skip
+    if checked.validation.replications == 40:
+        assert checked.validation.frame["mean"].item() == runs.summary(metrics="service_level")["value"].item()
 
 
 # What is not given is not 0 ------------------------------------------------------------------------------------------

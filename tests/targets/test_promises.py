@@ -387,8 +387,17 @@ def uncertain(scenario, n, seed=1):
 
 def test_a_validation_on_paths_that_the_requirement_saw_says_so(planned):
     scenario, plan = planned
+    frame = uncertain(scenario, 60)
     with pytest.warns(bp.errors.SimulationWarning, match=r"requirement has seen all 60 paths.*Give the Forecast"):
-        validate_plan(plan, scenario, DAY, volumes=uncertain(scenario, 60), replications=40)
+        p = validate_plan(plan, scenario, DAY, confidence=0.5, volumes=frame, replications=60).validation.frame
+    open_at = float(p["probability"].item())
+    with pytest.warns(bp.errors.SimulationWarning) as said:
+        straddling = validate_plan(plan, scenario, DAY, confidence=open_at, volumes=frame, replications=60).validation
+    assert len(said) == 1, "said once, however long the proof plays on"
+    assert straddling.replications == 240
+    row = straddling.frame.iloc[0]
+    naive = wilson(row["probability"] * 1200, 1200)
+    assert row["ci_high"] - row["ci_low"] > 1.5 * (naive[1] - naive[0]), "sixty paths stay sixty"
 
 
 def test_the_proof_plays_other_paths_than_the_search():
@@ -497,6 +506,18 @@ def test_contracts_are_read_like_scenarios(tmp_path):
         bp.recommend_targets(line(), contract=path, **options)
     assert len(caught.value.problems) == 3
     assert all("draft.yaml:" in p for p in caught.value.problems)
+
+
+def test_work_that_never_comes_is_no_reason_for_a_target():
+    spec = line().canonical
+    mail = {"channel": "email", "arrivals": {"rate": "0/h"}, "handle_time": {"exponential": {"mean": "5min"}}}
+    both = bp.load_scenario(spec | {
+        "contact_types": spec["contact_types"] | {"mail": mail},
+        "agent_groups": spec["agent_groups"] | {"m": {"skills": ["mail"], "heads": 3}},
+    })  # fmt: skip
+    found = bp.recommend_targets(both, window="day", replications=20, seed=1, progress=False)
+    assert {t.contact_type for t in found.targets} == {"a", None}
+    assert any("no window holds a contact" in n for n in found.notes)
 
 
 def test_targets_follow_the_work():

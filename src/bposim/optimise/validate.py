@@ -134,7 +134,10 @@ def validate_plan(
         said = {row[-2] for row in rows}
         return "undecided" in said and "not met" not in said
 
-    rows, total = prove(runs, judge, undecided, limit=PATIENCE * replications)
+    with warnings.catch_warnings():
+        # Where the paths come round again they are pooled with those judged before, and count once.
+        warnings.simplefilter("ignore", SimulationWarning)
+        rows, total = prove(runs, judge, undecided, limit=PATIENCE * replications)
     columns = [
         "target", "validated", "confidence", "probability", "ci_low", "ci_high", "mean", "status", "met",
     ]  # fmt: skip

@@ -142,6 +142,13 @@ def recommend_targets(
     fresh = runs.fresh(max(replications - replications // 2, 2))
     candidates = _candidates(source, runs, window, confidence)
     values = [window_values(runs, c.target) for c in candidates]
+    empty = [str(c.target) for c, v in zip(candidates, values, strict=True) if v.empty]
+    candidates = [c for c, v in zip(candidates, values, strict=True) if not v.empty]
+    values = [v for v in values if not v.empty]
+    if not candidates:
+        raise ParameterError(
+            f"no window of {source.name!r} holds a contact, so nothing can be promised. Give arrivals or volumes."
+        )
     chosen = _levels(candidates, values, confidence)
     rows, met_all = [], None
     for candidate, target in zip(candidates, chosen, strict=True):
@@ -168,6 +175,7 @@ def recommend_targets(
         )
     if staffing is None and source.staffing is None:
         notes.append("Staffing is the scenario's own heads; they were not checked against shift rules.")
+    notes += [f"{t}: no window holds a contact, so nothing is recommended for it." for t in empty]
     clauses = _clauses(drafted, fresh, confidence)
     made = Provenance(
         "recommend_targets", {"confidence": confidence, "window": window, "replications": replications, "seed": seed},
