@@ -437,6 +437,38 @@ def test_validation_uses_the_plans_own_staffing(planned):
     assert not validate_plan(none, scenario, bp.ServiceLevel(0.5, within="20s"), replications=20).validation.met
 
 
+def test_cut_windows_do_not_vote_in_a_validation():
+    """Twelve days from a Monday: one whole week, and the working days of a second, understaffed one that goes on."""
+    scenario = line(days=12)
+    term = bp.ServiceLevel(0.88, within="20s", window="week")
+    plan = bp.optimise_shifts(
+        bp.required_agents(scenario, target=term),
+        scenario.replace({"shifts": {"half": {"start": ["09:00", "11:00"], "paid": "2h"}}}),
+        validate=False,
+    )
+    later = plan.staffing["interval_start"] >= pd.Timestamp("2026-06-08", tz=scenario.time_zone)
+    plan = plan.replace(staffing=plan.staffing.assign(heads=plan.staffing["heads"].mask(later, 1)))
+    found = validate_plan(plan, scenario, term, confidence=0.5, replications=60, seed=4).validation
+    runs = bp.simulate(scenario, staffing=plan.staffing, replications=60, seed=found.seed, within="20s", progress=False)
+    table = runs.windows("service_level", "week", "20s")
+    first, second = (
+        (table["value"][table["window_start"] == w] >= 0.88).mean() for w in table["window_start"].unique()
+    )
+    assert found.replications == 60
+    assert (first > 0.9, second) == (True, 0)
+    assert found.frame["probability"].item() == pytest.approx(first)
+
+
+def test_an_expected_share_of_1_is_not_proven_beyond_its_days(planned):
+    scenario, plan = planned
+    lavish = plan.replace(staffing=plan.staffing.assign(heads=80))
+    row = validate_plan(lavish, scenario, DAY, replications=20, seed=4).validation.frame.iloc[0]
+    assert (row["mean"], row["ci_high"], row["status"]) == (1.0, 1.0, "met")
+    assert row["ci_low"] == pytest.approx(100 / (100 + 1.959964**2)), "20 replications of 5 days"
+    strict = validate_plan(lavish, scenario, DAY.replace(level=0.999), replications=20, seed=4).validation
+    assert (strict.status, strict.replications) == ("undecided", 80)
+
+
 # Recommended targets -------------------------------------------------------------------------------------------------
 
 DRAFT = [

@@ -33,9 +33,9 @@ class Validation:
     ----------
     frame : DataFrame
         ``target, validated, confidence, probability, ci_low, ci_high, mean, status, met``. ``validated`` says of what:
-        the probability that a window meets the target, or, without a confidence, only the expected value over the
-        horizon, of which ``ci_low`` and ``ci_high`` are the ends then. ``met`` where the whole interval reaches the
-        confidence (the level).
+        the probability that a window meets the target (of the whole ones where the horizon holds any), or, without a
+        confidence, only the expected value over the horizon, of which ``ci_low`` and ``ci_high`` are the ends then.
+        ``met`` where the whole interval reaches the confidence (the level).
     met : bool
     replications, seed : int
     """
@@ -163,8 +163,8 @@ def _unseen(volumes: Any, replications: int) -> Any:
 
 def _row(played: Sequence[SimulationResult], t: Target, kind: str | None, confidence: float | None) -> tuple[Any, ...]:
     """Judge one target on all replications so far."""
-    from bposim.metrics import ratio_interval, windows
-    from bposim.metrics.intervals import probability
+    from bposim.metrics import metric, ratio_interval, whole_windows, windows
+    from bposim.metrics.intervals import extreme_share, probability
 
     options: dict[str, Any] = {
         "within": t.within_s, "counting": t.counting, "short": t.short_s, "strict": t.strict,
@@ -177,11 +177,17 @@ def _row(played: Sequence[SimulationResult], t: Target, kind: str | None, confid
     if np.isnan(top).all():  # a percentile has no numerator: the mean of the replications' values
         top = whole["value"].to_numpy()
         bottom = np.where(np.isnan(top), np.nan, 1.0)
-    mean, low, high, _ = (float(v[0]) for v in ratio_interval(top[:, None], bottom[:, None], 0.95, batch))
+    mean, low, high, n = (float(v[0]) for v in ratio_interval(top[:, None], bottom[:, None], 0.95, batch))
+    if n > 1 and mean in (0, 1) and metric(t.metric, t.counting).unit == "share":
+        days = stack([windows(r, t.metric, "day", **options) for r in played])
+        seen = days[days["denominator"] > 0]
+        cells = len(np.unique(np.stack([batch[seen["replication"]], seen["window_start"].astype("int64")]), axis=1).T)
+        ends = extreme_share(*(np.array([x]) for x in (mean, low, high, cells)), 0.95)
+        low, high = (float(x[0]) for x in ends)
     if confidence is None:
         status = verdict(low, high, t.level, t.sense)
         return str(t), EXPECTED, None, None, low, high, mean, status, status == "met"
-    values = stack([windows(r, t.metric, t.window, **options) for r in played])
+    values = whole_windows(stack([windows(r, t.metric, t.window, **options) for r in played]))
     values = values[values["value"].notna()]
     met = values["value"].map(t.met)
     p, p_low, p_high = probability(met, pd.Series(batch[values["replication"].to_numpy()], index=met.index))
