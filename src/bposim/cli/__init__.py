@@ -1,10 +1,12 @@
 """The command line: ``bposim check | calibrate | forecast | staff | simulate | targets | report | demo``.
 
-Exit code 0: done, the answer is yes. 1: the answer is no (bad data, target not met, infeasible). 2: wrong usage.
+Exit code 0: done, the answer is yes. 1: the answer is no (bad data, target not met, infeasible). 2: wrong usage. What
+``--json`` prints is in ``docs/design/command-line.md``.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from typing import Any
@@ -35,6 +37,13 @@ def main(arguments: list[str] | None = None) -> None:
         for k, problem in enumerate(error.problems):
             name = f"{type(error).__name__}: " if k == 0 else "  also: "
             print(f"{name}{problem}{_option(problem)}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except BrokenPipeError:  # whoever read the output has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    except OSError as error:
+        where = f" {str(error.filename)!r}" if error.filename else ""
+        print(f"File{where} cannot be used: {error.strerror or error}. Choose another, or free it.", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("Stopped. Files written so far are whole.", file=sys.stderr)

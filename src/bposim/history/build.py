@@ -168,7 +168,10 @@ def _build(
     if not len(frame):
         report = QualityReport(tuple(ledger.findings), raw.name, len(rows), 0, len(rows), left_out)
         raise HistoryError(
-            [f"{raw.name}: not one of {len(rows):,} rows can be used.", *(f.message for f in report.findings)]
+            [
+                f"{raw.name}: not one of {len(rows):,} rows can be used. Correct the file, or name its columns, units and zone.",
+                *(f.message for f in report.findings),
+            ]
         )
     if profile.kind != "contacts":
         interval_s = interval_length(pd.DatetimeIndex(frame["interval_start"]), interval, name=raw.name)

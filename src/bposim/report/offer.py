@@ -16,6 +16,7 @@ from bposim.errors import CalibrationError
 from bposim.forecast import Forecast, forecast
 from bposim.history import History
 from bposim.report import Report, report
+from bposim.report.hours import Hours, explain_hours, hours_of
 from bposim.scenario import Scenario, ServiceLevel, Target
 from bposim.targets import Advice, Assessment, Frontier, assess_target, attainable_frontier, recommend_targets
 from bposim.targets.assess import SEARCH, CheapestPlan, cheapest
@@ -47,6 +48,10 @@ class Offer:
     given : DataFrame
         What the history's months really gave.
     headline : tuple of str
+    doubts : tuple of str
+        What a sceptic would say.
+    hours_today, hours_plan : Hours
+        Of the agents that were on duty and of the plan, on the same three bases.
     """
 
     history: History
@@ -61,6 +66,8 @@ class Offer:
     given: pd.DataFrame
     headline: tuple[str, ...]
     doubts: tuple[str, ...]
+    hours_today: Hours
+    hours_plan: Hours
 
     def report(self, title: str = "What can this operation promise?") -> Report:
         """Return the one-page report."""
@@ -182,7 +189,9 @@ def make_offer(
     )  # fmt: skip
     within = term.within_s if term.within_s is not None else 20.0
     given = used.metrics(by="month", metrics=["offered", "service_level", "asa", "abandonment"], within=float(within))
-    headline = _headline(today, plan, frontier, advice, given, world, days, tested)
+    hours_plan = hours_of(world, plan.level)
+    hours_today = hours_of(world, today.current, like=hours_plan, priced=plan.level)
+    headline = _headline(today, plan, advice, given, world, days, tested, hours_today, hours_plan)
     return Offer(
         used,
         cal,
@@ -196,6 +205,8 @@ def make_offer(
         given,
         headline,
         _doubts(cal, tested, ahead, world),
+        hours_today,
+        hours_plan,
     )
 
 
@@ -214,18 +225,17 @@ def _held_out(base: Scenario, history: History) -> Backtest | None:
 def _headline(
     today: Assessment,
     plan: CheapestPlan,
-    frontier: Frontier,
     advice: Advice,
     given: pd.DataFrame,
     world: Scenario,
     days: int,
     tested: Backtest | None,
+    hours_today: Hours,
+    hours_plan: Hours,
 ) -> tuple[str, ...]:
     term, sure = today.term, 100 * today.confidence
     money = world.currency
-    months = given[given["metric"] == "service_level"]
-    had = ", ".join(f"{100 * r.value:.0f} % in {r.month:%B %Y}" for r in months.itertuples())
-    lines = [f"It gave {had} (answered within {term.within_s or 20:g} s of all that queued)."]
+    lines = [f"In the history {_given(given)} were answered within {term.within_s or 20:g} s, of all that queued."]
     if tested is not None and tested.verdict != "pass":
         lines.append(
             f"Take what follows with care: the model does not reproduce the two weeks held out ({tested.verdict}). "
@@ -233,30 +243,49 @@ def _headline(
         )
     spread = f"{100 * today.attainable_low:.0f} to {100 * today.attainable_high:.0f} %"
     lines.append(
-        f"With the agents on duty then, {today.current.agent_hours:,.0f} agent-hours in {days} days, {term} would be kept with "
-        f"probability {today.probability:.2f}; promised at {sure:.4g} % could be {100 * today.attainable_share:.0f} % "
+        f"With the agents on duty then, {_worded(hours_today, plan, money, about=True)} in {days} days, {term} would be kept "
+        f"with probability {today.probability:.2f}; promised at {sure:.4g} % could be {100 * today.attainable_share:.0f} % "
         f"(sampling error {spread})."
     )
     if plan.status == "met":
-        more = plan.agent_hours / today.current.agent_hours - 1 if today.current.agent_hours else np.nan
+        more = f", {hours_plan.paid / hours_today.paid - 1:+.0%} against those agents" if hours_today.paid else ""
         lines.append(
-            f"The cheapest plan found that keeps it at {sure:.4g} % needs {plan.agent_hours:,.0f} paid hours ({more:+.0%}) at "
-            f"{plan.cost:,.0f} {money}: probability {plan.probability:.3f} [{plan.low:.3f}, {plan.high:.3f}] on fresh replications."
+            f"The cheapest plan found that keeps it at {sure:.4g} % needs {_worded(hours_plan, plan, money)}{more}: "
+            f"probability {plan.probability:.3f} [{plan.low:.3f}, {plan.high:.3f}] on fresh replications."
         )
     elif plan.status == "undecided":
         lines.append(
-            f"Whether a plan of {plan.agent_hours:,.0f} paid hours at {plan.cost:,.0f} {money} keeps it at {sure:.4g} % is "
-            f"undecided: probability {plan.probability:.3f} [{plan.low:.3f}, {plan.high:.3f}] on {plan.replications:,} fresh "
-            f"replications."
+            f"Whether a plan of {_worded(hours_plan, plan, money)} keeps it at {sure:.4g} % is undecided: probability "
+            f"{plan.probability:.3f} [{plan.low:.3f}, {plan.high:.3f}] on {plan.replications:,} fresh replications."
         )
     else:
-        lines.append(f"No plan up to {plan.agent_hours:,.0f} paid hours keeps it at {sure:.4g} %.")
+        lines.append(f"No plan up to {_worded(hours_plan, plan, money)} keeps it at {sure:.4g} %.")
+    if plan.level.plan is not None and hours_plan.on_duty:
+        lines.append(f"Hours {explain_hours(hours_plan.paid / hours_plan.on_duty)}")
     lines.append(
         "Worth signing on that plan: "
         + "; ".join(map(str, advice.targets))
         + f". All together: probability {advice.joint_probability:.2f}."
     )
     return tuple(lines)
+
+
+def _given(given: pd.DataFrame) -> str:
+    """Return the service level of the history's months; of a long history the last six and the range of all."""
+    months = given[(given["metric"] == "service_level") & given["value"].notna()]
+    said = ", ".join(f"{100 * r.value:.0f} % in {r.month:%B %Y}" for r in months.tail(6).itertuples())
+    if len(months) <= 6:
+        return said
+    low, high = 100 * months["value"].min(), 100 * months["value"].max()
+    return f"{low:.0f} to {high:.0f} % by month over {len(months)} months ({said})"
+
+
+def _worded(hours: Hours, plan: CheapestPlan, money: str, *, about: bool = False) -> str:
+    """Return hours and cost with their basis; paid hours that were converted from heads are said to be about so many."""
+    if plan.level.plan is None:
+        return f"{hours.scheduled:,.0f} scheduled hours ({hours.on_duty:,.0f} on duty) at {hours.cost:,.0f} {money}"
+    some = "about " if about else ""
+    return f"{some}{hours.paid:,.0f} paid hours ({hours.on_duty:,.0f} on duty) at {some}{hours.cost:,.0f} {money}"
 
 
 def _doubts(cal: Calibration, tested: Backtest | None, ahead: Forecast, world: Scenario) -> tuple[str, ...]:
@@ -275,7 +304,7 @@ def _doubts(cal: Calibration, tested: Backtest | None, ahead: Forecast, world: S
     cv = cal.arrivals.common_cv
     if cv > 0.05:
         doubts.append(
-            f"Days differ by {100 * cv:.0f} % beyond chance: the targets carry that, and two weeks may still lie outside the bands."
+            f"Days differ by {100 * cv:.0f} % beyond chance: the targets carry that, and a single stretch may still lie outside the bands."
         )
     doubts += [f"Forecast: {n}" for n in ahead.notes]
     doubts += [

@@ -61,7 +61,7 @@ class CheapestPlan:
 
     @property
     def agent_hours(self) -> float:
-        """Agent-hours over the horizon."""
+        """Hours over the horizon, on the basis that ``level.basis`` names."""
         return self.level.agent_hours
 
     @property
@@ -71,7 +71,7 @@ class CheapestPlan:
 
     def __repr__(self) -> str:
         return (
-            f"CheapestPlan({self.status}: {self.agent_hours:,.0f} agent-hours, cost {self.cost:,.0f}, "
+            f"CheapestPlan({self.status}: {self.agent_hours:,.0f} {self.level.basis}, cost {self.cost:,.0f}, "
             f"probability {self.probability:.3f} [{self.low:.3f}, {self.high:.3f}])"
         )
 
@@ -145,7 +145,7 @@ class Assessment:
             f"{self.term}: {self.status} at {100 * self.confidence:.4g} %",
             f"  probability {self.probability:.3f} [{self.probability_low:.3f}, {self.probability_high:.3f}], "
             f"attainable {self.attainable_share:.3f} [{self.attainable_low:.3f}, {self.attainable_high:.3f}], mean {self.mean:.3f}",
-            f"  with {self.current.agent_hours:,.0f} agent-hours at {self.current.cost:,.0f}",
+            f"  with {self.current.agent_hours:,.0f} {self.current.basis} at {self.current.cost:,.0f}",
         ]
         return "\n".join([*lines, *(f"  Note: {n}" for n in self.notes)])
 

@@ -25,7 +25,7 @@ class Level:
     staffing : DataFrame
         Staffing frame.
     agent_hours, cost : float
-        Scheduled and paid.
+        On the basis named by ``basis``.
     plan : ShiftPlan or None
         None where the scenario has no shifts.
     """
@@ -35,6 +35,11 @@ class Level:
     agent_hours: float
     cost: float
     plan: Any = None
+
+    @property
+    def basis(self) -> str:
+        """What ``agent_hours`` and ``cost`` count: the paid hours of shifts, or scheduled heads, in which no break is."""
+        return "paid hours" if self.plan is not None else "scheduled hours"
 
 
 @dataclass(eq=False)
