@@ -209,7 +209,9 @@ def staff(
              validation=records(plan.validation.frame))  # fmt: skip
     else:
         show(table, False)
-        print(f"Validation on {plan.validation.replications} fresh replications: {'met' if plan.validation.met else 'not met'}")
+        print(
+            f"Validation on {plan.validation.replications} fresh replications: {'met' if plan.validation.met else 'not met'}"
+        )
         show(plan.validation.frame.dropna(axis=1, how="all"), False)
         print(f"Note: {note}")
     if out:

@@ -184,8 +184,11 @@ def _plan(part: Any) -> Section:
 
 def _runs(part: Any) -> Section:
     section = Section(
-        "Simulated performance", [f"{part.replications} replications, seed {part.seed}; means with 95 % interval. Service level: answered within "
-        f"{format_seconds(part.default_within_s)}, of all that queued."]
+        "Simulated performance",
+        [
+            f"{part.replications} replications, seed {part.seed}; means with 95 % interval. Service level: answered within "
+            f"{format_seconds(part.default_within_s)}, of all that queued."
+        ],
     )
     shown = _levels(part.summary(), None, "value", "ci_low", "ci_high")
     shown = shown.assign(metric=[_title(m) for m in shown["metric"]])

@@ -1,0 +1,170 @@
+"""Exit codes, help and JSON of every command."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = ("check", "calibrate", "forecast", "staff", "simulate", "targets", "report", "demo")
+TINY = """
+name: tiny
+time_zone: Asia/Manila
+currency: USD
+start: 2026-05-04
+days: 5
+opening_hours: {mon-fri: "09:00-17:00"}
+contact_types:
+  calls:
+    arrivals: {rate: 30/h}
+    handle_time: {exponential: {mean: 240s}}
+    patience: {exponential: {mean: 120s}}
+agent_groups:
+  team: {skills: [calls], heads: 5, cost_per_hour: 20, shrinkage: 0.2}
+shifts:
+  day: {start: ["09:00", "09:00"], paid: 7.5h, breaks: [{after: [3h, 4h], length: 30min}]}
+  half: {start: ["09:00", "13:00"], paid: 4h}
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+def documented() -> dict[str, list[set[str]]]:
+    """Return the keys that the design page promises for each command: always, and with an option or in another case."""
+    text = (ROOT / "docs" / "design" / "command-line.md").read_text()
+    table = re.findall(r"^   \| `(\w+)` \| (.*) \|$", text, re.M)
+    assert [name for name, _ in table] == list(COMMANDS)
+    return {name: [set(re.findall(r"`(\w+)`", case)) for case in cases.split(";")] for name, cases in table}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(bposim, command):
+    said = bposim(command, "--help")
+    assert said.code == 0
+    assert "Usage" in said.out and "--json" in said.out
+
+
+def test_version_and_wrong_usage(bposim):
+    from bposim.provenance import package_version
+
+    assert bposim("--version").out.strip() == f"bposim {package_version()}"
+    for wrong in (["stuff"], ["check"], ["staff", "x.yaml", "--nonsense"], ["forecast", "x.csv", "--days", "0"]):
+        said = bposim(*wrong)
+        assert said.code == 2 and said.err and "Traceback" not in said.err
+
+
+def test_history_commands_print_one_document(bposim, calls, tmp_path):
+    asked = {
+        "check": bposim("check", calls, "--tz", "Asia/Manila", "--json"),
+        "calibrate": bposim("calibrate", calls, "--tz", "Asia/Manila", "--json"),
+        "forecast": bposim("forecast", calls, "--tz", "Asia/Manila", "--method", "seasonal-naive", "--days", 7, "--samples", 20, "--json"),
+        "demo": bposim("demo", "--history", calls, "--tz", "Asia/Manila", "--days", 3, "--replications", 20, "--levels", 2, "-o", tmp_path / "o", "--json"),
+    }  # fmt: skip
+    for command, said in asked.items():
+        assert said.code == 0, said
+        assert set(said.json) == documented()[command][0], command
+    assert asked["check"].json["ok"] is True and asked["check"].json["kept"] == len(pd.read_csv(calls))
+    assert {r["source"] for r in asked["calibrate"].json["rows"]} == {"estimated", "assumed"}
+    assert asked["demo"].json["hours"]["plan"]["paid"] > asked["demo"].json["hours"]["plan"]["on_duty"]
+
+
+def test_backtest_stands_in_the_same_document(bposim, calls):
+    said = bposim(
+        "forecast",
+        calls,
+        "--tz",
+        "Asia/Manila",
+        "--method",
+        "mean-4",
+        "--days",
+        7,
+        "--samples",
+        20,
+        "--backtest",
+        "--json",
+    )
+    always, more = documented()["forecast"]
+    assert set(said.json) == always | (more & {"backtest"})
+    assert said.json["backtest"], "rows of the back-test"
+
+
+def test_scenario_commands_print_one_document(bposim, tiny):
+    small = ["--replications", 40]
+    page = documented()
+    said = bposim("simulate", tiny, *small, "--json")
+    assert said.code == 0 and set(said.json) == page["simulate"][0]
+    said = bposim("targets", tiny, *small, "--window", "week", "--json")
+    assert said.code in (0, 1) and set(said.json) == page["targets"][0]
+    said = bposim("targets", tiny, *small, "--window", "week", "--plan", "--json")
+    assert set(said.json) == page["targets"][0] | (page["targets"][1] & {"cheapest_plan"})
+    assert set(said.json["hours"]) == {"staffing", "cheapest_plan"}
+    assert said.json["cheapest_plan"]["basis"] == "paid hours"
+    assert said.json["cheapest_plan"]["agent_hours"] == pytest.approx(said.json["hours"]["cheapest_plan"]["paid"])
+    said = bposim("report", tiny, *small, "--levels", 2, "--window", "week", "-o", "page.html", "--json")
+    assert said.code == 0 and set(said.json) == page["report"][0]
+    assert Path(said.json["written"]).exists()
+
+
+def test_staff_says_what_it_checked(bposim, tiny):
+    usual, infeasible, without = documented()["staff"]
+    said = bposim("staff", tiny, "--share", "70%", "--replications", 60, "--json")
+    assert said.code == 0 and set(said.json) == usual
+    assert said.json["checked"] == "expected level only" and "--confidence" in said.json["note"]
+    assert said.json["validation"][0]["probability"] is None
+    (row,) = said.json["rows"]
+    # 20 % shrinkage; unpaid breaks are in neither.
+    assert row["on_duty_hours"] == pytest.approx(0.8 * row["paid_hours"])
+    said = bposim("staff", tiny, "--share", "70%", "--replications", 60)
+    assert "Only the expected service level over the horizon was checked" in said.out
+    said = bposim("staff", tiny, "--share", "70%", "--confidence", "90%", "--replications", 60, "--json")
+    assert said.json["checked"] == "probability" and said.json["validation"][0]["probability"] > 0
+    said = bposim("staff", tiny, "--max-heads", 1, "-o", "plan.csv", "--json")
+    assert said.code == 1 and set(said.json) == infeasible
+    assert not Path("plan.csv").exists() and "plan.csv is not written" in said.err
+    tiny.write_text(TINY[: TINY.index("shifts:")])
+    said = bposim("staff", tiny, "--json")
+    assert said.code == 0 and set(said.json) == without
+
+
+def test_the_answer_no_is_exit_code_1(bposim, tiny, log, tmp_path):
+    said = bposim("targets", tiny, "--share", "99.9%", "--window", "week", "--replications", 40)
+    assert said.code == 1 and "not met at 95 %" in said.out
+    said = bposim(
+        "staff", tiny, "--share", "80%", "--confidence", "0.9999", "--window", "interval", "--replications", 40
+    )
+    assert said.code == 1 and "targets" in said.err and "--plan" in said.err
+    dirty = log.head(200).copy()
+    dirty.loc[3, "ended"] = dirty.loc[3, "arrived"] - pd.Timedelta(minutes=3)
+    dirty.to_csv(tmp_path / "dirty.csv", index=False)
+    said = bposim("check", tmp_path / "dirty.csv", "--tz", "Asia/Manila")
+    assert said.code == 1 and "NOT OK" in said.out
+    said = bposim("check", tmp_path / "dirty.csv", "--tz", "Asia/Manila", "--json")
+    assert said.code == 1 and said.json["ok"] is False and said.json["set_aside"] == 1
+
+
+def test_plan_and_staffing_are_compared_on_one_basis(bposim, tiny):
+    said = bposim("targets", tiny, "--share", "60%", "--window", "week", "--replications", 40, "--plan")
+    line = next(x for x in said.out.splitlines() if "like with like" in x)
+    said_hours = re.findall(r"([\d,]+) (?:paid hours )?\(([\d,]+) on duty\)", line)
+    (plan, plan_net), (ours, ours_net) = ((float(n.replace(",", "")) for n in pair) for pair in said_hours)
+    assert ours_net == pytest.approx(5 * 8 * 5 * 0.8)
+    assert plan_net == pytest.approx(0.8 * plan, abs=1) and ours == pytest.approx(ours_net / 0.8, abs=1)
+    assert "Paid = on duty / (1 − shrinkage)" in said.out
+
+
+def test_the_module_runs_as_a_program(tmp_path):
+    run = subprocess.run([sys.executable, "-m", "bposim.cli", "check", "nothing.csv"], capture_output=True, text=True,
+                         cwd=tmp_path, check=False)  # fmt: skip
+    assert run.returncode == 2 and run.stdout == ""
+    assert run.stderr.startswith("HistoryError: ") and "Traceback" not in run.stderr
