@@ -64,6 +64,18 @@ CASES = {
     "no zone": ("log.csv", LOG, ["check", "log.csv"], ["no time zone", "--tz Asia/Manila"]),
     "zone that is none": ("log.csv", LOG, ["check", "log.csv", "--tz", "Madrid/Europe"], ["'Madrid/Europe'", "does not exist"]),
     "no table": ("log.xlsx", "PK\x03\x04 broken", ["check", "log.xlsx", *TZ], ["log.xlsx", "Excel", "Save it"]),
+    "date of two meanings": (
+        "log.csv",
+        LENGTHS.assign(arrived="02/03/2026 08:01:27"),
+        ["check", "log.csv", *TZ],
+        ["'arrived'", "day-month or month-day", "--day-first or --month-first"],
+    ),
+    "report where a log is needed": (
+        "log.csv",
+        VOLUMES.rename(columns={"contacts": "offered"}),
+        ["calibrate", "log.csv", "--profile", "intervals", *TZ, "-o", "m.yaml"],
+        ["needs a contact log", "--scenario"],
+    ),
     "scenario as history": ("tiny.yaml", TINY, ["check", "tiny.yaml", *TZ], ["tiny.yaml", "no regular table"]),
     # Scenarios
     "unknown skill": ("s.yaml", changed("[calls]", "[call]"), ["staff", "s.yaml", "-o", "p.csv"], ["'team'", "'call'", "Did you mean 'calls'", "s.yaml:12"]),

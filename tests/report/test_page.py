@@ -217,6 +217,26 @@ def test_months_of_a_long_history_are_told_in_short():
     assert _given(frame.head(2)) == "60 % in January 2025, 80 % in February 2025"
 
 
+def test_agents_that_no_log_shows_are_not_compared():
+    """Without agents in the log the draft's heads are a placeholder: no probability, no per cent is told of them."""
+    truth = datasets.voice_truth(start=date(2026, 3, 2), days=28)
+    log = datasets.draw_history(truth, seed=5)[["contact_type", "arrived", "answered", "ended", "outcome"]]
+    offer = make_offer(bp.History.from_contacts(log, tz="America/New_York"), days=2, replications=20, levels=2)
+    said = " ".join(offer.headline)
+    assert "does not show who was on duty" in said and "With the agents on duty then" not in said
+    assert "against those agents" not in said
+    assert any("one head each" in note for note in offer.today.notes)
+    assert "one head each" in Page(offer.report().html).text
+
+
+def test_no_level_is_minus_nought():
+    from bposim.scenario.target import make_target
+    from bposim.targets.recommend import _rounded
+
+    target = make_target("abandonment", {"at_most": 0.05}, caller="a test")
+    assert str(target.replace(level=_rounded(0.0, target, 0.005))).startswith("abandonment at most 0 %")
+
+
 # Hours on one basis --------------------------------------------------------------------------------------------------
 
 

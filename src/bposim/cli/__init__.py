@@ -18,11 +18,18 @@ def _one_line(message: Any, category: Any, *_: Any, **__: Any) -> None:
     print(f"Warning: {message}", file=sys.stderr)
 
 
+#: What a message shows in Python, and how that is written on the command line.
+_OPTIONS = {
+    'columns={"': '--column ours="theirs"',
+    'tz="': "--tz Asia/Manila",
+    "day_first=": "--day-first or --month-first",
+    "draft_scenario() needs": "--scenario with one written by hand; scenarios/ has examples",
+}
+
+
 def _option(problem: str) -> str:
     """Return how the way out is written on the command line, where the sentence shows Python."""
-    if 'columns={"' in problem:
-        return ' Here: --column ours="theirs".'
-    return " Here: --tz Asia/Manila." if 'tz="' in problem else ""
+    return next((f" Here: {way}." for shown, way in _OPTIONS.items() if shown in problem), "")
 
 
 def main(arguments: list[str] | None = None) -> None:

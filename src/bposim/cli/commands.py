@@ -87,7 +87,10 @@ def check(
     report = found.check()
     if not as_json:
         print(found)
-    show(report.frame, as_json, ok=report.ok, kept=report.kept, set_aside=report.set_aside)
+    if not as_json and report.frame.empty:
+        print("No rule of data quality is broken.")
+    else:
+        show(report.frame, as_json, ok=report.ok, kept=report.kept, set_aside=report.set_aside)
     if not report.ok:
         raise typer.Exit(1)
 

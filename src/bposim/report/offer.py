@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -189,9 +189,16 @@ def make_offer(
     )  # fmt: skip
     within = term.within_s if term.within_s is not None else 20.0
     given = used.metrics(by="month", metrics=["offered", "service_level", "asa", "abandonment"], within=float(within))
+    unseen = _unseen(cal)
+    if unseen:
+        kept = "the draft's one head each" if scenario is None else "the heads of the base scenario"
+        said = f"The history does not show who was on duty of {', '.join(unseen)}: the staffing assessed is {kept}."
+        today = replace(today, notes=(*today.notes, said))
     hours_plan = hours_of(world, plan.level)
     hours_today = hours_of(world, today.current, like=hours_plan, priced=plan.level)
-    headline = _headline(today, plan, advice, given, world, days, tested, hours_today, hours_plan)
+    headline = _headline(today, plan, advice, given, world, days, tested, hours_today, hours_plan,
+        guessed=scenario is None and bool(unseen),
+    )  # fmt: skip
     return Offer(
         used,
         cal,
@@ -232,6 +239,8 @@ def _headline(
     tested: Backtest | None,
     hours_today: Hours,
     hours_plan: Hours,
+    *,
+    guessed: bool,
 ) -> tuple[str, ...]:
     term, sure = today.term, 100 * today.confidence
     money = world.currency
@@ -242,13 +251,23 @@ def _headline(
             f"{tested.reason}"
         )
     spread = f"{100 * today.attainable_low:.0f} to {100 * today.attainable_high:.0f} %"
-    lines.append(
-        f"With the agents on duty then, {_worded(hours_today, plan, money, about=True)} in {days} days, {term} would be kept "
-        f"with probability {today.probability:.2f}; promised at {sure:.4g} % could be {100 * today.attainable_share:.0f} % "
-        f"(sampling error {spread})."
-    )
+    if guessed:
+        lines.append(
+            "The history does not show who was on duty, so what today's staffing could promise is not known: give a log with "
+            "agents, or a base scenario with heads."
+        )
+    else:
+        lines.append(
+            f"With the agents on duty then, {_worded(hours_today, plan, money, about=True)} in {days} days, {term} would be kept "
+            f"with probability {today.probability:.2f}; promised at {sure:.4g} % could be {100 * today.attainable_share:.0f} % "
+            f"(sampling error {spread})."
+        )
     if plan.status == "met":
-        more = f", {hours_plan.paid / hours_today.paid - 1:+.0%} against those agents" if hours_today.paid else ""
+        more = (
+            f", {hours_plan.paid / hours_today.paid - 1:+.0%} against those agents"
+            if hours_today.paid and not guessed
+            else ""
+        )
         lines.append(
             f"The cheapest plan found that keeps it at {sure:.4g} % needs {_worded(hours_plan, plan, money)}{more}: "
             f"probability {plan.probability:.3f} [{plan.low:.3f}, {plan.high:.3f}] on fresh replications."
@@ -260,7 +279,7 @@ def _headline(
         )
     else:
         lines.append(f"No plan up to {_worded(hours_plan, plan, money)} keeps it at {sure:.4g} %.")
-    if plan.level.plan is not None and hours_plan.on_duty:
+    if plan.level.plan is not None and hours_plan.on_duty and not guessed:
         lines.append(f"Hours {explain_hours(hours_plan.paid / hours_plan.on_duty)}")
     lines.append(
         "Worth signing on that plan: "
@@ -268,6 +287,13 @@ def _headline(
         + f". All together: probability {advice.joint_probability:.2f}."
     )
     return tuple(lines)
+
+
+def _unseen(cal: Calibration) -> list[str]:
+    """Return the agent groups whose heads no log showed, so that they are those of the base."""
+    frame = cal.summary()
+    seen = set(frame.loc[frame["parameter"] == "agent-hours on duty per day", "subject"])
+    return [g for g in cal.scenario.agent_groups if g not in seen]
 
 
 def _given(given: pd.DataFrame) -> str:

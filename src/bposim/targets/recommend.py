@@ -294,7 +294,7 @@ def _rounded(level: float, target: Target, step: float) -> float:
     """Round a level to the safe side: down where more is better, up where less is."""
     if target.sense == ">=":
         return round(max(np.floor(level / step + 1e-9) * step, 0.0), 6)
-    return round(min(np.ceil(level / step - 1e-9) * step, 1.0), 6)
+    return round(min(np.ceil(level / step - 1e-9) * step, 1.0), 6) + 0.0  # ceil(-1e-9) is -0.0
 
 
 def _levels(candidates: list[_Candidate], values: list[pd.DataFrame], confidence: float) -> list[Target]:
