@@ -98,7 +98,9 @@ CASES = {
     "a day's clock missing": ("v.csv", VOLUMES.assign(interval_start="half past nine"), ["simulate", "s.yaml", "--volumes", "v.csv"], ["v.csv", "interval_start", "2026-05-04T09:00:00"]),
     "volumes of another type": ("v.csv", VOLUMES.assign(contact_type="chats"), ["staff", "s.yaml", "--volumes", "v.csv", "-o", "p.csv"], ["'chats'", "Known: calls"]),
     "negative volumes": ("v.csv", VOLUMES.assign(contacts=-1), ["simulate", "s.yaml", "--volumes", "v.csv", "-o", "p.csv"], ["negative", "row 0"]),
-    "volumes in closed hours": ("v.csv", VOLUMES.assign(interval_start="2026-05-04T03:00:00+02:00"), ["staff", "s.yaml", "--volumes", "v.csv", "-o", "p.csv"], ["2 rows", "outside the scenario's open intervals", "Give the scenario"]),
+    "volumes in closed hours": ("v.csv", VOLUMES.replace("2026-05-04T09:30:00+02:00", "2026-05-04T03:00:00+02:00"), ["staff", "s.yaml", "--volumes", "v.csv", "-o", "p.csv"], ["1 rows", "lie in closed hours", "2026-05-04 03:00", "Widen its opening_hours"]),
+    "volumes in closed hours only": ("v.csv", VOLUMES.assign(interval_start="2026-05-04T03:00:00+02:00"), ["staff", "s.yaml", "--volumes", "v.csv", "-o", "p.csv"], ["share no interval with the scenario", "to match"]),
+    "volumes of a part of the day": ("v.csv", VOLUMES, ["staff", "s.yaml", "--volumes", "v.csv", "-o", "p.csv"], ["nothing for 'calls' in 14 of 16 open intervals", "2026-05-04 10:00", "what is not given is not 0"]),
     "history as volumes": ("log.csv", LOG, ["simulate", "s.yaml", "--volumes", "log.csv"], ["log.csv", "'interval_start'", "bposim forecast -o"]),
     "workbook as volumes": ("v.xlsx", "PK", ["simulate", "s.yaml", "--volumes", "v.xlsx"], ["v.xlsx", ".csv", "Export it"]),
     "empty volumes": ("v.csv", "", ["simulate", "s.yaml", "--volumes", "v.csv"], ["v.csv", "cannot be read"]),
@@ -158,7 +160,7 @@ def test_a_time_that_the_clock_skipped_is_said_and_set_aside(bposim, tmp_path, m
 def test_a_european_spreadsheet_is_read_for_what_it_says(bposim, tmp_path, monkeypatch):
     """Semicolons and decimal commas, as a history and between commands; a workbook as a history."""
     monkeypatch.chdir(tmp_path)
-    put("s.yaml", TINY)
+    put("s.yaml", changed("09:00-17:00", "09:00-10:00"))
     LENGTHS.assign(wait_s="5,5", handle_s="301,25").to_csv("log.csv", sep=";", index=False)
     LENGTHS.assign(wait_s=5.5, handle_s=301.25).to_excel("log.xlsx", index=False)
     answers = {n: bposim("calibrate", n, *TZ, "--json") for n in ("log.csv", "log.xlsx")}

@@ -82,6 +82,7 @@ def load_volumes(
     stamps = pd.DatetimeIndex(frame["interval_start"])
     if stamps.tz is None:
         raise error("volumes have times without a zone. Localise interval_start first.")
+    stamps = stamps.tz_convert(grid.starts.tz)
     named = frame["contact_type"].astype(str).to_numpy()
     problems = _names(set(named), types, list(dict.fromkeys(named)), "volumes hold")
     place = _place(stamps, scenario)
@@ -91,7 +92,9 @@ def load_volumes(
             f"volumes from {stamps.min()} to {stamps.max()} share no interval with the scenario ({grid.starts[0]} to "
             f"{grid.starts[-1]}). Write scenario.replace(start=…, days=…, interval=…) to match."
         )
-    lost = (place < 0) & (stamps >= grid.starts[0]) & (stamps <= grid.starts[-1]) & (contacts > 0)
+    day = stamps.tz_localize(None).normalize()
+    last = pd.Timestamp(scenario.start) + pd.Timedelta(days=scenario.days - 1)
+    lost = (place < 0) & (day >= pd.Timestamp(scenario.start)) & (day <= last) & (contacts > 0)
     if lost.any():
         problems.append(
             f"{int(lost.sum())} rows of volumes lie in closed hours of the scenario (first {stamps[lost][0]}). Widen its "

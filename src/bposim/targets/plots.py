@@ -63,7 +63,9 @@ def plot_frontier(frontier: Frontier, ax: Any = None) -> Any:
     ax.axhline(frontier.term.level * scale, color="black", lw=0.8)
     ax.set_ylabel(f"{_name(frontier.term.metric)} ({'%' if share else 's'})")
     ax.set_xlabel(
-        f"cost of the horizon ({frontier.currency})" if f["cost"].gt(0).any() else f"{frontier.levels[0].basis} of the horizon"
+        f"cost of the horizon ({frontier.currency})"
+        if f["cost"].gt(0).any()
+        else f"{frontier.levels[0].basis} of the horizon"
     )
     other = ax.twinx()
     other.errorbar(cost, f["probability"], yerr=[(f["probability"] - f["ci_low"]).clip(lower=0), (f["ci_high"] - f["probability"]).clip(lower=0)],
