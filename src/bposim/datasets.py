@@ -27,12 +27,22 @@ def _shape(n: int, early: float, late: float) -> np.ndarray:
     return curve / curve.mean()
 
 
-def voice_truth(*, start: date = date(2026, 1, 5), days: int = 119) -> Scenario:
+def voice_truth(*, start: date = date(2026, 1, 5), days: int = 119, heads_cv: float = 0.0) -> Scenario:
     """Return the scenario that the synthetic voice history is drawn from.
 
+    Parameters
+    ----------
+    start : date
+    days : int
+    heads_cv : float
+        Of the day factor of every group's heads; 0 for the same heads every week.
+
+    Notes
+    -----
     Two contact types (billing, sales), three agent groups (one skill each, and both), a day factor common to both types
     with cv 0.10, lognormal handle times, exponential patience. Monday to Friday 08:00–20:00, Saturday 09:00–15:00.
     """
+    varies: dict[str, Any] = {"day_factor": {"gamma": {"cv": heads_cv}}} if heads_cv > 0 else {}
     week, saturday = _shape(24, 1.0, 0.7), _shape(12, 0.8, 0.2)
 
     def arrivals(a_day: float) -> dict[str, list[float]]:
@@ -70,9 +80,9 @@ def voice_truth(*, start: date = date(2026, 1, 5), days: int = 119) -> Scenario:
                 },
             },
             "agent_groups": {
-                "billing_team": {"skills": ["billing"], "heads": heads(6), "cost_per_hour": 18.0},
-                "sales_team": {"skills": ["sales"], "heads": heads(4), "cost_per_hour": 20.0},
-                "all_round": {"skills": ["sales", "billing"], "heads": heads(4), "cost_per_hour": 21.5},
+                "billing_team": {"skills": ["billing"], "heads": heads(6), "cost_per_hour": 18.0, **varies},
+                "sales_team": {"skills": ["sales"], "heads": heads(4), "cost_per_hour": 20.0, **varies},
+                "all_round": {"skills": ["sales", "billing"], "heads": heads(4), "cost_per_hour": 21.5, **varies},
             },
             "routing": {"preference": {"billing": ["billing_team", "all_round"], "sales": ["sales_team", "all_round"]}},
             "shifts": {
@@ -112,7 +122,7 @@ def base_scenario(truth: Scenario | None = None) -> Scenario:
             f"contact_types.{t}.patience": {"exponential": {"mean": "60s"}},
         }
     for g in truth.agent_groups:
-        changes[f"agent_groups.{g}.heads"] = 1
+        changes |= {f"agent_groups.{g}.heads": 1, f"agent_groups.{g}.day_factor": None}
     return truth.replace(changes)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -14,15 +14,25 @@ import pandas as pd
 from bposim.calibrate.arrivals import ArrivalFit, fit_arrivals
 from bposim.calibrate.backtest import Backtest, backtest
 from bposim.calibrate.draft import draft_scenario
+from bposim.calibrate.drift import drift_rows
 from bposim.calibrate.durations import FEW, DurationFit, fit_handle_time, fit_patience
 from bposim.calibrate.estimates import Estimate, estimate_frame
-from bposim.calibrate.presence import WRAP_UP_S, heads_on_grid, presence_spans
+from bposim.calibrate.heads import HeadsFit, fit_heads, heads_changes, heads_factors, replay_errors
 from bposim.errors import CalibrationError, CalibrationWarning, require
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario
-from bposim.units import WEEKDAYS, make_grid, seconds, zone
+from bposim.units import WEEKDAYS, seconds
 
-__all__ = ["ArrivalFit", "Backtest", "Calibration", "DurationFit", "Estimate", "calibrate", "draft_scenario"]
+__all__ = [
+    "ArrivalFit",
+    "Backtest",
+    "Calibration",
+    "DurationFit",
+    "Estimate",
+    "HeadsFit",
+    "calibrate",
+    "draft_scenario",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +45,8 @@ class Calibration:
     base : Scenario
     arrivals : ArrivalFit
     handle_time, patience : mapping of contact type to DurationFit
+    heads : HeadsFit or None
+        None where the history names no agents.
     notes : tuple of str
         What a reader must know, in plain sentences.
     days : (date, date)
@@ -53,6 +65,7 @@ class Calibration:
     provenance: Provenance
     gap_s: float | None = None
     grouped: bool = True
+    heads: HeadsFit | None = None
     _cache: dict[str, Any] = field(default_factory=dict)
 
     def summary(self) -> pd.DataFrame:
@@ -164,7 +177,8 @@ def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: 
             f"{len(arrivals.unusual)} unusual days were left out of the profile: {', '.join(map(str, arrivals.unusual[:6]))}."
         )
     estimates = list(arrivals.estimates)
-    day = pd.DatetimeIndex(contacts["arrived"]).tz_localize(None).normalize().asi8
+    date_of = pd.DatetimeIndex(contacts["arrived"]).tz_localize(None).normalize()
+    day = date_of.asi8
     name_of = contacts["contact_type"].astype(str).to_numpy()
     answered = (contacts["outcome"] == "answered").to_numpy() & contacts["handle_s"].notna().to_numpy()
     handle_s = _without_multiplier(contacts, base)
@@ -178,12 +192,24 @@ def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: 
             estimates += handle[t].estimates
     patience = _patience(contacts, name_of, types, base, estimates, notes)
     gap_s = None if presence_gap is None else seconds(presence_gap, what="presence_gap")
-    heads, grouped = _heads(contacts, base, first, last, missing | set(arrivals.unusual), gap_s, estimates, notes)
+    heads = fit_heads(contacts, base, first, last, missing | set(arrivals.unusual), gap_s, estimates, notes)
+    seen = heads is not None
     for g, group in base.agent_groups.items():
         estimates.append(
-            Estimate("shrinkage", g, 0.0 if g in heads else group.shrinkage, unit="share", source="assumed",
-                     detail="heads on duty are net: they are those seen at work" if g in heads else "kept from the base scenario")
+            Estimate("shrinkage", g, 0.0 if seen else group.shrinkage, unit="share", source="assumed",
+                     detail="heads on duty are net: they are those seen at work" if seen else "kept from the base scenario")
         )  # fmt: skip
+        if not seen and group.day_factor is not None:
+            estimates.append(Estimate("day factor of heads cv", g, group.day_factor.cv, source="assumed",
+                                      detail="kept from the base scenario"))  # fmt: skip
+    if heads is not None:
+        steady = _scenario(base, arrivals, handle, patience, heads, first, [])
+        errors = replay_errors(heads, steady, contacts)
+        heads = replace(heads, cv=heads_factors(heads, errors, _busyness(arrivals), estimates, notes))
+    handled = {t: (date_of[use], handle_s[use]) for t in handle for use in [answered & (name_of == t)]}
+    trends, told = drift_rows(arrivals.days, handled, None if heads is None else heads.days)
+    estimates += trends
+    notes += told
     scenario = _scenario(base, arrivals, handle, patience, heads, first, estimates)
     for note in notes:
         if "assumed" in note:
@@ -193,7 +219,18 @@ def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: 
         (history.provenance,),
     )  # fmt: skip
     return Calibration(
-        scenario, base, arrivals, handle, patience, tuple(estimates), tuple(notes), (first, last), made, gap_s, grouped
+        scenario,
+        base,
+        arrivals,
+        handle,
+        patience,
+        tuple(estimates),
+        tuple(notes),
+        (first, last),
+        made,
+        gap_s,
+        heads is not None and heads.grouped,
+        heads,
     )
 
 
@@ -202,6 +239,12 @@ def _assume(estimates: list[Estimate], notes: list[str], what: str, subject: str
         Estimate(what, subject, value, n=n, unit="s", source="assumed", detail="kept from the base scenario")
     )
     notes.append(f"{what} of {subject!r} was assumed from the base scenario: the history holds only {n} observations.")
+
+
+def _busyness(arrivals: ArrivalFit) -> pd.Series:
+    """Return contacts over expected contacts of every day that was used."""
+    total = arrivals.days[arrivals.days["used"]].groupby("date")[["contacts", "expected"]].sum()
+    return total["contacts"] / total["expected"]
 
 
 def _without_multiplier(contacts: pd.DataFrame, base: Scenario) -> np.ndarray:
@@ -249,62 +292,9 @@ def _patience(
     return result
 
 
-def skills_of(base: Scenario) -> dict[str, list[str]]:
-    """Return the contact types that each agent group takes."""
-    return {g: list(body.skills) for g, body in base.agent_groups.items()}
-
-
-def _heads(
-    contacts: pd.DataFrame, base: Scenario, first: date, last: date, skip: set[date], gap_s: float | None,
-    estimates: list[Estimate], notes: list[str],
-) -> tuple[dict[str, dict[int, list[float]]], bool]:  # fmt: skip
-    """Return mean heads on duty by group, weekday and slot, inferred from agents' activity."""
-    groups = tuple(base.agent_groups)
-    if "agent" not in contacts or contacts["agent"].notna().sum() == 0:
-        notes.append("heads on duty were assumed from the base scenario: the history names no agents.")
-        return {}, False
-    named = set(contacts["agent_group"].dropna().astype(str)) if "agent_group" in contacts else set()
-    grouped = bool(named & set(groups))
-    if not grouped and len(groups) > 1:
-        notes.append("heads on duty were assumed from the base scenario: the history does not tell the agents' groups.")
-        return {}, False
-    grid = make_grid(first, (last - first).days + 1, zone(base.time_zone), base.interval, base.opening_hours,
-                     (*base.closed, *skip))  # fmt: skip
-    start = pd.DatetimeIndex(grid.starts).tz_convert("UTC").as_unit("ms").asi8
-    length = grid.end_ms - grid.start_ms
-    days, day_code = np.unique(grid.day, return_inverse=True)
-    result: dict[str, dict[int, list[float]]] = {}
-    hours: dict[str, list[float]] = {g: [] for g in groups}
-    for k, wrap_up in enumerate(WRAP_UP_S if gap_s is None else WRAP_UP_S[:1]):
-        spans = presence_spans(contacts, skills_of(base), gap_s=gap_s, wrap_up_s=wrap_up, grouped=grouped)
-        for g in groups:
-            heads = heads_on_grid(spans[spans["agent_group"] == g], start, length)
-            daily = np.bincount(day_code, heads * length / 3.6e6)
-            hours[g].append(float(daily.mean()))
-            if k:
-                continue
-            result[g] = {}
-            for d in np.unique(grid.weekday):
-                here = grid.weekday == d
-                width = int(grid.slot[here].max()) + 1
-                total = np.bincount(grid.slot[here], heads[here], minlength=width)
-                result[g][int(d)] = np.round(total / np.bincount(grid.slot[here], minlength=width), 4).tolist()
-    for g in groups:
-        bracket = gap_s is None
-        said = (
-            f"an agent was away in a pause in which somebody it could serve waited more than {WRAP_UP_S[0]:.0f} s "
-            f"({WRAP_UP_S[1]:.0f} s to {WRAP_UP_S[2]:.0f} s would give {min(hours[g]):.1f} to {max(hours[g]):.1f} h; no confidence interval)"
-            if bracket
-            else f"idle up to {gap_s:.0f} s taken as present"
-        )
-        estimates.append(Estimate("agent-hours on duty per day", g, hours[g][0], n=len(days), unit="h", detail=said))
-    notes.append("Heads on duty are inferred from what agents did and from the queue; no log-in record was given.")
-    return result, grouped
-
-
 def _scenario(
     base: Scenario, arrivals: ArrivalFit, handle: Mapping[str, DurationFit], patience: Mapping[str, DurationFit],
-    heads: Mapping[str, Mapping[int, list[float]]], first: date, estimates: list[Estimate],
+    heads: HeadsFit | None, first: date, estimates: list[Estimate],
 ) -> Scenario:  # fmt: skip
     changes: dict[str, Any] = {"start": first, "days": max(base.days, 1)}
     for t in arrivals.types:
@@ -318,9 +308,7 @@ def _scenario(
         if t in patience:
             changes[f"contact_types.{t}.patience"] = patience[t].distribution.to_spec()
     changes["day_factor"] = {"gamma": {"cv": round(arrivals.common_cv, 6)}} if arrivals.common_cv > 0 else None
-    for g, by_day in heads.items():
-        changes[f"agent_groups.{g}.heads"] = {WEEKDAYS[d]: v for d, v in by_day.items()}
-        changes[f"agent_groups.{g}.shrinkage"] = None
+    changes |= heads_changes(heads, WEEKDAYS)
     assumed = tuple(f"{e.parameter} of {e.subject}: {e.detail}" for e in estimates if e.source == "assumed")
     changes["assumptions"] = [*base.assumptions, *assumed]
     return base.replace(changes)

@@ -8,7 +8,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from bposim.calibrate.estimates import Estimate, mean_interval
+from bposim.calibrate.estimates import Estimate, jackknife_ratio, mean_interval
 from bposim.errors import CalibrationError
 from bposim.scenario import Scenario
 from bposim.units import WEEKDAYS, clock_text, make_grid, zone
@@ -202,16 +202,7 @@ def _day_factors(
         return top, m[:, a] * m[:, b] * (count > 1)
 
     def pooled(top: np.ndarray, bottom: np.ndarray) -> tuple[float, float, float]:
-        value = top.sum() / bottom.sum()
-        if value <= 0:
-            return 0.0, np.nan, np.nan
-        left_out = (top.sum() - top) / (bottom.sum() - bottom)
-        spread = np.log(np.maximum(left_out, value * 1e-3))
-        error = np.sqrt((len(top) - 1) / len(top) * ((spread - spread.mean()) ** 2).sum())
-        from scipy.special import stdtrit
-
-        width = float(stdtrit(max(freedom, 1), 0.975) * error)
-        return value, value * np.exp(-width), value * np.exp(width)
+        return jackknife_ratio(top, bottom, None, freedom)
 
     all_rest, all_m = rest.sum(axis=1), m.sum(axis=1)
     statistic = float(

@@ -58,3 +58,46 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, 
         return mean, np.nan, np.nan
     half = float(stdtrit(n - 1, 0.5 + confidence / 2) * np.std(values, ddof=1) / np.sqrt(n))
     return mean, mean - half, mean + half
+
+
+def jackknife_ratio(
+    top: np.ndarray, bottom: np.ndarray, clusters: np.ndarray | None, freedom: int
+) -> tuple[float, float, float]:
+    """Return Σ top / Σ bottom with its interval by the delete-one jackknife on the logarithm.
+
+    Parameters
+    ----------
+    top, bottom : ndarray, shape (n_days,)
+    clusters : ndarray of int, optional
+        What hangs together and is left out together; None leaves out one day at a time.
+    freedom : int
+        Degrees of freedom for Student's quantile where days are left out.
+
+    Returns
+    -------
+    (float, float, float)
+        ``(0, nan, nan)`` where the sum is not positive.
+    """
+    from scipy.special import stdtrit
+
+    value = float(top.sum() / bottom.sum())
+    if value <= 0:
+        return 0.0, np.nan, np.nan
+    if clusters is not None:
+        top, bottom = np.bincount(clusters, top), np.bincount(clusters, bottom)
+        freedom = len(top) - 1
+    left_out = (top.sum() - top) / (bottom.sum() - bottom)
+    spread = np.log(np.maximum(left_out, value * 1e-3))
+    error = np.sqrt((len(top) - 1) / len(top) * ((spread - spread.mean()) ** 2).sum())
+    width = float(stdtrit(max(freedom, 1), 0.975) * error)
+    return value, float(value * np.exp(-width)), float(value * np.exp(width))
+
+
+def correlation_interval(pairs: np.ndarray) -> tuple[float, float, float]:
+    """Return the correlation of two columns with Fisher's interval."""
+    n = len(pairs)
+    if n < 5 or np.any(pairs.std(axis=0) == 0):
+        return np.nan, np.nan, np.nan
+    value = float(np.corrcoef(pairs.T)[0, 1])
+    z, half = np.arctanh(np.clip(value, -0.999999, 0.999999)), 1.96 / np.sqrt(n - 3)
+    return value, float(np.tanh(z - half)), float(np.tanh(z + half))

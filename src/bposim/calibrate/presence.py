@@ -8,9 +8,13 @@ if nobody did, it may as well have been there, and whether it was makes no diffe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from bposim.scenario import Scenario
 
 #: Seconds of somebody waiting in a pause that wrapping up explains; below and above it, the bracket.
 WRAP_UP_S = (30.0, 10.0, 90.0)
@@ -61,6 +65,11 @@ class WaitingClock:
         k = np.searchsorted(self.begin, at_ms, side="left")
         last = np.append(-(np.int64(1) << 60), self.end)[k]
         return np.maximum(at_ms - last, 0)
+
+
+def skills_of(base: Scenario) -> dict[str, list[str]]:
+    """Return the contact types that each agent group takes."""
+    return {g: list(body.skills) for g, body in base.agent_groups.items()}
 
 
 def waiting_clocks(contacts: pd.DataFrame, skills: Mapping[str, list[str]]) -> dict[str, WaitingClock]:
