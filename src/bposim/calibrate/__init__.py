@@ -78,11 +78,15 @@ class Calibration:
         start: Any = None,
         end: Any = None,
         *,
+        heads: str = "observed",
         replications: int = 100,
         seed: int = 1,
         within: str = "20s",
     ) -> Backtest:
         """Play the contacts and the agents that a history really had, and compare what came of it.
+
+        The same contacts are also played with the scenario's own heads, profile and day factor: a promise rests on
+        those, so a planner needs both views.
 
         Parameters
         ----------
@@ -90,6 +94,9 @@ class Calibration:
             Contact log; held out where the test is to mean something.
         start, end : date or str, optional
             First day and the day after the last; None takes the history's.
+        heads : "observed" or "profile"
+            Whose heads decide the verdict: those inferred for the very intervals (the other view is in the result's
+            ``profile``), or the scenario's own alone.
         replications, seed : int
         within : str
             Acceptable waiting time, besides 60 s.
@@ -99,7 +106,7 @@ class Calibration:
         Backtest
             Observed against simulated, by metric and by day, with a verdict.
         """
-        return backtest(self, history, start, end, replications=replications, seed=seed, within=within)
+        return backtest(self, history, start, end, heads=heads, replications=replications, seed=seed, within=within)
 
     def plot(self, axes: Any = None) -> Any:
         """Draw the intraday profile, handle times and patience; returns the axes."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from bposim.calibrate.presence import heads_on_grid, presence_spans
-from bposim.errors import CalibrationError
+from bposim.calibrate.presence import heads_on_grid, presence_spans, skills_of
+from bposim.calibrate.replay import observed_volumes
+from bposim.errors import CalibrationError, ParameterError, parameter
 from bposim.metrics import ContactSource
 from bposim.provenance import Provenance
 from bposim.units import seconds
@@ -34,6 +35,10 @@ class Backtest:
         ``day, metric, observed, simulated, low, high, inside``.
     verdict : "pass", "weak" or "fail"
     reason : str
+    heads : "observed" or "profile"
+        Whose heads were played: those inferred for the very intervals, or the scenario's own with their day factor.
+    profile : Backtest or None
+        Beside observed heads, the same contacts with the scenario's own: what a promise rests on.
     """
 
     frame: pd.DataFrame
@@ -43,10 +48,22 @@ class Backtest:
     first: date
     last: date
     provenance: Provenance
+    heads: str = "observed"
+    profile: Backtest | None = None
 
     def summary(self) -> pd.DataFrame:
-        """Return the comparison over the whole stretch."""
-        return self.frame
+        """Return the comparison over the whole stretch: ``heads`` and the columns of ``frame``, by whose heads were played."""
+        views = [self] if self.profile is None else [self, self.profile]
+        return pd.concat([v.frame.assign(heads=v.heads) for v in views], ignore_index=True)[["heads", *self.frame]]
+
+    @property
+    def beside(self) -> str:
+        """Say in a sentence what came of the scenario's own heads; empty where they were not played."""
+        if self.profile is None:
+            return ""
+        same = self.profile.verdict == self.verdict == "pass"
+        tail = "" if same or self.profile.verdict == "pass" else f" {self.profile.reason}"
+        return f"With the heads that the scenario expects instead of those on duty: {self.profile.verdict}.{tail}"
 
     def plot(self, ax: Any = None, metric: str | None = None) -> Any:
         """Draw observed over simulated by day; returns ``ax``."""
@@ -55,26 +72,30 @@ class Backtest:
         return plot_backtest(self, ax, metric)
 
     def __repr__(self) -> str:
-        lines = [f"Back-test {self.first} to {self.last}: {self.verdict.upper()}. {self.reason}"]
+        whose = "" if self.heads == "observed" else ", the scenario's own heads"
+        lines = [f"Back-test {self.first} to {self.last}{whose}: {self.verdict.upper()}. {self.reason}"]
         lines += [
             f"  {r.metric:<20} observed {r.observed:8.4g}  simulated {r.simulated:8.4g} [{r.low:.4g}, {r.high:.4g}]  {r.verdict}"
             for r in self.frame.itertuples()
         ]
+        if self.profile is not None:
+            lines += [self.beside, *repr(self.profile).splitlines()[1:]]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return f"<p><b>{self.verdict}</b>: {self.reason}</p>" + self.frame.to_html(
+        return f"<p><b>{self.verdict}</b>: {self.reason} {self.beside}</p>" + self.summary().to_html(
             index=False, float_format=lambda x: f"{x:.4g}"
         )
 
 
 def backtest(
-    cal: Calibration, history: Any, start: Any, end: Any, *, replications: int, seed: int, within: str
+    cal: Calibration, history: Any, start: Any, end: Any, *, heads: str, replications: int, seed: int, within: str
 ) -> Backtest:
     """Run the back-test; see :meth:`Calibration.backtest`."""
-    from bposim.metrics import summary, windows
     from bposim.simulate import simulate
 
+    if heads not in ("observed", "profile"):
+        raise ParameterError(parameter("heads", "backtest()", "'observed' or 'profile'", heads))
     if history.contacts is None:
         raise CalibrationError("backtest() needs a contact log: one row for each contact.")
     first = pd.Timestamp(start).date() if start is not None else history.days[0]
@@ -93,34 +114,38 @@ def backtest(
     grid = scenario.grid
     if not len(grid):
         raise CalibrationError(f"the scenario is never open from {first} to {last}.")
-    contacts = test.contacts
-    at = pd.DatetimeIndex(contacts["arrived"]).tz_convert("UTC").as_unit("ms").asi8
     start_ms = pd.DatetimeIndex(grid.starts).tz_convert("UTC").as_unit("ms").asi8
     length = grid.end_ms - grid.start_ms
-    i = np.maximum(np.searchsorted(start_ms, at, side="right") - 1, 0)
-    known = contacts["contact_type"].astype(str).isin(list(scenario.contact_types)).to_numpy()
-    inside = known & (at >= start_ms[i]) & (at < start_ms[i] + length[i])
-    log = contacts[inside]
-    volumes = []
-    for t in scenario.contact_types:
-        mine = i[inside & (contacts["contact_type"].astype(str) == t).to_numpy()]
-        count = np.bincount(mine, minlength=len(grid))
-        volumes.append(
-            pd.DataFrame({"contact_type": t, "interval_start": grid.starts, "contacts": count.astype(np.int64)})
-        )
-    skills = {g: list(body.skills) for g, body in scenario.agent_groups.items()}
-    spans = presence_spans(contacts, skills, gap_s=cal.gap_s, grouped=cal.grouped)
+    volumes, inside = observed_volumes(test.contacts, scenario)
+    log = test.contacts[inside]
+    spans = presence_spans(test.contacts, skills_of(scenario), gap_s=cal.gap_s, grouped=cal.grouped)
     staffing = {}
     for g in scenario.agent_groups:
         mine = spans[spans["agent_group"] == g]
         staffing[g] = heads_on_grid(mine, start_ms, length) if len(mine) else scenario.scheduled_heads(g)
-    runs = simulate(
-        scenario, volumes=pd.concat(volumes), staffing=staffing, replications=replications, seed=seed,
-        within=[within, "60s"], progress=False,
-    )  # fmt: skip
     seen = ContactSource(log, starts=grid.starts, hours=grid.hours, types=tuple(scenario.contact_types))
     busy = (log["handle_s"].fillna(0)).sum()
     present = sum(float((h * length).sum() / 1000) for h in staffing.values())
+    occupancy = float(busy / present) if present else np.nan
+
+    def play(which: str) -> Backtest:
+        runs = simulate(
+            scenario, volumes=volumes, staffing=staffing if which == "observed" else None, replications=replications,
+            seed=seed, within=[within, "60s"], progress=False,
+        )  # fmt: skip
+        frame, days = _comparison(runs, seen, occupancy, within)
+        inputs = {"start": first, "last": last, "seed": seed, "within": seconds(within)}
+        made = Provenance("backtest", inputs if which == "observed" else inputs | {"heads": which}, (cal.provenance,))
+        return Backtest(frame, days, *_judge(frame), first, last, made, which)
+
+    done = play(heads)
+    return replace(done, profile=play("profile")) if heads == "observed" else done
+
+
+def _comparison(runs: Any, seen: ContactSource, occupancy: float, within: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the table of metrics and the table of days."""
+    from bposim.metrics import summary, windows
+
     asks = [(f"service_level {within}", "service_level", within), ("service_level 60s", "service_level", "60s"),
             ("abandonment", "abandonment", within), ("asa", "asa", within)]  # fmt: skip
     rows, days = [], []
@@ -134,9 +159,12 @@ def backtest(
         merged = mine.merge(table, on="window_start").assign(metric=label)
         merged["inside"] = merged["observed"].between(merged["low"], merged["high"])
         days.append(merged.rename(columns={"window_start": "day"}))
-    occupancy = runs.windows("occupancy", "all")["value"]
-    rows.append(_compare("occupancy", "occupancy", float(busy / present) if present else np.nan, occupancy))
-    frame = pd.DataFrame(rows)
+    rows.append(_compare("occupancy", "occupancy", occupancy, runs.windows("occupancy", "all")["value"]))
+    return pd.DataFrame(rows), pd.concat(days, ignore_index=True)
+
+
+def _judge(frame: pd.DataFrame) -> tuple[str, str]:
+    """Return the verdict and its reason."""
     verdicts = frame["verdict"].tolist()
     verdict = "fail" if "fail" in verdicts else "weak" if "weak" in verdicts else "pass"
     off = [
@@ -144,11 +172,7 @@ def backtest(
         for r in frame.itertuples()
         if r.verdict != "pass"
     ]
-    reason = "Every metric lies within its limit." if not off else "Off: " + "; ".join(off) + "."
-    made = Provenance(
-        "backtest", {"start": first, "last": last, "seed": seed, "within": seconds(within)}, (cal.provenance,)
-    )
-    return Backtest(frame, pd.concat(days, ignore_index=True), verdict, reason, first, last, made)
+    return verdict, "Every metric lies within its limit." if not off else "Off: " + "; ".join(off) + "."
 
 
 def _compare(label: str, metric: str, observed: float, spread: pd.Series) -> dict[str, Any]:

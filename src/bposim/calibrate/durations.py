@@ -16,6 +16,7 @@ from bposim.distributions import (
     kaplan_meier,
     km_median,
     piecewise_hazard,
+    restricted_mean,
     with_zero,
 )
 
@@ -25,6 +26,12 @@ PATIENCE_KINDS = ("exponential", "weibull", "lognormal", "gamma")
 POOR_FIT = 0.03
 #: AIC by which each further degree of complexity must be better.
 CLEARLY = 6.0
+#: Times the waiting per abandonment beyond which a law's mean is no estimate but a guess about its tail.
+ABSURD = 5.0
+#: Share of a mean that may come from beyond the waits seen before the estimate says so.
+BEYOND = 0.20
+#: Contacts that must have waited so long for the data to tell anything about patience there.
+REACHED = 10
 #: Abandonments below which a type's patience is taken from all types together.
 FEW = 30
 
@@ -37,7 +44,7 @@ class DurationFit:
     ----------
     distribution : Distribution
     candidates : DataFrame
-        ``kind, aic, ks, mean_s, chosen``.
+        ``kind, aic, ks, mean_s, chosen``, for patience also ``mean_plausible``.
     estimates : tuple of Estimate
     data : ndarray
         Durations in seconds; for patience the waits.
@@ -150,8 +157,9 @@ def _quantiles(values: np.ndarray) -> np.ndarray:
 def fit_patience(waits: np.ndarray, abandoned: np.ndarray, name: str, *, pooled: bool = False) -> DurationFit:
     """Fit patience under censoring: those answered were at least as patient as they waited.
 
-    Candidates are the parametric laws and a piecewise-constant hazard, compared by AIC. Contacts answered at once say
-    nothing about patience; those that left at once are a mass at zero.
+    Candidates are the parametric laws and a piecewise-constant hazard, compared by AIC; one whose mean is infinite or
+    more than ``ABSURD`` times the waiting time per abandonment is not taken, and the estimate says so. Contacts answered
+    at once say nothing about patience; those that left at once are a mass at zero.
 
     Parameters
     ----------
@@ -170,11 +178,18 @@ def fit_patience(waits: np.ndarray, abandoned: np.ndarray, name: str, *, pooled:
     pieces, piece_aic = _pieces(t, left)
     # Fewer parameters win unless more of them are clearly better: a choice made on noise makes intervals too narrow.
     order = {"exponential": 0, "weibull": 1, "gamma": 1, "lognormal": 1}
-    best = min(fits, key=lambda f: f.aic + CLEARLY * order[f.kind])
-    by_pieces = piece_aic + 2 * CLEARLY < best.aic + CLEARLY * order[best.kind]
-    rows = [(f.kind, f.aic, f.ks, f.distribution.mean, f is best and not by_pieces) for f in fits]
-    rows.append(("piecewise_hazard", piece_aic, np.nan, pieces.mean, by_pieces))
-    candidates = pd.DataFrame(rows, columns=["kind", "aic", "ks", "mean_s", "chosen"])
+    scores = {f.kind: f.aic + CLEARLY * order[f.kind] for f in fits}
+    scores["piecewise_hazard"] = piece_aic + 2 * CLEARLY
+    means = {f.kind: f.distribution.mean for f in fits} | {"piecewise_hazard": pieces.mean}
+    usual = float(t.sum() / left.sum())
+    sane = {k: bool(np.isfinite(m) and m <= ABSURD * usual) for k, m in means.items()}
+    kind = min((k for k in scores if sane[k]), key=lambda k: scores[k])  # the exponential's mean is the usual one
+    wanted = min(scores, key=lambda k: scores[k])
+    by_pieces = kind == "piecewise_hazard"
+    best = min((f for f in fits if f.kind == kind or by_pieces), key=lambda f: scores[f.kind])
+    rows = [(f.kind, f.aic, f.ks, f.distribution.mean, f.kind == kind, sane[f.kind]) for f in fits]
+    rows.append(("piecewise_hazard", piece_aic, np.nan, pieces.mean, by_pieces, sane["piecewise_hazard"]))
+    candidates = pd.DataFrame(rows, columns=["kind", "aic", "ks", "mean_s", "chosen", "mean_plausible"])
     km = kaplan_meier(t, left)
     median = km_median(km)
     median_said = f"Kaplan–Meier median {median:.0f} s" if np.isfinite(median) else "more than half never hung up"
@@ -189,6 +204,14 @@ def fit_patience(waits: np.ndarray, abandoned: np.ndarray, name: str, *, pooled:
         law, said, n_left = best.distribution, f"{best.kind}; {median_said}", int(left.sum())
         mean = law.mean
         low, high = best.mean_interval(0.95)
+    longest = float(np.sort(t)[-min(REACHED, len(t))])
+    beyond = 1 - float(law.limited_mean(longest)) / law.mean
+    if beyond > BEYOND:
+        said += f"; {100 * beyond:.0f} % of this mean is extrapolated: fewer than {REACHED} waited longer than {longest:.0f} s"
+    if wanted != kind:
+        said += (
+            f"; {wanted} fits the waits better, but its mean ({_told(means[wanted])}) rests on a tail that nobody saw"
+        )
     if zero_left:
         said += f"; {100 * zero:.1f} % of those who must wait leave at once"
         law = with_zero(zero, law)
@@ -199,12 +222,34 @@ def fit_patience(waits: np.ndarray, abandoned: np.ndarray, name: str, *, pooled:
         candidates,
         (
             Estimate("mean patience", name, float(mean), float(low), float(high), n_left, "s", "estimated", said + said_pool),
+            _restricted(km, longest, name, n_left),
             Estimate("abandonments per waiting hour", name, hazard * 3600, hazard * 3600 * np.exp(-z),
                      hazard * 3600 * np.exp(z), n_left, "1/h", "estimated", "abandonments over total waiting time"),
         ),
         waits,
         abandoned,
     )  # fmt: skip
+
+
+def _told(mean: float) -> str:
+    return f"{mean:,.0f} s" if np.isfinite(mean) and mean < 1e9 else "without bound"
+
+
+def _restricted(km: pd.DataFrame, until: float, name: str, n: int) -> Estimate:
+    """Return the mean patience up to a wait: the area under Kaplan–Meier, with Greenwood's variance."""
+    time, survival = km["time"].to_numpy(), km["survival"].to_numpy()
+    at_risk, events = km["at_risk"].to_numpy(), km["events"].to_numpy()
+    value = restricted_mean(km, until)
+    time = np.minimum(time, until)
+    steps = np.diff(np.append(time, until)) * survival
+    area = np.cumsum(steps[::-1])[::-1]  # from each time to the end
+    left = at_risk - events
+    variance = float((area**2 * np.where(left > 0, events / np.maximum(at_risk * left, 1), 0.0)).sum())
+    half = 1.96 * np.sqrt(variance)
+    said = f"patience cut at {until:.0f} s, the longest wait that {REACHED} contacts reached; from the data alone, no law assumed"
+    return Estimate(
+        "restricted mean patience", name, value, max(value - half, 0.0), value + half, n, "s", "estimated", said
+    )
 
 
 def _off_the_clock(waits: np.ndarray, abandoned: np.ndarray) -> np.ndarray:

@@ -93,7 +93,7 @@ def fit_heads(
                 expected[here] = mean[grid.slot[here]]
             profile = np.bincount(day_code, expected * length / 3.6e6)
             with np.errstate(divide="ignore", invalid="ignore"):
-                tables.append(pd.DataFrame({"date": dates, "weekday": dates.dayofweek, "agent_group": g, "hours": daily,
+                tables.append(pd.DataFrame({"date": dates, "weekday": (first.weekday() + days) % 7, "agent_group": g, "hours": daily,
                                             "expected": profile, "ratio": daily / profile}))  # fmt: skip
     for g in groups:
         bracket = gap_s is None
@@ -268,8 +268,10 @@ def _one_factor(
             f"The staffing of {name!r} differs from week to week ({100 * share:.0f} % of the spread between days is common to "
             "a week). The scenario draws each day on its own, so over more than a day it still looks steadier than it was."
         )
-    ends = jackknife_ratio(spread - noise, bottom, weeks if share > 0 else None, freedom)
-    return Estimate(what, name, *(rounded.cv(v) for v in ends), n, "", "estimated", said)
+    value, low, high = (
+        rounded.cv(v) for v in jackknife_ratio(spread - noise, bottom, weeks if share > 0 else None, freedom)
+    )
+    return Estimate(what, name, value, low, high, n, "", "estimated", said)
 
 
 def _weekday_means(values: np.ndarray, weekday: np.ndarray) -> np.ndarray:

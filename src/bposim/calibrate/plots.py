@@ -17,13 +17,17 @@ _BLUE, _RED = "#33658a", "#c8553d"
 
 
 def plot_calibration(cal: Calibration, axes: Any = None) -> Any:
-    """Draw arrivals by weekday, handle time against its law, and patience against Kaplan–Meier, for the largest type."""
+    """Draw arrivals by weekday, handle time against its law, and patience against Kaplan–Meier, for the largest type.
+
+    A fourth picture, where the axes given have room for it, shows each day's agent-hours over those of the profile.
+    """
     from bposim.distributions import kaplan_meier
 
     if axes is None:
         from matplotlib.figure import Figure
 
-        axes = Figure(figsize=(13, 3.6), layout="constrained").subplots(1, 3)
+        many = 3 if cal.heads is None else 4
+        axes = Figure(figsize=(13 if many == 3 else 16, 3.6), layout="constrained").subplots(1, many)
     profile = cal.arrivals.profile
     busiest = profile.groupby("contact_type")["contacts"].sum().idxmax()
     mine = profile[profile["contact_type"] == busiest]
@@ -63,6 +67,16 @@ def plot_calibration(cal: Calibration, axes: Any = None) -> Any:
             title=f"{busiest}: patience",
         )
         axes[2].legend(fontsize=8)
+    if cal.heads is not None and len(axes) > 3:
+        for g, rows in cal.heads.days.groupby("agent_group", sort=False):
+            cv = cal.heads.cv[str(g)]
+            axes[3].plot(
+                rows["date"], rows["ratio"], ".", ms=4, label=f"{g}: day factor {f'cv {cv:.2f}' if cv else 'none'}"
+            )
+        axes[3].axhline(1, color="black", lw=0.7)
+        axes[3].set(xlabel="day", ylabel="agent-hours over the profile's", title="heads on duty by day")
+        axes[3].tick_params(axis="x", rotation=30)
+        axes[3].legend(fontsize=7)
     return axes
 
 

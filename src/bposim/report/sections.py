@@ -136,7 +136,8 @@ def _calibration(part: Any) -> Section:
 
 
 def _backtest(part: Any) -> Section:
-    section = Section("Does the model reproduce what happened?", [f"{part.verdict.upper()}: {part.reason}"])
+    said = f"{part.verdict.upper()}: {part.reason} {part.beside}".rstrip()
+    section = Section("Does the model reproduce what happened?", [said])
     section.pictures.append(_picture(part, "Observed service level by day over the simulated band"))
     names = {"metric": "metric", "observed": "observed", "simulated": "simulated", "low": "simulated from (5 %)",
              "high": "to (95 %)", "verdict": "verdict"}  # fmt: skip
