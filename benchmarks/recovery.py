@@ -1,7 +1,8 @@
 """Do the intervals of a calibration cover the truth as often as they say?
 
 Draws histories of the synthetic voice operation, calibrates each on a base that knows nothing of them, and counts how
-often each 95 % interval holds the planted value. Usage: python benchmarks/recovery.py [histories] [days]
+often each 95 % interval holds the planted value. Usage: python benchmarks/recovery.py [histories] [days]; with "heads"
+as the first word, the study of the day factor of heads.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ def planted(truth: Scenario) -> dict[tuple[str, str], float]:
     return values
 
 
-def one(seed: int, days: int) -> tuple[Calibration, Scenario]:
+def one(seed: int, days: int, heads_cv: float = 0.0) -> tuple[Calibration, Scenario]:
     """Draw one history and calibrate it."""
-    truth = datasets.voice_truth(days=days)
+    truth = datasets.voice_truth(days=days, heads_cv=heads_cv)
     log = datasets.draw_history(truth, seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -66,9 +67,29 @@ def study(histories: int = 100, days: int = 119, first_seed: int = 1000) -> pd.D
     ).reset_index()  # fmt: skip
 
 
+def heads_study(
+    histories: int = 60, days: int = 119, first_seed: int = 3000, cvs: tuple[float, ...] = (0.0, 0.10, 0.15)
+) -> pd.DataFrame:
+    """Return ``agent_group, truth, mean_estimate, none, coverage, n`` of the day factor of heads."""
+    rows = []
+    for cv in cvs:
+        for k in range(histories):
+            cal, _ = one(first_seed + k, days, cv)
+            found = [e for e in cal.estimates if e.parameter == "day factor of heads cv"]
+            rows += [(e.subject, cv, e.value, e.value == 0, e.low <= cv <= e.high) for e in found]
+    frame = pd.DataFrame(rows, columns=["agent_group", "truth", "value", "none", "covered"])
+    grouped = frame.groupby(["agent_group", "truth"], sort=False)
+    return grouped.agg(
+        mean_estimate=("value", "mean"), none=("none", "mean"), coverage=("covered", "mean"), n=("value", "size")
+    ).reset_index()
+
+
 if __name__ == "__main__":
-    numbers = [int(a) for a in sys.argv[1:]]
     begin = time.time()
+    if sys.argv[1:2] == ["heads"]:
+        print(heads_study(*(int(a) for a in sys.argv[2:])).to_string(index=False, float_format=lambda x: f"{x:.3f}"))
+        sys.exit()
+    numbers = [int(a) for a in sys.argv[1:]]
     table = study(*numbers)
     print(table.to_string(index=False, float_format=lambda x: f"{x:.3f}"))
     outside = table[(table["coverage"] < 0.90) | (table["coverage"] > 0.99)]

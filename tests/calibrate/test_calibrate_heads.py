@@ -13,6 +13,7 @@ import pytest
 import bposim as bp
 from bposim import datasets
 from bposim.calibrate.heads import (
+    HeadsFit,
     RoundedHeads,
     _common_to_weeks,
     fit_heads,
@@ -129,6 +130,35 @@ def test_rounding_is_no_day_factor():
     truth = centre(heads=(6.5, 9.5, 11.5, 9.5, 11.5, 7.5))
     found = [factor_of(datasets.draw_history(truth, seed=k), truth)[0].value for k in range(10)]
     assert max(found) == 0
+
+
+def test_replays_tell_the_noise_of_inference():
+    """Heads are known here, so what inference gets wrong is known too: replays find its size, and more where it is quiet."""
+    sizes = []
+    for share in (1.0, 0.35):
+        busy = centre(days=56)
+        calls = [round(n * share) for n in (60, 95, 110, 95, 110, 70)]
+        truth = busy.replace({"contact_types.a.arrivals": {"per_interval": {"daily": calls}}})
+        log = datasets.draw_history(truth, seed=2)
+        fit = fit_heads(log, truth, truth.start, truth.start + timedelta(days=55), set(), None, [], [])
+        wrong = fit.days["hours"].to_numpy() - 53.0
+        found = replay_errors(fit, truth.replace(heads_changes(fit, DAYS)), log)["g"]
+        assert found.shape == (4, 56)
+        assert found.std() == pytest.approx(wrong.std(), rel=0.35)
+        sizes.append(found.std())
+    assert sizes[1] > 2 * sizes[0]
+
+
+def test_noise_of_inference_is_no_day_factor():
+    rng = np.random.default_rng(4)
+    dates = pd.date_range("2026-01-05", periods=56)
+    hours = 60 * (1 + rng.normal(0, 0.06, 56))
+    table = pd.DataFrame({"date": dates, "weekday": dates.day_of_week, "agent_group": "g", "hours": hours,
+                          "expected": 60.0, "ratio": hours / 60})  # fmt: skip
+    fit = HeadsFit({"g": {d: [10.0] * 6 for d in range(7)}}, table, {"g": 0.0}, None, True)
+    busy = pd.Series(rng.normal(1, 0.1, 56), index=dates)
+    assert heads_factors(fit, {"g": np.zeros((4, 56))}, busy, [], [])["g"] == pytest.approx(0.06, abs=0.02)
+    assert heads_factors(fit, {"g": rng.normal(0, 3.6, (4, 56))}, busy, [], [])["g"] == 0
 
 
 def test_weeks_that_hang_together_are_told():

@@ -45,7 +45,8 @@ def weekly_trend(day: pd.DatetimeIndex, top: np.ndarray, bottom: np.ndarray) -> 
     rest = y - (w @ y) / w.sum() - slope * x
     error = np.sqrt((w @ rest**2) / (n - 2) / (w @ x**2))
     half = float(stdtrit(n - 2, 0.975) * error)
-    p = float(2 * stdtr(n - 2, -abs(slope) / error)) if error > 0 else 0.0
+    flat = abs(slope) < 1e-12  # the same every week, but for the last digit
+    p = 1.0 if flat else float(2 * stdtr(n - 2, -abs(slope) / error)) if error > 0 else 0.0
     value, low, high = (float(100 * np.expm1(v)) for v in (slope, slope - half, slope + half))
     return value, low, high, p, n
 
