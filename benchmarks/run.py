@@ -70,7 +70,7 @@ def heads() -> None:
     found = heads_study()
     write(
         "heads",
-        "## Recovery of the day factor of heads\n\n60 synthetic histories of four months for each cv that was planted; `none` is "
+        "## Recovery of the day factor of heads\n\nSynthetic histories of four months with a planted cv; `none` is "
         "the share in which no spread beyond inference and rounding was found, `coverage` that of the 95 % interval.\n\n"
         + table(found),
     )
