@@ -17,7 +17,7 @@ from bposim import datasets
 from bposim.errors import ParameterError
 from bposim.report import whole, write_whole
 from bposim.report.hours import compare_hours, hours_of
-from bposim.report.offer import _given, make_offer
+from bposim.report.offer import _doubts, _given, make_offer
 from bposim.scenario import ServiceLevel
 from bposim.targets.levels import Level, cost_staffing
 
@@ -158,6 +158,18 @@ def test_recommended_targets(offer, page):
 def test_doubts_and_data_stand_on_it(offer, page):
     assert "What a sceptic would say" in page.titles and "The data" in page.titles
     assert all(" ".join(d.split()) in page.text for d in offer.doubts)
+
+
+@pytest.mark.parametrize("verdict", ["pass", "weak", "fail"])
+def test_a_sceptic_is_told_what_the_expected_heads_reproduce(offer, verdict):
+    """What a promise rests on are the heads of the scenario, however well those on duty reproduce the history."""
+    good = replace(offer.backtest, verdict="pass", reason="Every metric lies within its limit.")
+    tested = replace(
+        good, profile=replace(good, heads="profile", verdict=verdict, reason="Off: a metric of the profile.")
+    )
+    said = [d for d in _doubts(offer.calibration, tested, offer.forecast, offer.scenario) if "back-test" in d]
+    assert len(said) == (verdict != "pass")
+    assert all(f"did not pass ({verdict}): Off: a metric of the profile." in d for d in said)
 
 
 def test_it_needs_nothing_from_elsewhere(offer, page):

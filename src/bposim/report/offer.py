@@ -325,6 +325,12 @@ def _doubts(cal: Calibration, tested: Backtest | None, ahead: Forecast, world: S
         )
     elif tested.verdict != "pass":
         doubts.append(f"The back-test on the two weeks held out did not pass ({tested.verdict}): {tested.reason}")
+    own = tested.profile if tested is not None else None
+    if own is not None and own.verdict != "pass":
+        doubts.append(
+            f"What the agents on duty could promise rests on the heads that the scenario expects. With those instead of the "
+            f"agents on duty then, the back-test did not pass ({own.verdict}): {own.reason}"
+        )
     if any("inferred" in n for n in cal.notes):
         doubts.append("Who was on duty is inferred from who answered what: a log-in record would be surer.")
     cv = cal.arrivals.common_cv
