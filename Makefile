@@ -38,6 +38,7 @@ notebooks: $(READY)
 	$(BIN)/python notebooks/run.py
 
 bench: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python benchmarks/run.py
 
 lab: $(READY)

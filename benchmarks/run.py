@@ -1,7 +1,7 @@
 """Run the benchmarks and write their tables into benchmarks/README.md.
 
-Usage: python benchmarks/run.py [section …]; sections: oracles, recovery, heads, engines, forecast, bank. Sections that need data
-from outside the project are left as they are where the data are missing, and say so.
+Usage: python benchmarks/run.py [section …]; sections: oracles, recovery, heads, engines, speed, forecast, bank. Sections
+that need data from outside the project are left as they are where the data are missing, and say so.
 """
 
 from __future__ import annotations
@@ -114,6 +114,18 @@ def engines() -> None:
     )
 
 
+def speed() -> None:
+    """Contacts a second of the engines beside other programs, and how the cost grows; every run checked."""
+    sys.path.insert(0, str(HERE))
+    from speed import measure, plot
+
+    report = measure()
+    plot(report.rows, report.curves, HERE / "speed.png")
+    write("speed", report.text)
+    for fault in report.checks.faults:
+        print(f"FAILED {fault}")
+
+
 def forecast() -> None:
     """Forecast error on public series, beside naive methods."""
     if not DATA.exists():
@@ -172,7 +184,7 @@ def oracles() -> None:
 
 
 if __name__ == "__main__":
-    sections = {f.__name__: f for f in (oracles, recovery, heads, engines, forecast, bank)}
+    sections = {f.__name__: f for f in (oracles, recovery, heads, engines, speed, forecast, bank)}
     for name in sys.argv[1:] or sections:
         if name not in sections:
             sys.exit(f"section {name!r} does not exist. Known: {', '.join(sections)}.")
