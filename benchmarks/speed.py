@@ -114,7 +114,8 @@ def programs(checks: Checks, *, quick: bool) -> tuple[str, pd.DataFrame]:
         + table(rows)
         + "\n\nThe bare loop knows this one case only (the virtual wait of the agent who is free first, no events) and takes "
         f"{parts['whole']:.0f} ns a contact: {parts['draws']:.0f} ns three exponential draws, {parts['heap']:.0f} ns the heap "
-        f"of 102 agents, {parts['rest']:.0f} ns the rest."
+        f"of 102 agents, {parts['rest']:.0f} ns the rest; the compiled engine, which knows all cases, reaches "
+        f"{rows.loc[rows['program'] == 'bare loop', 'ratio, median'].iloc[0]:.0%} of it."
     )
     if skipped:
         text += f" Skipped, for they are not installed: {', '.join(skipped)} (`pip install bposim[bench]`)."

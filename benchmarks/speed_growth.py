@@ -106,7 +106,7 @@ def grow(checks: Checks, *, quick: bool) -> pd.DataFrame:
         rows.append(
             {
                 "what grows": case.what,
-                "size": case.size,
+                "size": float(case.size),
                 "contacts a replication": expected,
                 "replications": replications,
                 "ns a contact": 1e9 * float(np.median([r.seconds / r.outcome.contacts for r in runs])),
