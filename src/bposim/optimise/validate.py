@@ -182,8 +182,8 @@ def _row(played: Sequence[SimulationResult], t: Target, kind: str | None, confid
         days = stack([windows(r, t.metric, "day", **options) for r in played])
         seen = days[days["denominator"] > 0]
         cells = len(np.unique(np.stack([batch[seen["replication"]], seen["window_start"].astype("int64")]), axis=1).T)
-        ends = extreme_share(*(np.array([x]) for x in (mean, low, high, cells)), 0.95)
-        low, high = (float(x[0]) for x in ends)
+        value, near, far, seen_days = (np.array([x]) for x in (mean, low, high, cells))
+        low, high = (float(x[0]) for x in extreme_share(value, near, far, seen_days, 0.95))
     if confidence is None:
         status = verdict(low, high, t.level, t.sense)
         return str(t), EXPECTED, None, None, low, high, mean, status, status == "met"
