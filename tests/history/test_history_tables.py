@@ -12,7 +12,7 @@ from history_files import ZONE, clean_contacts, clean_intervals
 
 from bposim.errors import DataQualityWarning, HistoryError, ParameterError
 from bposim.history import History, read_history
-from bposim.scenario.models import parse_hours
+from bposim.scenario.fields import parse_hours
 from bposim.schema import CONTACT_LOG, INTERVAL_TABLE, VOLUMES
 
 

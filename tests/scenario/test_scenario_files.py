@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import bposim as bp
 from bposim.errors import ParameterError, ScenarioError
-from bposim.scenario.models import parse_hours
+from bposim.scenario.fields import parse_hours
 from bposim.testing import random_scenario
 
 ROOT = Path(__file__).parents[2]

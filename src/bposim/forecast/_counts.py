@@ -134,7 +134,7 @@ def read_counts(source: Any, opening_hours: Any = None) -> Counts:
     np.add.at(passes, (seen["at"].to_numpy(), seen["slot"].to_numpy()), 1)
     spans: Spans
     if opening_hours is not None:
-        from bposim.scenario.models import parse_hours
+        from bposim.scenario.fields import parse_hours
 
         try:
             spans = parse_hours(opening_hours)

@@ -311,7 +311,7 @@ class History:
         }).astype({"contact_type": "str"})  # fmt: skip
 
     def _grid(self, interval_s: float, hours: Any = None) -> Observed:
-        from bposim.scenario.models import parse_hours
+        from bposim.scenario.fields import parse_hours
 
         if isinstance(hours, str) and hours == "all":
             spans = ALL_DAY
