@@ -17,7 +17,10 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "bposim.calibrate": ("Calibration", "calibrate", "draft_scenario"),
     },
     "forecast": {"bposim.forecast": ("Forecast", "forecast")},
-    "simulate": {"bposim.simulate": ("SimulationResult", "compare", "simulate")},
+    "simulate": {
+        "bposim.simulate": ("SimulationResult", "compare", "simulate"),
+        "bposim.engines": ("Policies", "State", "View"),
+    },
     "staff": {"bposim.optimise": ("Requirement", "ShiftPlan", "optimise_shifts", "required_agents")},
     "promise": {
         "bposim.targets": ("Advice", "Assessment", "assess_target", "attainable_frontier", "recommend_targets"),
@@ -33,7 +36,8 @@ _HOME = {name: module for group in _TABLE.values() for module, names in group.it
 
 __all__ = [
     "Advice", "Assessment", "AtMost", "BposimError", "BposimWarning", "Calibration", "Forecast", "History",
-    "Requirement", "Scenario", "ServiceLevel", "ShiftPlan", "SimulationResult", "Target", "Turnaround", "__version__",
+    "Policies", "Requirement", "Scenario", "ServiceLevel", "ShiftPlan", "SimulationResult", "State", "Target", "Turnaround", "View",
+    "__version__",
     "assess_target", "attainable_frontier", "calibrate", "compare", "draft_scenario", "forecast", "glossary", "load_scenario",
     "optimise_shifts", "read_history", "recommend_targets", "report", "required_agents", "simulate",
 ]  # fmt: skip

@@ -75,6 +75,10 @@ class CalibrationWarning(BposimWarning):
     """An estimate that the data carry only weakly, or that had to be assumed."""
 
 
+class EngineWarning(BposimWarning):
+    """Another engine runs than the one asked for."""
+
+
 class SimulationWarning(BposimWarning):
     """Replications that say less than their number suggests."""
 

@@ -65,6 +65,11 @@ class Policies:
     choose_group: Rule | None = None
     choose_type: Rule | None = None
 
+    @property
+    def names(self) -> list[str | None]:
+        """Names of the two functions, None where the written rule holds."""
+        return [None if r is None else getattr(r, "__name__", repr(r)) for r in (self.choose_group, self.choose_type)]
+
     @cached_property
     def _compiled(self) -> tuple[tuple[Any, Any], str]:
         """Return native functions, and why a rule could not be compiled."""

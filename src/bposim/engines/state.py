@@ -65,6 +65,11 @@ class Start:
     waiting: tuple[tuple[int, int], ...]
     serving: tuple[tuple[int, int, int], ...]
 
+    @property
+    def canonical(self) -> list[object]:
+        """Plain values that name the state."""
+        return [self.at_ms, self.busy.tolist(), list(map(list, self.waiting)), list(map(list, self.serving))]
+
     def rows(
         self, source: Source, seed: int, replication: int, later: dict[str, Any], drift: np.ndarray
     ) -> dict[str, Any]:

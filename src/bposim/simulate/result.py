@@ -69,6 +69,8 @@ class SimulationResult:
                 "engine": recipe.engine,
                 "drain": recipe.model.drain,
                 "warm_up_ms": recipe.warm_up_ms,
+                "state": None if recipe.start is None else content_hash(recipe.start.canonical),
+                "policies": None if recipe.model.policies is None else recipe.model.policies.names,
             },
         )
         return self

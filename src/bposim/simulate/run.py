@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bposim.engines import ENGINES, Draws, Model, Records, build_model, build_source, draw, play
+from bposim.engines import (
+    ENGINES,
+    Draws,
+    Model,
+    Policies,
+    Records,
+    State,
+    build_model,
+    build_source,
+    draw,
+    lay_state,
+    play,
+)
 from bposim.engines.draws import Contacts, draw_contacts, nbytes
 from bposim.engines.volumes import load_volumes
-from bposim.errors import ParameterError, parameter, require
+from bposim.errors import EngineWarning, ParameterError, parameter, require
 from bposim.metrics import Counts, threshold_column
 from bposim.simulate.paths import Paths, paths_of
 from bposim.simulate.paths import hold_out as keep_half
@@ -23,6 +36,7 @@ from bposim.units import milliseconds, seconds
 
 if TYPE_CHECKING:
     from bposim.engines.source import Source
+    from bposim.engines.state import Start
     from bposim.scenario import Scenario
     from bposim.simulate.result import SimulationResult
 
@@ -40,6 +54,8 @@ class Recipe:
     ----------
     offset : int
         Number of the first replication; fresh ones begin elsewhere.
+    start : Start or None
+        The given state in which every replication begins.
     paths : Paths or None
         Which volume path each replication plays; None where the volumes are no paths.
     volumes_hash : str or None
@@ -57,6 +73,7 @@ class Recipe:
     offset: int = 0
     progress: bool | None = None
     luck: dict[int, Contacts] | None = None
+    start: Start | None = None
     paths: Paths | None = None
     volumes_hash: str | None = None
 
@@ -69,13 +86,13 @@ class Recipe:
         """Draw one replication, or take its contacts from the luck that was kept."""
         number = self.offset + replication
         if self.luck is None:
-            return draw(self.source, self.seed, number)
+            return draw(self.source, self.seed, number, start=self.start)
         contacts = self.luck.get(number)
         if contacts is None:
-            contacts = draw_contacts(self.source, self.seed, number)
+            contacts = draw_contacts(self.source, self.seed, number, self.start)
             if (len(self.luck) + 1) * nbytes(contacts) <= LUCK_BYTES:
                 self.luck[number] = contacts
-        return draw(self.source, self.seed, number, contacts)
+        return draw(self.source, self.seed, number, contacts, self.start)
 
     def records(self, replication: int) -> tuple[Draws, Records]:
         """Draw and play one replication."""
@@ -147,13 +164,14 @@ def count(recipe: Recipe, thresholds_s: Sequence[float], *, title: str = "simula
     model, r = recipe.model, recipe.replications
     n, k, g, t = len(model.start_ms), len(model.types), len(model.groups), len(thresholds)
     counts = np.zeros((len(COUNTS) + len(PER_THRESHOLD_COUNTS) * t, r, n, k), dtype=np.int32)
-    sums = np.zeros((len(SUMS) + t, r, n, k), dtype=np.int64)
-    agents = np.zeros((len(AGENTS), r, n, g), dtype=np.int64)
+    sums = np.zeros((len(SUMS) + t, r, n, k))  # in seconds, from here on
+    agents = np.zeros((len(AGENTS), r, n, g))
     scheduled = np.zeros((r, n, g), dtype=np.float32)
 
     def one(replication: int) -> None:
         draws, records = recipe.records(replication)
-        counts[:, replication], sums[:, replication], agents[:, replication] = tally(model, draws, records, thresholds)
+        c, s, a = tally(model, draws, records, thresholds)
+        counts[:, replication], sums[:, replication], agents[:, replication] = c, s / 1000, a / 1000
         scheduled[replication] = draws.scheduled
 
     numbers = range(r)
@@ -164,7 +182,7 @@ def count(recipe: Recipe, thresholds_s: Sequence[float], *, title: str = "simula
             one(0)  # compiles, once, before threads start
             numbers = range(1, r)
         parallel(one, numbers, workers=recipe.workers, progress=recipe.progress, title=title)
-    keep = model.start_ms >= recipe.warm_up_ms
+    keep = slice(int(np.searchsorted(model.start_ms, recipe.warm_up_ms)), None)  # a view: nothing is copied
     length = (model.end_ms - model.start_ms) / 1000
     columns: dict[str, np.ndarray] = {name: counts[c][:, keep] for c, name in enumerate(COUNTS)}
     for j, ms in enumerate(thresholds):
@@ -172,8 +190,8 @@ def count(recipe: Recipe, thresholds_s: Sequence[float], *, title: str = "simula
             columns[threshold_column(stem, ms / 1000)] = counts[len(COUNTS) + len(PER_THRESHOLD_COUNTS) * j + c][
                 :, keep
             ]
-        columns[threshold_column("excess_sum", ms / 1000)] = sums[len(SUMS) + j][:, keep] / 1000
-    columns |= {f"{name}_s": sums[c][:, keep] / 1000 for c, name in enumerate(SUMS)}
+        columns[threshold_column("excess_sum", ms / 1000)] = sums[len(SUMS) + j][:, keep]
+    columns |= {f"{name}_s": sums[c][:, keep] for c, name in enumerate(SUMS)}
     scenario = recipe.scenario
     first, warm_days = pd.Timestamp(scenario.start), -(-recipe.warm_up_ms // 86_400_000)
     return Counts(
@@ -184,9 +202,9 @@ def count(recipe: Recipe, thresholds_s: Sequence[float], *, title: str = "simula
         groups=model.groups,
         agents={
             "scheduled_s": (scheduled * length[None, :, None])[:, keep],
-            "working_s": agents[1][:, keep] / 1000,
-            "busy_s": agents[0][:, keep] / 1000,
-            "contact_s": agents[2][:, keep] / 1000,
+            "working_s": agents[1][:, keep],
+            "busy_s": agents[0][:, keep],
+            "contact_s": agents[2][:, keep],
         },
         days=(first + pd.Timedelta(days=warm_days), first + pd.Timedelta(days=scenario.days - 1)),
         paths=recipe.batch,
@@ -201,7 +219,7 @@ def _on_processes(recipe: Recipe, thresholds: np.ndarray, counts: Any, sums: Any
     jobs = (delayed(_one_process)(bare, k, thresholds) for k in range(recipe.replications))
     done = Parallel(n_jobs=recipe.workers, return_as="generator")(jobs)
     for k, (c, s, a, plan) in enumerate(done):
-        counts[:, k], sums[:, k], agents[:, k], scheduled[k] = c, s, a, plan
+        counts[:, k], sums[:, k], agents[:, k], scheduled[k] = c, s / 1000, a / 1000, plan
 
 
 def _one_process(recipe: Recipe, replication: int, thresholds: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -226,6 +244,8 @@ def simulate(
     progress: bool | None = None,
     within: Any = None,
     hold_out: bool = False,
+    state: State | None = None,
+    policies: Policies | None = None,
 ) -> SimulationResult:
     """Play a scenario many times.
 
@@ -260,6 +280,11 @@ def simulate(
     hold_out : bool
         Keep at least half of the volumes' paths for :meth:`SimulationResult.fresh`. A Forecast needs none kept: it
         draws further ones.
+    state : State, optional
+        A moment to begin from: who waits since when, who is being served. Contacts that arrived before it count in the
+        interval of their arrival, unless they were being served.
+    policies : Policies, optional
+        Rules of one's own for who takes whom. Those that numba cannot compile run in the reference engine.
 
     Returns
     -------
@@ -272,6 +297,8 @@ def simulate(
 
     Warns
     -----
+    EngineWarning
+        A policy cannot be compiled: the reference engine runs instead.
     SimulationWarning
         The volumes hold few paths, fewer than replications.
 
@@ -320,11 +347,20 @@ def simulate(
         )
     if warm_up_ms >= int(scenario.grid.end_ms[-1]):
         raise ParameterError(parameter("warm_up", "simulate()", "shorter than the horizon", warm_up))
+    if policies is not None and engine == "fast" and policies.why_not_compiled:
+        engine = "reference"
+        warnings.warn(
+            f"{policies.why_not_compiled} The reference engine runs instead, some hundred times slower. Write the policy with "
+            f"numbers, loops and the view's arrays only.",
+            EngineWarning,
+            stacklevel=2,
+        )
+    start = None if state is None else lay_state(state, scenario)
     found = None if volumes is None else load_volumes(volumes, scenario)
     source, paths = paths_of(volumes, found, build_source(scenario, found), int(replications))
     recipe = Recipe(
-        scenario, build_model(scenario, drain=drain), source, int(replications), int(seed), engine, workers_of(workers),
-        warm_up_ms, progress=progress, paths=paths,
+        scenario, build_model(scenario, drain=drain, policies=policies), source, int(replications), int(seed), engine,
+        workers_of(workers), warm_up_ms, progress=progress, paths=paths, start=start,
     )  # fmt: skip
     if hold_out:
         recipe = keep_half(recipe)
