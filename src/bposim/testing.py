@@ -216,11 +216,26 @@ def assert_same_records(first: Records, second: Records) -> None:
             raise AssertionError(f"{name} of row {row}: {a[row]} against {b[row]} ({int((a != b).sum())} rows differ)")
 
 
-def twin_run(seed: int, *, coarse_ms: int | None = None, drain: str | None = None) -> int:
-    """Play one random scenario in both engines, raise if they differ, and return the number of contacts."""
+def twin_run(
+    seed: int, *, coarse_ms: int | None = None, drain: str | None = None, mechanics: float = 0.25, policies: Any = None
+) -> int:
+    """Play one random scenario in both engines, raise if they differ, and return the number of contacts.
+
+    Parameters
+    ----------
+    seed : int
+        Names the scenario and its luck.
+    coarse_ms : int, optional
+        Round all instants down to this step: a clock full of simultaneous events.
+    drain : str, optional
+        As in ``simulate()``; random by default.
+    mechanics : float
+        As in :func:`random_scenario`.
+    policies : Policies, optional
+    """
     rng = np.random.default_rng(seed)
-    scenario = random_scenario(rng)
-    model = build_model(scenario, drain=drain or str(rng.choice(["serve", "disconnect", "leave"])))
+    scenario = random_scenario(rng, mechanics=mechanics)
+    model = build_model(scenario, policies=policies, drain=drain or str(rng.choice(["serve", "disconnect", "leave"])))
     source: Source = build_source(scenario)
     draws = draw(source, seed, 0)
     if coarse_ms:

@@ -1,0 +1,169 @@
+"""The two engines give the same records, for every mechanic; and a fault in either would be seen."""
+
+import numpy as np
+import pytest
+
+import bposim as bp
+from bposim.engines import fast, reference
+from bposim.engines.compiled import plain, run, single
+from bposim.testing import random_scenario, twin_run
+
+PLAIN, FULL = 0.0, 0.25
+
+
+@pytest.mark.parametrize("seed", range(0, 120, 12))
+def test_engines_agree_on_random_worlds(seed):
+    contacts = 0
+    for k in range(seed, seed + 12):
+        coarse = (None, 1000, 60_000)[k % 3]
+        contacts += twin_run(k, coarse_ms=coarse, mechanics=FULL)
+        contacts += twin_run(50_000 + k, coarse_ms=coarse, mechanics=PLAIN)
+    assert contacts > 1000
+
+
+def test_random_worlds_hold_every_mechanic():
+    """What the generator never makes, the engines are never compared on."""
+    seen: set[str] = set()
+    for k in range(150):
+        scenario = random_scenario(np.random.default_rng(k))
+        seen |= {name for kind in scenario.canonical["contact_types"].values() for name in kind}
+        seen |= {name for group in scenario.canonical["agent_groups"].values() for name in group}
+        seen |= set(scenario.canonical.get("routing", ())) | set(scenario.canonical)
+        seen |= {s for s in (scenario.routing.contact_choice, scenario.routing.agent_choice)}
+        seen |= {t.mode for kind in scenario.contact_types.values() for t in kind.transfers}
+    from bposim.scenario.mechanics import AGENT_CHOICES, CONTACT_CHOICES
+    from bposim.scenario.models import AgentGroup, ContactType, Routing
+
+    wanted = {
+        *ContactType.model_fields,
+        *AgentGroup.model_fields,
+        *Routing.model_fields,
+        "trunks",
+        "queue_limit",
+        "sites",
+    }
+    wanted |= {*CONTACT_CHOICES, *AGENT_CHOICES, "cold", "warm", "staffing"}
+    # Not about who serves whom: hours of a type are zeros of its arrivals, targets and cost are read by others.
+    assert wanted - seen <= {"opening_hours", "targets", "cost_per_hour", "day_factor"}
+
+
+def differs(seeds, mechanics):
+    """Return in how many random worlds the engines differ."""
+    found = 0
+    for k in seeds:
+        try:
+            twin_run(k, coarse_ms=(1000, 60_000)[k % 2], mechanics=mechanics)
+        except AssertionError:
+            found += 1
+    return found
+
+
+def with_fault(module, was, becomes):
+    """Return a module's functions in plain Python with one change."""
+    from pathlib import Path
+
+    code = Path(module.__file__).read_text()
+    assert code.count(was) >= 1, f"{was!r} stands in {module.__name__} no more"
+    space = {"__name__": module.__name__}
+    code = code.replace("from bposim.engines.compiled.cache import jit\n", "jit = lambda function: function\n")
+    exec(compile(code.replace(was, becomes), module.__file__, "exec"), space)
+    return type("Faulty", (), {"play": staticmethod(space["play"])})
+
+
+def one_by_one(n):
+    """Return seeds of random worlds with one type and one group."""
+    found = (k for k in range(10_000) if np.random.default_rng(k).integers(1, 5, 2).tolist() == [1, 1])
+    return [next(found) for _ in range(n)]
+
+
+@pytest.mark.parametrize(
+    ("module", "was", "becomes", "mechanics"),
+    [
+        (single, "ended[U(first)] < now", "ended[U(first)] <= now", PLAIN),
+        (single, "if now >= limit:", "if now > limit:", PLAIN),
+        (plain, "if ended[U(i)] >= now:", "if ended[U(i)] > now:", PLAIN),
+        (plain, "rank == least and idle < since", "rank == least and idle <= since", PLAIN),
+        (run, "closings[next_closing] < now", "closings[next_closing] <= now", FULL),
+        (run, "m[f.CLOSED] = 0", "m[f.CLOSED] = 1", FULL),
+    ],
+)
+def test_a_fault_in_the_compiled_engine_is_seen(monkeypatch, module, was, becomes, mechanics):
+    faulty = with_fault(module, was, becomes)
+    if module is run:
+        monkeypatch.setattr(fast, "play", faulty.play)
+    else:
+        monkeypatch.setattr(fast, module.__name__.rsplit(".", 1)[1], faulty)
+    assert differs(one_by_one(25) if module is single else range(40), mechanics) > 0
+
+
+@pytest.mark.parametrize(
+    ("method", "change"),
+    [
+        ("wait", lambda self, i, kind: (self.queue[kind].appendleft(i), self.n_waiting.__setitem__(kind, self.n_waiting[kind] + 1),
+                                        self.waiting.__setitem__(i, True))),
+        ("cut_off", lambda self, kind: None),
+        ("await_delay", lambda self, i: None),
+        ("expected_wait", lambda self, kind: 0),
+    ],
+)  # fmt: skip
+def test_a_fault_in_the_reference_engine_is_seen(monkeypatch, method, change):
+    monkeypatch.setattr(reference.Centre, method, change)
+    assert differs(range(60), FULL) > 0
+
+
+def least_busy(view, contact_type):
+    best = -1
+    for g in range(len(view.free)):
+        if view.takes[contact_type, g] and view.free[g] > 0 and (best < 0 or view.busy[g] < view.busy[best]):
+            best = g
+    return best
+
+
+def most_waiting(view, agent_group):
+    best = -1
+    for k in range(len(view.waiting)):
+        if view.takes[k, agent_group] and view.waiting[k] > 0 and (best < 0 or view.waiting[k] > view.waiting[best]):
+            best = k
+    return best
+
+
+def test_policies_run_in_both_engines_alike():
+    policies = bp.Policies(choose_group=least_busy, choose_type=most_waiting)
+    assert policies.why_not_compiled == ""
+    assert sum(twin_run(k, mechanics=FULL, policies=policies) for k in range(25)) > 1000
+
+
+WORLD = {
+    "contact_types": {
+        "a": {"arrivals": {"rate": "60/h"}, "handle_time": {"exponential": {"mean": "3min"}}},
+        "b": {"arrivals": {"rate": "60/h"}, "handle_time": {"exponential": {"mean": "3min"}}},
+    },
+    "agent_groups": {"g": {"skills": ["a", "b"], "heads": 7}, "h": {"skills": ["b"], "heads": 2}},
+}
+
+
+def test_a_policy_that_cannot_be_compiled_runs_in_the_reference_engine_and_says_so():
+    notes = {}
+
+    def remember(view, agent_group):
+        notes[agent_group] = view.now_ms
+        return most_waiting(view, agent_group)
+
+    world = bp.load_scenario(WORLD)
+    with pytest.warns(bp.BposimWarning, match=r"choose_type 'remember'.*reference engine"):
+        slow = bp.simulate(world, replications=2, seed=3, workers=1, policies=bp.Policies(choose_type=remember))
+    assert slow.provenance.inputs["engine"] == "reference" and notes
+    quick = bp.simulate(world, replications=2, seed=3, policies=bp.Policies(choose_type=most_waiting))
+    assert quick.provenance.inputs["engine"] == "fast"
+    assert quick.intervals.equals(slow.intervals)
+
+
+@pytest.mark.parametrize("engine", ["reference", "fast"])
+def test_an_answer_outside_the_rules_is_refused(engine):
+    world = bp.load_scenario(WORLD)
+    with pytest.raises(bp.BposimError, match=r"choose_group \(seven\) returned 7 at \d+ ms"):
+
+        def seven(view, contact_type):
+            return 7
+
+        bp.simulate(world, replications=1, engine=engine, policies=bp.Policies(choose_group=seven))
