@@ -139,14 +139,16 @@ def test_replays_tell_the_noise_of_inference():
         busy = centre(days=56)
         calls = [round(n * share) for n in (60, 95, 110, 95, 110, 70)]
         truth = busy.replace({"contact_types.a.arrivals": {"per_interval": {"daily": calls}}})
-        log = datasets.draw_history(truth, seed=2)
-        fit = fit_heads(log, truth, truth.start, truth.start + timedelta(days=55), set(), None, [], [])
-        wrong = fit.days["hours"].to_numpy() - 53.0
-        found = replay_errors(fit, truth.replace(heads_changes(fit, DAYS)), log)["g"]
-        assert found.shape == (4, 56)
-        assert found.std() == pytest.approx(wrong.std(), rel=0.35)
-        sizes.append(found.std())
-    assert sizes[1] > 2 * sizes[0]
+        told, wrong = [], []
+        for seed in range(1, 6):  # a few bad days make most of the size: one history's own varies by a half
+            log = datasets.draw_history(truth, seed=seed)
+            fit = fit_heads(log, truth, truth.start, truth.start + timedelta(days=55), set(), None, [], [])
+            wrong.append(fit.days["hours"].to_numpy() - 53.0)
+            told.append(replay_errors(fit, truth.replace(heads_changes(fit, DAYS)), log)["g"])
+            assert told[-1].shape == (4, 56)
+        assert np.std(told) == pytest.approx(np.std(wrong), rel=0.35)
+        sizes.append(np.std(told))
+    assert sizes[1] > 1.7 * sizes[0]
 
 
 def test_noise_of_inference_is_no_day_factor():
