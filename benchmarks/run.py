@@ -1,7 +1,8 @@
 """Run the benchmarks and write their tables into benchmarks/README.md.
 
-Usage: python benchmarks/run.py [section …]; sections: oracles, recovery, heads, engines, speed, forecast, bank. Sections
-that need data from outside the project are left as they are where the data are missing, and say so.
+Usage: python benchmarks/run.py [section …]; sections: oracles, recovery, heads, engines, twins, coverage, speed,
+forecast, bank. Sections that need data from outside the project are left as they are where the data are
+missing, and say so.
 """
 
 from __future__ import annotations
@@ -114,6 +115,33 @@ def engines() -> None:
     )
 
 
+def twins() -> None:
+    """Random scenarios over all mechanics through both engines."""
+    sys.path.insert(0, str(HERE))
+    from twins import study
+
+    found = study()
+    write(
+        "twins",
+        f"## Two engines, one answer\n\n{found['scenarios'].sum():,} random scenarios of `bposim.testing.random_scenario`, "
+        f"{found['coarse'].sum():,} of them on clocks of a second or a minute, full of ties; every record of both engines "
+        f"compared: {found['differing'].sum()} scenarios differ.\n\n{table(found)}",
+    )
+
+
+def coverage() -> None:
+    """Coverage of the intervals of simulations."""
+    sys.path.insert(0, str(HERE))
+    from interval_coverage import study
+
+    found = study()
+    write(
+        "coverage",
+        f"## Coverage of intervals\n\n{found['n'].iloc[0]:,} experiments of 40 replications each, M/M/12+M in steady state; "
+        f"share of 95 % intervals that hold the exact value.\n\n{table(found)}",
+    )
+
+
 def speed() -> None:
     """Contacts a second of the engines beside other programs, and how the cost grows; every run checked."""
     sys.path.insert(0, str(HERE))
@@ -184,7 +212,7 @@ def oracles() -> None:
 
 
 if __name__ == "__main__":
-    sections = {f.__name__: f for f in (oracles, recovery, heads, engines, speed, forecast, bank)}
+    sections = {f.__name__: f for f in (oracles, recovery, heads, engines, twins, coverage, speed, forecast, bank)}
     for name in sys.argv[1:] or sections:
         if name not in sections:
             sys.exit(f"section {name!r} does not exist. Known: {', '.join(sections)}.")
