@@ -114,6 +114,15 @@ def test_who_leaves_goes_before_who_pauses(engine):
     assert w.present("g") == [(0, 1), (379, 0)]
 
 
+def test_a_break_that_nobody_took_is_not_left_to_a_newcomer(engine):
+    """M15: the break waits for the contact of one whose shift ends meanwhile; who joins at 600 was not among those present."""
+    heads = [1] * 6 + [0] * 4 + [1] * 20
+    world = build({"a": kind()}, {"g": group("a", heads=heads, breaks=[{"at": "00:05", "length": "2min"}])})
+    w = World(world, [contact(299, handle=80), contact(610), contact(680)], engine)
+    assert w.present("g") == [(0, 1), (379, 0), (600, 1), (END, 0)]
+    assert w.answered == [299, 610, 680]
+
+
 # Absence, adherence, sites (M17, M18) ----------------------------------------------------------------------------------
 
 
@@ -219,6 +228,14 @@ def test_the_agent_with_the_fewest_then_the_longest_unchanged(engine):
     assert w.answered == [0, 1, 2, 3, 105]
     w = World(chat([1, 1], heads=2), [contact(0), contact(10), contact(65), contact(80)], engine)
     assert w.agent == [0, 1, 0, 1]  # at 65 agent 0 has none; at 80 one each… agent 1 has none since 70
+
+
+def test_least_occupied_of_agents_with_several_contacts(engine):
+    """M10, M19: agent 0 has one in hand and has been busy all the time; agent 1 has nothing and was never busy."""
+    many = {"contacts": 2, "pace": [1, 1]}
+    world = build({"a": kind(channel="chat")}, {"g": group("a", heads=2, concurrency=many)},
+                  routing={"agent_choice": "least-occupied"})  # fmt: skip
+    assert World(world, [contact(0, handle=1000), contact(10)], engine).agent == [0, 1]
 
 
 def test_such_a_group_shrinks(engine):
