@@ -62,7 +62,9 @@ def test_a_named_agents_break_waits_for_the_contact_and_lasts_its_full_length(en
 
 def test_a_shift_over_midnight_and_the_days_of_a_spell(engine):
     spell = {"days": "mon", "start": "23:50", "end": "00:10"}
-    world = build({"a": kind()}, {"g": people(ana=(1, spell))}, interval="30min", days=3, opening_hours={"daily": "00:00-24:00"})
+    world = build(
+        {"a": kind()}, {"g": people(ana=(1, spell))}, interval="30min", days=3, opening_hours={"daily": "00:00-24:00"}
+    )
     w = World(world, [contact(86400 + 300), contact(2 * 86400 + 300)], engine)
     assert w.present("g") == [(86400 - 600, 1), (86400 + 600, 0)]
     assert w.fate == ["answered", "disconnected"]  # when the doors close, at the end of the third day
@@ -93,7 +95,9 @@ def test_a_break_on_other_days_only(engine):
 
 
 def test_whose_shift_ends_during_the_break_does_not_come_back(engine):
-    world = build({"a": kind()}, {"g": group("a", heads=[1] * 6 + [0] * 24, breaks=[{"at": "00:05", "length": "2min"}])})
+    world = build(
+        {"a": kind()}, {"g": group("a", heads=[1] * 6 + [0] * 24, breaks=[{"at": "00:05", "length": "2min"}])}
+    )
     w = World(world, [contact(200), contact(370)], engine)
     assert w.present("g") == [(0, 1), (300, 0)]
     assert (w.fate, w.ended) == (["answered", "disconnected"], [260, END])
@@ -109,7 +113,9 @@ def test_closing_ends_breaks_and_cancels_those_that_wait(engine):
 
 def test_who_leaves_goes_before_who_pauses(engine):
     """M16: the agent's shift ends and a break is due on completion; it leaves."""
-    world = build({"a": kind()}, {"g": group("a", heads=[1] * 6 + [0] * 24, breaks=[{"at": "00:05", "length": "2min"}])})
+    world = build(
+        {"a": kind()}, {"g": group("a", heads=[1] * 6 + [0] * 24, breaks=[{"at": "00:05", "length": "2min"}])}
+    )
     w = World(world, [contact(299, handle=80)], engine)
     assert w.present("g") == [(0, 1), (379, 0)]
 

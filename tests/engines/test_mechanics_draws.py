@@ -15,7 +15,7 @@ from bposim.engines.compiled.kernels import merge_order, place
 from bposim.engines.life import CHUNK, spare_rows
 from bposim.engines.state import State, lay_state
 from bposim.simulate import contact_log
-from bposim.testing import assert_same_records
+from bposim.testing import assert_same_records, coarsen, random_scenario
 
 ONCE = 1e-6
 Z = 5.0  # two-sided 6e-7
@@ -71,7 +71,9 @@ def without_the_last_gap(gaps, count, start, length, at, interval):
     """Wrong: partial sums over the sum of as many gaps as contacts, so that the last one stands at the end."""
     place(gaps, count, start, length, at, interval)
     end = np.maximum.reduceat(at, np.append(0, np.cumsum(count[count > 0]))[:-1]).repeat(count[count > 0])
-    at[:] = start[interval] + ((at - start[interval]) / (end - start[interval]) * (length[interval] - 1)).astype(np.int64)
+    at[:] = start[interval] + ((at - start[interval]) / (end - start[interval]) * (length[interval] - 1)).astype(
+        np.int64
+    )
 
 
 @pytest.mark.parametrize("wrong", [stratified, without_the_last_gap])
@@ -154,7 +156,7 @@ def test_an_exhausted_pool_is_played_again_and_chunks_do_not_matter(engine):
     assert (ample.chunks == 40).all()
     assert_same_records(first, play(model, draw(ample, 6, 0), engine))
     assert (ample.chunks == 40).all()
-    assert (first.origin == 1).sum() > 100 and (first.origin == 2).any() and (first.origin == 3).any()  # noqa: PT018
+    assert (first.origin == 1).sum() > 100 and (first.origin == 2).any() and (first.origin == 3).any()
 
 
 def test_both_engines_replay_alike():
@@ -175,7 +177,10 @@ def test_a_replication_alone_is_the_same_among_many():
 
 
 def test_a_new_mechanic_moves_no_other_stream():
-    plain = build({"a": kind() | {"arrivals": {"rate": "600/h"}, "handle_time": {"exponential": {"mean": "1min"}}}}, {"g": group("a")})
+    plain = build(
+        {"a": kind() | {"arrivals": {"rate": "600/h"}, "handle_time": {"exponential": {"mean": "1min"}}}},
+        {"g": group("a")},
+    )
     more = plain.replace({"contact_types.a.redial": {"after_abandonment": 0.5, "delay": fixed(5)},
                           "contact_types.a.after_contact_work": fixed(9), "contact_types.a.balking": [{"queue": 1, "probability": 0.2}]})  # fmt: skip
     a, b = (draw(build_source(s), 3, 0) for s in (plain, more))
@@ -187,7 +192,9 @@ def test_a_new_mechanic_moves_no_other_stream():
 
 
 def test_handle_day_factor_multiplies_talk_and_after_contact_work():
-    body = kind(100, after_contact_work=fixed(10), handle_day_factor={"gamma": {"cv": 0.2}}) | {"arrivals": {"rate": "30/h"}}
+    body = kind(100, after_contact_work=fixed(10), handle_day_factor={"gamma": {"cv": 0.2}}) | {
+        "arrivals": {"rate": "30/h"}
+    }
     source = build_source(build({"a": body, "b": kind(100)}, {"g": group("a", "b")}, minutes=120, days=2000))
     draws, drift = draw(source, 5, 0), source.drift(5, 0)
     day = draws.arrival_ms // 86_400_000
@@ -200,7 +207,10 @@ def test_handle_day_factor_multiplies_talk_and_after_contact_work():
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_handle_day_factor_holds_for_what_a_contact_becomes(engine):
-    types = {"a": kind(transfers=[{"to": "b", "probability": 1}]), "b": kind(100, handle_day_factor={"gamma": {"cv": 0.2}})}
+    types = {
+        "a": kind(transfers=[{"to": "b", "probability": 1}]),
+        "b": kind(100, handle_day_factor={"gamma": {"cv": 0.2}}),
+    }
     world = build(types, {"x": group("a"), "y": group("b")}, days=2)
     w = World(world, [contact(0), contact(86400)], engine)
     drift = build_source(world).drift(1, 0)[1]
@@ -332,3 +342,43 @@ def test_patience_and_service_exceed_what_has_passed():
     assert patience.min() >= 80
     uniform((d.cdf(whole) - d.cdf(45)) / d.sf(45))
     uniform((d.cdf(patience) - d.cdf(80)) / d.sf(80))
+
+
+def random_state(scenario, rng):
+    """A moment inside open hours; those who wait, and contacts in service of groups counted by heads."""
+    grid = scenario.grid
+    moment = grid.starts[int(rng.integers(len(grid)))] + pd.Timedelta(minutes=int(rng.integers(0, 30)))
+
+    def spans(n):
+        return [f"{s}s" for s in rng.integers(1, 200, n)]
+
+    return State(
+        moment,
+        waiting={t: spans(rng.integers(0, 4)) for t in scenario.contact_types},
+        serving={
+            g: {t: spans(rng.integers(0, 3)) for t in body.skills}
+            for g, body in scenario.agent_groups.items()
+            if not body.agents and body.concurrency is None
+        },
+    )
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["by number", "by name"])
+def test_engines_agree_from_a_given_state(named):
+    played = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        scenario = random_scenario(rng)
+        if named != any(body.agents for body in scenario.agent_groups.values()):
+            continue
+        start = lay_state(random_state(scenario, rng), scenario)
+        draws = draw(build_source(scenario), seed, 0, start=start)
+        draws = coarsen(draws, 30_000) if seed % 2 else draws
+        model = build_model(scenario)
+        reference, fast = (play(model, draws, engine) for engine in ENGINES)
+        assert_same_records(reference, fast)
+        assert (reference.presence_ms >= start.at_ms).all(), f"seed {seed}: somebody came before the run began"
+        answered = reference.answered_ms >= 0
+        assert (reference.answered_ms >= reference.arrived_ms)[answered].all()
+        played += 1
+    assert played > 20

@@ -165,7 +165,9 @@ def test_three_chats_at_a_constant_pace_are_three_agents(engine, replications, d
 # Places ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("law", [exponential(2), {"lognormal": {"mean": "2min", "cv": 1.5}}], ids=["exponential", "lognormal"])
+@pytest.mark.parametrize(
+    "law", [exponential(2), {"lognormal": {"mean": "2min", "cv": 1.5}}], ids=["exponential", "lognormal"]
+)
 def test_lines_by_erlang_b(law):
     """More agents than lines; the handle time enters by its mean only."""
     spec = line(3, 2, 9, trunks=7)
@@ -225,7 +227,8 @@ FIFO, FIRST, SECOND = 0.5541126, 0.1583179, 0.7915894
 
 def two_types(**changes):
     types = {
-        name: {"arrivals": {"rate": f"{rate}/min"}, "handle_time": exponential(1), "priority": 1} | changes.get(name, {})
+        name: {"arrivals": {"rate": f"{rate}/min"}, "handle_time": exponential(1), "priority": 1}
+        | changes.get(name, {})
         for name, rate in (("a", 1.5), ("b", 2.5))
     }
     return {"contact_types": types, "agent_groups": {"g": {"skills": ["a", "b"], "heads": 5}}}

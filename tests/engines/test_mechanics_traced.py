@@ -160,7 +160,9 @@ def test_longest_queue(engine):
 
 def test_within_a_type_the_order_is_that_of_entry(engine):
     """A call-back enters when it is accepted; a transferred contact when its first talk ends."""
-    world = build({"a": kind(30, transfers=[{"to": "b", "probability": 1}]), "b": kind()}, {"x": group("a"), "y": group("b")})
+    world = build(
+        {"a": kind(30, transfers=[{"to": "b", "probability": 1}]), "b": kind()}, {"x": group("a"), "y": group("b")}
+    )
     w = World(world, [contact(0, "a"), contact(0, "b"), contact(25, "b"), contact(40, "b")], engine)
     assert w.type == ["a", "b", "b", "b", "b"]
     assert w.answered == [0, 0, 60, 180, 120]
@@ -199,7 +201,9 @@ def test_limits_of_a_type_and_of_all(engine):
 
 
 def test_lines_are_held_to_the_end_of_talk(engine):
-    world = build({"a": kind(after_contact_work=fixed(30)), "m": kind(channel="email")}, {"g": group("a", "m")}, trunks=2)
+    world = build(
+        {"a": kind(after_contact_work=fixed(30)), "m": kind(channel="email")}, {"g": group("a", "m")}, trunks=2
+    )
     contacts = [contact(0), contact(10), contact(20), contact(21, "m"), contact(61), contact(62)]
     w = World(world, contacts, engine)
     assert w.fate == ["answered", "answered", "blocked", "answered", "answered", "blocked"]
@@ -345,6 +349,15 @@ def test_warm_transfer_to_who_is_free(engine):
     assert w.released == [110, 120]
 
 
+def test_warm_transfer_to_an_agent_with_several_contacts(engine):
+    """The handover belongs to the second talk, so it goes on at the pace of two in hand; the first agent stays 20 s."""
+    types, groups = passed_on("warm", "20s")
+    groups["y"] = group("b", concurrency={"contacts": 2, "pace": [1, 0.5]})
+    w = World(build(types, groups), [contact(0), contact(0, "b", handle=1000)], engine)
+    assert (w.answered[2], w.ended[2]) == (60, 60 + (40 + 20) * 2)
+    assert w.released[0] == 60 + 20 + 30
+
+
 @pytest.mark.parametrize("why", ["abandoned", "blocked", "disconnected"])
 def test_warm_transfer_whose_second_leg_fails(engine, why):
     extra = {"abandoned": {"patience": fixed(10)}, "blocked": {"queue_limit": 0}, "disconnected": {}}[why]
@@ -376,6 +389,9 @@ def test_after_contact_work_is_part_of_handle_s(engine):
 def test_uniforms_decide(engine):
     """With probability ½, the lower half of the uniforms means yes."""
     half = 1 << 31
-    world = build({"a": kind(transfers=[{"to": "b", "probability": 0.5}]), "b": kind()}, {"x": group("a", heads=3), "y": group("b")})
+    world = build(
+        {"a": kind(transfers=[{"to": "b", "probability": 0.5}]), "b": kind()},
+        {"x": group("a", heads=3), "y": group("b")},
+    )
     w = World(world, [contact(0, transfer_u=YES), contact(1, transfer_u=half - 1), contact(2, transfer_u=half)], engine)
     assert w.type == ["a", "a", "a", "b", "b"]

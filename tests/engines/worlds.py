@@ -40,7 +40,9 @@ def build(types: dict[str, Any], groups: dict[str, Any], minutes: int = 30, **ex
     return bp.load_scenario(spec | extra)
 
 
-def contact(at: float, type: str = "a", *, handle: float | None = None, patience: float | None = None, **more: int) -> Any:
+def contact(
+    at: float, type: str = "a", *, handle: float | None = None, patience: float | None = None, **more: int
+) -> Any:
     """A contact: seconds of arrival, type; handle time and patience in seconds (None is the type's); other columns raw."""
     return at, type, handle, patience, more
 
@@ -79,7 +81,13 @@ class World:
     """What became of the contacts of a world, in seconds, rows in the order of ids; None where it did not happen."""
 
     def __init__(
-        self, scenario: bp.Scenario, contacts: list[Any], engine: str, *, drain: str = "serve", state: State | None = None
+        self,
+        scenario: bp.Scenario,
+        contacts: list[Any],
+        engine: str,
+        *,
+        drain: str = "serve",
+        state: State | None = None,
     ) -> None:
         self.model = build_model(scenario, drain=drain)
         self.draws = lay(scenario, contacts, state)
@@ -108,4 +116,18 @@ class World:
         return list(last.items())
 
 
-__all__ = ["ENGINES", "FOREVER", "LAST", "NO", "YES", "State", "World", "build", "contact", "fixed", "group", "kind", "lay"]
+__all__ = [
+    "ENGINES",
+    "FOREVER",
+    "LAST",
+    "NO",
+    "YES",
+    "State",
+    "World",
+    "build",
+    "contact",
+    "fixed",
+    "group",
+    "kind",
+    "lay",
+]
