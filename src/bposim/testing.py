@@ -163,7 +163,7 @@ def _random_group(rng: np.random.Generator, skills: list[str], maybe: Any, one_o
         body["concurrency"] = {"contacts": 3, "pace": [1.0, 0.8, 0.55]}
     if maybe():
         body.pop("adherence", None)
-        body["heads"] = 0
+        body["heads"], body["shrinkage"] = 0, 0.0
         body["breaks"] = []
         spell = {"days": "mon-fri", "start": "08:00", "end": "11:00"}
         lunch = [{"at": "10:05", "length": "25min"}]

@@ -29,6 +29,7 @@ class Floor:
         #: Whether agents are followed one by one: told to leave or to pause in person.
         self.personal = [bool(model.n_named[g]) or self.slots[g] > 1 for g in range(n)]
         self.present, self.busy, self.leaving = [0] * n, [0] * n, [0] * n
+        self.held = [0] * n  # agents who wait with a warm transfer
         self.idle: list[deque[tuple[int, int]]] = [deque() for _ in range(n)]  # (idle since, agent), one contact each
         self.hands: list[dict[int, list[int]]] = [{} for _ in range(n)]  # contacts in hand, several contacts each
         self.since: dict[Agent, int] = {}
@@ -73,12 +74,21 @@ class Floor:
         hands = self.hands[g]
         return [a for a in sorted(hands) if len(hands[a]) < self.slots[g] and self.takes_more(g, a)]
 
+    def busy_so_far(self, g: int, a: int) -> int:
+        """Return how long an agent has been on contacts since it joined, in ms."""
+        ongoing = self.now - self.engaged_since[g, a] if self.slots[g] > 1 and self.hands[g][a] else 0
+        return self.worked[g, a] + ongoing
+
     def candidate(self, g: int) -> tuple[int, int]:
         """Return the agent whom a contact goes to, and the instant since when it has been as it is (M10, M19)."""
         if self.slots[g] == 1:
             return self.idle[g][0]
         a = min(self.free_agents(g), key=lambda a: (len(self.hands[g][a]), self.since[g, a], a))
         return self.since[g, a], a
+
+    def able_to_take(self, g: int) -> int:
+        """Return the agents who will take contacts after closing: those on one, and not waiting with a transfer (T10)."""
+        return self.busy[g] - self.held[g]
 
     # Contacts ------------------------------------------------------------------------------------------------------
 
@@ -108,10 +118,10 @@ class Floor:
 
     def free_agent(self, i: int, g: int, a: int) -> None:
         """Free an agent from a contact (M16)."""
-        self.worked[g, a] = self.worked.get((g, a), 0) + self.now - int(self.centre.answered[i])
         if self.slots[g] > 1:
             self.put_down(i, g, a)
         else:
+            self.worked[g, a] += self.now - int(self.centre.answered[i])
             self.busy[g] -= 1
         self.freed(g, a)
 
@@ -128,7 +138,7 @@ class Floor:
             else:
                 self.leaving[g] -= 1
             self.depart(g, a)
-            if self.centre.draining and self.busy[g] == 0:
+            if self.centre.draining and self.able_to_take(g) == 0:
                 for kind in self.model.type_order[g].tolist():
                     if kind >= 0:
                         self.centre.cut_off(kind)
@@ -185,6 +195,7 @@ class Floor:
         if not self.hands[g][a]:
             self.busy[g] -= 1
             self.engaged.append((g, self.engaged_since[g, a], self.now))
+            self.worked[g, a] += self.now - self.engaged_since[g, a]
         self.reschedule(g, a)
 
     def progress(self, g: int, a: int) -> None:
@@ -267,6 +278,8 @@ class Floor:
                 self.depart(g, self.idle[g].popleft()[1])
             else:
                 self.leaving[g] += 1
+                while len(self.pending[g]) > max(self.busy[g] - self.leaving[g], 0):
+                    self.pending[g].pop()  # nobody is left to take it
 
     def least_in_hand(self, g: int, agents: list[int]) -> int:
         """Return the agent with nothing in hand for the longest, else the one with the fewest contacts."""
@@ -308,9 +321,14 @@ class Floor:
                 if not self.model.n_named[g]:
                     heapq.heappush(self.free_numbers[g], a)
             self.resting[g].clear()
-            while self.idle[g]:
-                self.depart(g, self.idle[g].popleft()[1])
+            idle, self.idle[g] = self.idle[g], deque()
+            for _, a in idle:
+                if not (self.centre.draining and self.take_next(g, a, live_only=True)):
+                    self.depart(g, a)
             for a in sorted(self.hands[g]):
+                while self.centre.draining and len(self.hands[g][a]) < self.slots[g]:
+                    if not self.take_next(g, a, live_only=True):
+                        break
                 if not self.hands[g][a]:
                     self.must_leave.discard((g, a))
                     self.depart(g, a)

@@ -273,7 +273,7 @@ class Centre:
             best, best_worked, best_span = _NOBODY, 0, 1
             for g in able:
                 for a in floor.free_agents(g):
-                    worked, span = floor.worked[g, a], max(self.now - floor.joined[g, a], 1)
+                    worked, span = floor.busy_so_far(g, a), max(self.now - floor.joined[g, a], 1)
                     if best == _NOBODY or worked * best_span < best_worked * span:
                         best, best_worked, best_span = (g, a), worked, span
             return best
@@ -365,6 +365,7 @@ class Centre:
         if held >= 0:
             self.holder[i] = -1
             self.stage[held] = HANDOVER
+            self.floor.held[self.group[held]] -= 1
             self.call(self.now + self.handover[i], COMPLETION, held, lambda _: self.go_on(held))
 
     def work_ms(self, i: int, column: np.ndarray) -> int:
@@ -397,15 +398,24 @@ class Centre:
         line, self.has_line[i] = self.has_line[i], False
         if line and not m.live[to]:  # goes on as a message: the line is free
             self.lines, line = self.lines - 1, False
-        if warm:
-            self.holder[j], self.stage[i] = i, HELD
-        self.enter(j, line=line)
         if not warm:
+            self.enter(j, line=line)
             self.end_contact(i)
+            return
+        group = int(self.group[i])
+        self.holder[j], self.stage[i] = i, HELD
+        self.floor.held[group] += 1
+        self.enter(j, line=line)
+        if self.draining and self.floor.able_to_take(group) == 0:
+            for kind in m.type_order[group].tolist():
+                if kind >= 0:
+                    self.cut_off(kind)
 
     def end_contact(self, i: int) -> None:
         """Begin the after-contact work, or free the agent (M8)."""
         group = int(self.group[i])
+        if self.stage[i] == HELD:
+            self.floor.held[group] -= 1
         after = self.work_ms(i, self.after) if len(self.after) and self.model.slots[group] == 1 else 0
         if after > 0:
             self.stage[i] = AFTER
@@ -499,7 +509,7 @@ class Centre:
             return
         drain = DRAIN[m.drain]
         if drain == "disconnect" or (
-            drain == "serve" and not any(self.floor.busy[g] for g in m.group_order[kind].tolist() if g >= 0)
+            drain == "serve" and not any(self.floor.able_to_take(g) for g in m.group_order[kind].tolist() if g >= 0)
         ):
             self.disconnect(kind)
 

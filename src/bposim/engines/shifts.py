@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # Order of the changes of one instant (docs/design/time-and-ties.md, paragraph 3).
 _LEAVE, _BREAK, _JOIN = range(3)
+_NEVER = 1 << 62
 #: One change: instant, class, group, agent or −1, number, length of a break in ms.
 Row = tuple[int, int, int, int, int, int]
 
@@ -64,7 +65,7 @@ def _changes(source: Source, seed: int, replication: int, start: Start | None) -
         outages = _outages(source, body, seed, replication)
         if body.agents:
             scheduled[:, g] = source.net_heads[:, g]
-            rows += _named(source, g, outages, seed, replication)
+            rows += _named(source, g, outages, seed, replication, 0 if start is None else start.at_ms)
             continue
         scheduled[:, g] = _whole_heads(source, g, seed, replication)
         present = _present(source, g, scheduled[:, g], seed, replication)
@@ -177,17 +178,21 @@ def _within_hours(source: Source, when: int) -> bool:
 # By name -----------------------------------------------------------------------------------------------------------
 
 
-def _named(source: Source, g: int, outages: list[tuple[int, int, float]], seed: int, replication: int) -> list[Row]:
+def _named(
+    source: Source, g: int, outages: list[tuple[int, int, float]], seed: int, replication: int, begin_ms: int
+) -> list[Row]:
     body, name = source.bodies[g], source.groups[g]
     rng = stream(seed, replication, f"absence/{name}")
     hit = stream(seed, replication, f"outages_agents/{name}").random((len(outages), len(body.agents)))
     absent = rng.random((len(body.agents), source.scenario.days + 2)) < body.absence
     stretches = open_stretches(source.start_ms, source.end_ms)
+    here = site_open(source.scenario, body)
+    there = open_stretches(source.start_ms[here], source.end_ms[here]) if here.any() else []
     rows: list[Row] = []
     for a, agent in enumerate(body.agents.values()):
         off = [(begin, end) for k, (begin, end, share) in enumerate(outages) if hit[k, a] < share]
         spans, pauses = spans_of(source.scenario, body, agent.schedule, absent[a])
-        worked = without(overlap(union(spans), stretches), off)
+        worked = without(overlap(overlap(union(spans), there), [(begin_ms, _NEVER)]), off)
         for begin, end in worked:
             rows.append((begin, _JOIN, g, a, 1, 0))
             if not any(end == stop for _, stop in stretches):
@@ -195,7 +200,7 @@ def _named(source: Source, g: int, outages: list[tuple[int, int, float]], seed: 
         rows += [
             (when, _BREAK, g, a, 1, length)
             for when, length in pauses
-            if any(begin <= when < end for begin, end in worked)
+            if when >= begin_ms and any(begin <= when < end for begin, end in worked)
         ]
     return rows
 

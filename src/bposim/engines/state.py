@@ -99,8 +99,9 @@ class Start:
             for i in mine:
                 law, patience = (listed[min(int(slot[i]), len(listed) - 1)] for listed in laws)
                 if group[i] >= 0:
-                    rest = _rest(law, passed[i] / 1000, rng) if known[i] else _residual(law, rng)
-                    columns["handle_ms"][i] = max(int(to_ms(np.array([rest]), 1.0)[0]), 1)
+                    slower = source.bodies[group[i]].skills[name]
+                    rest = _rest(law, passed[i] / 1000 / slower, rng) if known[i] else _residual(law, rng)
+                    columns["handle_ms"][i] = max(int(to_ms(np.array([rest]), slower)[0]), 1)
                 else:
                     whole = passed[i] / 1000 + _rest(patience, passed[i] / 1000, rng)
                     columns["patience_ms"][i] = max(int(to_ms(np.array([whole]), 1.0)[0]), passed[i])

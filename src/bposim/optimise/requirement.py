@@ -238,7 +238,8 @@ class _Work:
         self.handle, self.patience, self.contacts, self.load = {}, {}, {}, {}
         for t, c in scenario.contact_types.items():
             slower = np.mean([scenario.agent_groups[g].skills[t] for g in able[t]])
-            self.handle[t] = at_slots(c.handle_time, grid.slot) * slower
+            after = at_slots(c.after_contact_work, grid.slot) if c.after_contact_work else 0.0
+            self.handle[t] = (at_slots(c.handle_time, grid.slot) + after) * slower
             self.patience[t] = at_slots(c.patience, grid.slot)
             self.contacts[t] = rates.mean[t]
             work = rates.mean[t] * self.handle[t]

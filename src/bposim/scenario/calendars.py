@@ -94,10 +94,11 @@ def named_heads(scenario: Scenario, agent_group: str) -> np.ndarray:
     """Return the mean number of named agents scheduled in each interval of the grid, shape (n_intervals,)."""
     grid, body = scenario.grid, scenario.agent_groups[agent_group]
     total = np.zeros(len(grid))
+    here = site_open(scenario, body)
     for agent in body.agents.values():
         for begin, end in union(spans_of(scenario, body, agent.schedule)[0]):
             total += np.clip(np.minimum(grid.end_ms, end) - np.maximum(grid.start_ms, begin), 0, None)
-    return total / np.maximum(grid.end_ms - grid.start_ms, 1)
+    return np.where(here, total, 0.0) / np.maximum(grid.end_ms - grid.start_ms, 1)
 
 
 def open_stretches(start_ms: np.ndarray, end_ms: np.ndarray) -> Spans:

@@ -110,6 +110,7 @@ def _check_mechanics(document: Document, types: Any, groups: Any, unknown: Any) 
                 )
         if _map(body, "agents"):
             apart = [f for f in ("adherence", "breaks", "day_factor") if body.get(f) not in (None, [], (), 1, 1.0)]
+            apart += ["shrinkage"] if body.get("shrinkage") not in (None, 0, 0.0) else []
             heads = body.get("heads")
             apart += ["heads"] if heads not in (None, 0, 0.0) else []
             apart += ["staffing"] if name in _map(data, "staffing") else []
@@ -118,6 +119,15 @@ def _check_mechanics(document: Document, types: Any, groups: Any, unknown: Any) 
                 f"or take the names out. {document.place(('agent_groups', name))}"
                 for field in apart
             ]
+        for person, agent in _map(body, "agents").items():
+            spells = agent.get("schedule") if isinstance(agent, Mapping) else None
+            for spell in [spells] if isinstance(spells, Mapping) else spells or ():
+                pauses = spell.get("breaks") if isinstance(spell, Mapping) else None
+                if any(isinstance(p, Mapping) and p.get("share", 1) != 1 for p in pauses or ()):
+                    problems.append(
+                        f"a break of agent {str(person)!r} in group {name!r} has a share, but one agent takes it whole. Leave "
+                        f"share out. {document.place(('agent_groups', name, 'agents', person))}"
+                    )
     for matrix in ("group_rank", "weight", "delay"):
         for contact_type, row in _map(data, "routing", matrix).items():
             at = ("routing", matrix, contact_type)

@@ -9,7 +9,7 @@ from bposim.engines.compiled.cache import jit
 from bposim.engines.compiled.choices import least_in_hand, numbers
 from bposim.engines.compiled.heaps import ID_BITS, pop, push
 from bposim.engines.compiled.service import drop_idle, first_idle, take_next, work_on
-from bposim.engines.compiled.table import agent_at, break_at, draining, group_at, pair_at, personal, set_present, task
+from bposim.engines.compiled.table import agent_at, break_at, draining, group_at, personal, set_present, task
 
 
 @jit
@@ -31,12 +31,7 @@ def freed(m, g, a):  # type: ignore[no-untyped-def]
         else:
             m[group_at(m, g) + f.LEAVING] -= 1
         depart(m, g, a)
-        if draining(m) and m[group_at(m, g) + f.BUSY] == 0:
-            n = 0
-            while n < m[f.N_TYPES] and m[pair_at(m, n, g) + f.TYPE_ORDER] >= 0:
-                n += 1
-            for c in range(n - 1, -1, -1):
-                task(m, f.CUT_OFF, m[pair_at(m, c, g) + f.TYPE_ORDER])
+        task(m, f.CUT_OFF_TYPES, g)
     elif personal(m, g) and m[agent_at(m, g, a) + f.PAUSE] > 0:
         if not (m[group_at(m, g) + f.SLOTS] > 1 and m[agent_at(m, g, a) + f.LOAD] > 0):
             away = m[agent_at(m, g, a) + f.PAUSE]
@@ -119,6 +114,8 @@ def shrink(m, g, k, named):  # type: ignore[no-untyped-def]
             depart(m, g, first_idle(m, g))
         else:
             m[group_at(m, g) + f.LEAVING] += 1
+            staying = max(m[group_at(m, g) + f.BUSY] - m[group_at(m, g) + f.LEAVING], np.int64(0))
+            m[group_at(m, g) + f.N_PENDING] = min(m[group_at(m, g) + f.N_PENDING], staying)
 
 
 @jit
@@ -227,13 +224,18 @@ def close(m):  # type: ignore[no-untyped-def]
             m[agent_at(m, g, a) + f.MUST_LEAVE] = False
             give_number_back(m, g, a)
         m[group_at(m, g) + f.N_RESTING] = 0
-        while m[group_at(m, g) + f.N_IDLE] > 0:
-            depart(m, g, first_idle(m, g))
+        for _ in range(m[group_at(m, g) + f.N_IDLE]):
+            a = first_idle(m, g)
+            if not (draining(m) and take_next(m, g, a, True)):
+                depart(m, g, a)
         if not personal(m, g):
             m[group_at(m, g) + f.LEAVING] = m[group_at(m, g) + f.BUSY]
             continue
         for a in range(numbers(m, g)):
             m[agent_at(m, g, a) + f.PAUSE] = 0
+            if m[group_at(m, g) + f.SLOTS] > 1 and m[agent_at(m, g, a) + f.LOAD] >= 0 and draining(m):
+                while m[agent_at(m, g, a) + f.LOAD] < m[group_at(m, g) + f.SLOTS] and take_next(m, g, a, True):
+                    pass
             if m[group_at(m, g) + f.SLOTS] > 1 and m[agent_at(m, g, a) + f.LOAD] == 0:
                 m[agent_at(m, g, a) + f.MUST_LEAVE] = False
                 depart(m, g, a)

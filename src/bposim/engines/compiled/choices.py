@@ -158,6 +158,8 @@ def choose_agent(m, i):  # type: ignore[no-untyped-def]
             a = free_agent_at(m, g, n)
             while a >= 0:
                 worked = m[agent_at(m, g, a) + f.WORKED]
+                if m[group_at(m, g) + f.SLOTS] > 1 and m[agent_at(m, g, a) + f.LOAD] > 0:
+                    worked += m[f.NOW] - m[agent_at(m, g, a) + f.ENGAGED_SINCE]
                 span = max(m[f.NOW] - m[agent_at(m, g, a) + f.JOINED], np.int64(1))
                 if best_group < 0 or worked * best_span < best_worked * span:
                     best_group, best_agent, best_worked, best_span = np.int64(g), a, worked, span

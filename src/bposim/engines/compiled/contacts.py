@@ -12,8 +12,10 @@ from bposim.engines.compiled.choices import choose_agent, expected_wait
 from bposim.engines.compiled.heaps import ID_BITS, push
 from bposim.engines.compiled.service import become, put_down, serve, wait
 from bposim.engines.compiled.table import (
+    able_to_take,
     agent_at,
     complete_at,
+    draining,
     give_line_back,
     group_at,
     pair_at,
@@ -111,6 +113,8 @@ def end_talk(m, i):  # type: ignore[no-untyped-def]
     if m[onward + 2] == 1:
         m[row(j) + f.HOLDER] = i
         m[row(i) + f.STAGE] = f.HELD
+        m[group_at(m, m[row(i) + f.GROUP]) + f.HELD_UP] += 1
+        task(m, f.CUT_OFF_TYPES, m[row(i) + f.GROUP])
     else:
         task(m, f.END_CONTACT, i)
     task(m, f.ENTER_WITH_LINE if line else f.ENTER, j)
@@ -120,6 +124,8 @@ def end_talk(m, i):  # type: ignore[no-untyped-def]
 def end_contact(m, i):  # type: ignore[no-untyped-def]
     """Begin the after-contact work, or free the agent (M8)."""
     g = m[row(i) + f.GROUP]
+    if m[row(i) + f.STAGE] == f.HELD:
+        m[group_at(m, g) + f.HELD_UP] -= 1
     after = np.int64(0)
     if m[f.HAS_AFTER] and m[group_at(m, g) + f.SLOTS] == 1:
         after = work_ms(m, i, m[row(i) + f.AFTER_MS])
@@ -136,10 +142,10 @@ def release(m, i):  # type: ignore[no-untyped-def]
     g, a = m[row(i) + f.GROUP], m[row(i) + f.AGENT]
     m[row(i) + f.STAGE] = f.DONE
     m[row(i) + f.RELEASED] = m[f.NOW]
-    m[agent_at(m, g, a) + f.WORKED] += m[f.NOW] - m[row(i) + f.ANSWERED]
     if m[group_at(m, g) + f.SLOTS] > 1:
         put_down(m, i, g, a)
     else:
+        m[agent_at(m, g, a) + f.WORKED] += m[f.NOW] - m[row(i) + f.ANSWERED]
         m[group_at(m, g) + f.BUSY] -= 1
     freed(m, g, a)
 
@@ -156,9 +162,20 @@ def cut_off(m, k):  # type: ignore[no-untyped-def]
             g = m[pair_at(m, k, c) + f.GROUP_ORDER]
             if g < 0:
                 break
-            if m[group_at(m, g) + f.BUSY] > 0:
+            if able_to_take(m, g) > 0:
                 return
         task(m, f.DISCONNECT, k)
+
+
+@jit
+def cut_off_types(m, g):  # type: ignore[no-untyped-def]
+    """Where nobody of a group is left to take contacts, cut off those of its types that nobody else takes."""
+    if draining(m) and able_to_take(m, g) == 0:
+        n = 0
+        while n < m[f.N_TYPES] and m[pair_at(m, n, g) + f.TYPE_ORDER] >= 0:
+            n += 1
+        for c in range(n - 1, -1, -1):
+            task(m, f.CUT_OFF, m[pair_at(m, c, g) + f.TYPE_ORDER])
 
 
 @jit
@@ -186,5 +203,7 @@ def settle(m):  # type: ignore[no-untyped-def]
             end_contact(m, number)
         elif what == f.CUT_OFF:
             cut_off(m, number)
+        elif what == f.CUT_OFF_TYPES:
+            cut_off_types(m, number)
         else:
             disconnect(m, number)

@@ -121,6 +121,7 @@ def put_down(m, i, g, a):  # type: ignore[no-untyped-def]
         m[m[f.SPAN_BASE] + 3 * n + 1] = m[agent_at(m, g, a) + f.ENGAGED_SINCE]
         m[m[f.SPAN_BASE] + 3 * n + 2] = m[f.NOW]
         m[f.SPANS] = n + 1
+        m[agent_at(m, g, a) + f.WORKED] += m[f.NOW] - m[agent_at(m, g, a) + f.ENGAGED_SINCE]
     reschedule(m, g, a)
 
 
@@ -151,6 +152,7 @@ def serve(m, i, g, a):  # type: ignore[no-untyped-def]
     if held >= 0:
         m[row(i) + f.HOLDER] = -1
         m[row(held) + f.STAGE] = f.HANDOVER
+        m[group_at(m, m[row(held) + f.GROUP]) + f.HELD_UP] -= 1
         complete_at(m, held, m[f.NOW] + m[row(i) + f.HANDOVER_MS])
 
 

@@ -21,7 +21,7 @@ NEVER = np.int64(1) << 62
 NO_END = np.int64(FOREVER)
 PACE = np.int64(PACE_UNIT)
 TALK, HELD, HANDOVER, AFTER, DONE = range(5)
-ENTER, ENTER_WITH_LINE, END_CONTACT, CUT_OFF, DISCONNECT = range(5)
+ENTER, ENTER_WITH_LINE, END_CONTACT, CUT_OFF, CUT_OFF_TYPES, DISCONNECT = range(6)
 DRAIN_SERVE, DRAIN_DISCONNECT = 0, 1
 BY_SKILL, BY_WEIGHT, BY_QUEUE, BY_ENTRY = 1, 2, 3, 4
 assert CONTACT_CHOICES == ("longest-wait", "skill-order", "weighted-wait", "longest-queue", "fifo")
@@ -56,7 +56,7 @@ AGENT_NAMES = (
     "WORKED", "PENDING", "RESTING",
 )  # fmt: skip
 GROUP_NAMES = (
-    "PRESENT", "BUSY", "LEAVING", "IDLE_FIRST", "N_IDLE", "PENDING_FIRST", "N_PENDING", "N_RESTING", "N_FREE",
+    "PRESENT", "BUSY", "HELD_UP", "LEAVING", "IDLE_FIRST", "N_IDLE", "PENDING_FIRST", "N_PENDING", "N_RESTING", "N_FREE",
     "NEXT_NUMBER", "SLOTS", "N_NAMED",
 )  # fmt: skip
 TYPE_NAMES = ("HEAD", "TAIL", "N_WAITING", "PRIORITY", "CREDIT", "LIVE", "TYPE_LIMIT", "CALLBACK_MS", "MEAN_HANDLE",
@@ -80,7 +80,7 @@ PAIR_NAMES = ("GROUP_RANK", "DELAY", "WEIGHT", "RESERVE", "MULTIPLIER", "TYPE_RA
     RESTING,
 ) = range(len(AGENT_NAMES))  # fmt: skip
 (
-    PRESENT, BUSY, LEAVING, IDLE_FIRST, N_IDLE, PENDING_FIRST, N_PENDING, N_RESTING, N_FREE, NEXT_NUMBER, SLOTS,
+    PRESENT, BUSY, HELD_UP, LEAVING, IDLE_FIRST, N_IDLE, PENDING_FIRST, N_PENDING, N_RESTING, N_FREE, NEXT_NUMBER, SLOTS,
     N_NAMED,
 ) = range(len(GROUP_NAMES))  # fmt: skip
 (
@@ -158,6 +158,12 @@ def set_present(m, g, number):  # type: ignore[no-untyped-def]
 @jit
 def draining(m):  # type: ignore[no-untyped-def]
     return m[CLOSED] == 1 and m[DRAIN] == DRAIN_SERVE
+
+
+@jit
+def able_to_take(m, g):  # type: ignore[no-untyped-def]
+    """Agents who will take contacts after closing: those on one, and not waiting with a transfer (T10)."""
+    return m[group_at(m, g) + BUSY] - m[group_at(m, g) + HELD_UP]
 
 
 @jit
