@@ -106,9 +106,9 @@ def test_whose_shift_ends_during_the_break_does_not_come_back(engine):
 def test_closing_ends_breaks_and_cancels_those_that_wait(engine):
     pause = [{"at": "00:05", "length": "2min"}]
     world = build({"a": kind()}, {"g": group("a", heads=2, breaks=pause)}, minutes=6).replace(days=2)
-    w = World(world, [contact(290, handle=100), contact(86400 + 350)], engine)
+    w = World(world, [contact(290, handle=100), contact(86410), contact(86750)], engine)
     assert w.present("g") == [(0, 2), (300, 1), (390, 0), (86400, 2), (86700, 0)]
-    assert w.fate == ["answered", "disconnected"]
+    assert w.fate == ["answered", "answered", "disconnected"]
 
 
 def test_who_leaves_goes_before_who_pauses(engine):
@@ -232,8 +232,8 @@ def test_the_agent_with_the_fewest_then_the_longest_unchanged(engine):
     w = World(chat([1, 1], heads=2, handle=100), [contact(t) for t in (0, 1, 2, 3, 105)], engine)
     assert w.agent == [0, 1, 0, 1, 0]
     assert w.answered == [0, 1, 2, 3, 105]
-    w = World(chat([1, 1], heads=2), [contact(0), contact(10), contact(65), contact(80)], engine)
-    assert w.agent == [0, 1, 0, 1]  # at 65 agent 0 has none; at 80 one each… agent 1 has none since 70
+    w = World(chat([1, 1], heads=2), [contact(0), contact(10, handle=100), contact(65), contact(70)], engine)
+    assert w.agent == [0, 1, 0, 1]  # at 70 each has one: agent 1 since 10, agent 0 since 65
 
 
 def test_least_occupied_of_agents_with_several_contacts(engine):

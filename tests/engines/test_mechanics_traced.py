@@ -47,11 +47,12 @@ def test_group_rank(engine):
 
 
 def test_preference_is_a_rank_and_shuts_out_who_is_not_listed(engine):
-    groups = {"x": group("a"), "y": group("a"), "z": group("a")}
-    world = build({"a": kind()}, groups, routing={"preference": {"a": ["z", "y"]}})
-    w = World(world, [contact(0), contact(1), contact(2), contact(70)], engine)
-    assert w.group == ["z", "y", "z", "y"]
-    assert w.answered == [0, 1, 60, 70]
+    """x is idle all the time but for 3 to 13, and takes no a, neither arriving nor when it is freed."""
+    groups = {"x": group("a", "b"), "y": group("a"), "z": group("a")}
+    world = build({"a": kind(), "b": kind(10)}, groups, routing={"preference": {"a": ["z", "y"]}})
+    w = World(world, [contact(0), contact(1), contact(2), contact(3, "b"), contact(70)], engine)
+    assert w.group == ["z", "y", "z", "x", "y"]
+    assert w.answered == [0, 1, 60, 3, 70]
 
 
 CHOICES = {  # contacts at 0, 70 and 135; x has one agent, y has two
