@@ -10,6 +10,8 @@ from bposim.errors import BposimError, ParameterError
 
 #: What can become of a contact. ``open``: still waiting when the horizon ended.
 OUTCOMES = ("answered", "abandoned", "blocked", "disconnected", "callback", "deflected", "open")
+#: Outcomes of contacts that waited in the queue to the end of their wait; the blocked never entered it, the others left it.
+QUEUED_OUTCOMES = ("answered", "abandoned", "disconnected", "open")
 #: Service-level counting rules of DOMAIN: how abandonments enter numerator and denominator.
 COUNTING_RULES = (
     "offered", "excl_T", "credit_T", "answered", "excl_short", "credit_short", "flow", "removed",
@@ -32,6 +34,10 @@ class Frame:
     def names(self) -> list[str]:
         """Names of the required columns, in order."""
         return [c[0] for c in self.columns]
+
+    def meaning(self, column: str) -> str:
+        """Return the unit or meaning of a column."""
+        return next(words for name, _, words in (*self.columns, *self.optional) if name == column)
 
     def check(self, frame: pd.DataFrame, *, caller: str, error: type[BposimError] = ParameterError) -> None:
         """Raise ``error`` if a column is missing or of another kind."""
@@ -83,13 +89,16 @@ INTERVAL_TABLE = Frame(
         ("callback", "iuf", "contacts that asked to be called back"),
         ("deflected", "iuf", "contacts that left for another queue or channel"),
         ("open", "iuf", "contacts still waiting at the end of the horizon"),
+        ("fresh", "iuf", "first attempts: contacts that are no redial, call-back or transfer"),
         ("answered_within_s{T}", "iuf", "contacts answered within T seconds"),
         ("abandoned_within_s{T}", "iuf", "contacts abandoned within T seconds"),
         ("wait_answered_sum_s", "f", "sum of the waits of the answered"),
         ("wait_abandoned_sum_s", "f", "sum of the waits of the abandoned"),
-        ("wait_sum_s", "f", "sum of all waits"),
-        ("excess_sum_s{T}", "f", "sum of max(wait − T, 0)"),
+        ("wait_sum_s", "f", "sum of the waits of all that queued: answered, abandoned, disconnected, open"),
+        ("wait_left_sum_s", "f", "sum of the waits of those that took a call-back or were deflected"),
+        ("excess_sum_s{T}", "f", "sum of max(wait − T, 0) of all that queued"),
         ("handle_sum_s", "f", "sum of the handle times of the answered"),
+        ("talk_sum_s", "f", "sum of the talk and hold times of the answered, after-contact work left out"),
         ("turnaround_sum_s", "f", "sum of arrival to completion of the answered"),
         ("completed_within_s{T}", "iuf", "contacts completed within T seconds of arrival"),
         ("max_wait_s", "f", "longest wait, 0 where nobody queued"),
@@ -107,6 +116,7 @@ AGENT_LOG = Frame(
         ("working_s", "f", "agent-seconds present, the end of a contact after the shift included"),
         ("busy_s", "f", "agent-seconds on contacts"),
     ),
+    (("contact_s", "f", "seconds of each contact in hand; busy_s counts an agent with several once"),),
 )
 
 VOLUMES = Frame(

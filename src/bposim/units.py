@@ -236,6 +236,29 @@ def _weekday(day: str, *, what: str, value: object) -> int:
     raise UnitError(f"{what}={value!r} has the unknown weekday {day!r}. Known: {', '.join(WEEKDAYS)}, daily.")
 
 
+def weekdays_text(days: Iterable[int]) -> str:
+    """Write weekday numbers as short names, runs joined.
+
+    Examples
+    --------
+    >>> weekdays_text((0, 1, 2, 3, 4)), weekdays_text((5, 0, 2)), weekdays_text(range(7))
+    ('mon-fri', 'mon, wed, sat', 'daily')
+    """
+    found = sorted(set(days))
+    if len(found) == 7:
+        return "daily"
+    runs: list[list[int]] = []
+    for d in found:
+        if runs and d == runs[-1][-1] + 1:
+            runs[-1].append(d)
+        else:
+            runs.append([d])
+    return ", ".join(
+        ", ".join(WEEKDAYS[d] for d in run) if len(run) < 3 else f"{WEEKDAYS[run[0]]}-{WEEKDAYS[run[-1]]}"
+        for run in runs
+    )
+
+
 def hours_text(spans: Mapping[int, Iterable[tuple[int, int]]]) -> str:
     """Write opening spans by weekday as one short line."""
     days = [", ".join(f"{clock_text(a)}-{clock_text(b)}" for a, b in spans.get(d, ())) or "closed" for d in range(7)]

@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bposim as bp
-from bposim.errors import ParameterError
+from bposim.errors import DataQualityWarning, ParameterError
 from bposim.metrics import (
     DEFAULT_METRICS,
     GLOSSARY,
     SERVICE_LEVELS,
+    ContactSource,
     Counts,
     counts_of_contacts,
     counts_of_intervals,
@@ -186,6 +187,8 @@ def test_empty_denominators_are_missing_and_never_full_marks():
         completed_within_s20=0,
         turnaround_sum_s=0,
         wait_abandoned_sum_s=0,
+        fresh=0,
+        talk_sum_s=0,
     )
     for m in GLOSSARY.values():
         if m.denominator and m.table == "contacts" and m.id != "queue_mean":
@@ -256,6 +259,112 @@ def test_sums_of_a_log_worked_by_hand():
     for name, value in expected.items():
         assert summary(source, metrics=name)["value"].iloc[0] == pytest.approx(value), name
     assert summary(source, metrics="turnaround", within="70s")["value"].iloc[0] == pytest.approx(2 / 5)
+
+
+def test_waits_of_those_who_left_stand_on_neither_side():
+    """Two call-backs after 100 s and a deflection after 60 s: the queued waited 10, 30, 50 s."""
+    outcomes = ["answered", "answered", "abandoned", "callback", "callback", "deflected"]
+    source = ContactSource(log_of([10, 30, 50, 100, 100, 60], outcomes), starts=starts_of(2), hours=0.5)
+    expected = {
+        "mean_wait": 90 / 3,
+        "mean_excess": 40 / 3,
+        "max_wait": 50,
+        "queue_mean": 350 / 3600,
+        "callback": 2,
+        "wait_p50": 30,
+    }
+    for name, value in expected.items():
+        assert summary(source, metrics=name)["value"].iloc[0] == pytest.approx(value), name
+    history = bp.History.from_contacts(source.contacts.drop(columns="replication"), tz="UTC")
+    for name in ("mean_wait", "wait_p50", "max_wait"):
+        assert history.metrics(metrics=name)["value"].iloc[0] == pytest.approx(expected[name]), name
+
+
+def test_only_call_backs_means_no_wait_at_all():
+    source = ContactSource(log_of([100, 100], ["callback", "callback"]), starts=starts_of(2), hours=0.5)
+    for name in ("mean_wait", "max_wait", "wait_p50"):
+        assert math.isnan(summary(source, metrics=name)["value"].iloc[0]), name
+
+
+def test_a_report_that_does_not_tell_how_long_those_who_left_waited():
+    told = one_cell(answered=8, abandoned=2, wait_sum_s=120, callback=3)
+    assert told.value("mean_wait") == 12
+    with pytest.warns(DataQualityWarning, match="queue_mean: 1 of 1"):
+        assert math.isnan(told.value("queue_mean"))
+    assert one_cell(answered=8, abandoned=2, wait_sum_s=120).value("queue_mean") == pytest.approx(120 / 1800)
+    with pytest.raises(ParameterError, match="'callback' needs what was not counted"):
+        one_cell(answered=8, abandoned=2).value("callback")
+
+
+def test_attempts_talk_and_contacts_in_hand_by_hand():
+    agents = {name: np.array([[[v]]]) for name, v in {"busy_s": 900.0, "contact_s": 2250.0}.items()}
+    columns = {"offered": 12, "fresh": 8, "answered": 9, "abandoned": 3, "talk_sum_s": 1800, "handle_sum_s": 2250}
+    cell = {k: np.array([[[v]]], dtype=float) for k, v in columns.items()}
+    told = Told(starts_of(1), cell, agents=agents)
+    expected = {"fresh": 8, "attempts_per_contact": 1.5, "talk": 200, "aht": 250, "contacts_in_hand": 2.5}
+    assert {name: told.value(name) for name in expected} == expected
+
+
+@pytest.fixture(scope="module")
+def becoming():
+    """A line too thinly staffed, with redials, call-backs, transfers and after-contact work."""
+    scenario = bp.load_scenario(
+        {
+            "days": 1,
+            "contact_types": {
+                "calls": {
+                    "arrivals": {"rate": "60/h"},
+                    "handle_time": {"exponential": {"mean": "3min"}},
+                    "after_contact_work": {"exponential": {"mean": "40s"}},
+                    "patience": {"exponential": {"mean": "2min"}},
+                    "redial": {"after_abandonment": 0.6, "delay": {"exponential": {"mean": "10min"}}},
+                    "callback": {"expected_wait": "2min", "acceptance": 0.3, "to": "back"},
+                    "transfers": [{"to": "back", "probability": 0.05}],
+                },
+                "back": {"arrivals": {"rate": "1/h"}, "handle_time": {"exponential": {"mean": "3min"}}, "priority": 2},
+            },
+            "agent_groups": {"g": {"skills": ["calls", "back"], "heads": 4}},
+        }
+    )
+    return bp.simulate(scenario, replications=1, seed=5, progress=False)
+
+
+@pytest.mark.parametrize("by", [None, "contact_type"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "offered",
+        "fresh",
+        "callback",
+        "attempts_per_contact",
+        "talk",
+        "aht",
+        "mean_wait",
+        "queue_mean",
+        "max_wait",
+        "wait_p95",
+    ],
+)
+def test_a_log_of_contacts_that_become_others_tells_the_same(becoming, name, by):
+    log = becoming.contacts(0)
+    grid = becoming.scenario.grid
+    source = ContactSource(log, starts=grid.starts, hours=grid.hours, types=list(becoming.scenario.contact_types))
+    a, b = becoming.summary(by=by, metrics=name)["value"], summary(source, by, name)["value"]
+    assert np.allclose(a, b, equal_nan=True), (a, b)
+
+
+def test_first_attempts_and_call_backs_are_those_of_the_log(becoming):
+    log = becoming.contacts(0)
+    found = becoming.summary(metrics=["fresh", "callback", "attempts_per_contact", "talk", "aht"]).set_index("metric")
+    value = found["value"]
+    assert value["fresh"] == (log["origin"] == "fresh").sum() == log["client"].nunique()
+    assert value["callback"] == (log["outcome"] == "callback").sum() == (log["origin"] == "callback").sum() > 20
+    assert value["attempts_per_contact"] == len(log) / value["fresh"] > 1.1
+    talk = (log["ended"] - log["answered"]).dt.total_seconds()
+    assert value["talk"] == pytest.approx(talk.mean())
+    assert value["aht"] > value["talk"] + 20
+    table = becoming.intervals
+    assert (table["wait_sum_s"] + table["wait_left_sum_s"]).sum() == pytest.approx(log["wait_s"].sum())
 
 
 def test_pooling_is_a_choice():
@@ -389,7 +498,9 @@ def twins():
 @pytest.mark.parametrize(
     "by", [None, "contact_type", "day", "week", "time_of_day", ["contact_type", "weekday"]], ids=str
 )
-@pytest.mark.parametrize("name", [m.id for m in GLOSSARY.values() if m.table != "agents"])
+@pytest.mark.parametrize(
+    "name", [m.id for m in GLOSSARY.values() if m.table != "agents" and m.needs in ((), ("callback",))]
+)
 def test_history_and_simulation_give_the_same_numbers(twins, name, by):
     runs, history = twins
     rules = COUNTING_RULES if name == "service_level" else (None,)
@@ -401,6 +512,14 @@ def test_history_and_simulation_give_the_same_numbers(twins, name, by):
         assert len(both) == len(a) == len(b)
         assert np.allclose(both["value_simulated"], both["value_observed"], rtol=1e-9, equal_nan=True), both
         assert a["value"].notna().any()
+
+
+@pytest.mark.parametrize("name", ["fresh", "attempts_per_contact", "talk", "contacts_in_hand"])
+def test_what_a_history_does_not_hold_is_refused_by_name(twins, name):
+    runs, history = twins
+    assert np.isfinite(runs.summary(metrics=name)["value"].iloc[0])
+    with pytest.raises(ParameterError, match=f"'{name}' needs .*(imulat)"):
+        history.metrics(metrics=name)
 
 
 def test_windows_agree_too(twins):

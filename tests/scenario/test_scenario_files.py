@@ -547,3 +547,98 @@ def test_describe_shows_the_model_before_it_runs(good):
     assert "Target: 80 % answered within 20s per month" in str(said)
     assert "more work than their agents can do" in str(good.replace(agent_groups__tellers__heads=0).describe())
     assert re.search(r"<table", said._repr_html_())
+
+
+def test_describe_says_the_mechanics_in_use():
+    said = {
+        n: str(bp.load_scenario(ROOT / "scenarios" / f"{n}.yaml").describe())
+        for n in ("two_sites", "chat", "bank_callbacks")
+    }
+    for name, lines in {
+        "two_sites": (
+            "after-contact work 40s, after a talk of 200s",
+            "absence 6 % of the agents a day, correlation 0.03",
+            "break 10:30, 15min for 50 % of the agents",
+            "Site madrid: Europe/Madrid, closed on 2026-03-31",
+            "open mon-fri 06:00-14:00; sat-sun closed, outage every 21d on average for 1.5h, 60 % of the agents away",
+            "Support overflows to bogota after 20s of waiting",
+        ),
+        "chat": (
+            "does not join the queue (balks): 30 % from 5 waiting, 70 % from 10 waiting",
+            "at most 15 wait, further ones are blocked",
+            "up to 3 contacts at once (1 in hand at 1, 2 in hand at 0.8, 3 in hand at 0.62 of its speed each)",
+            "adherence 97 % in each interval",
+        ),
+        "bank_callbacks": (
+            "tries again (50 % after abandonment, 80 % after blocking), 20min later on average, at most 4 times",
+            "call-back offered where the expected wait is 2min or more; 40 % accept, becoming call_back",
+            "8 % transferred to advice (warm, 30s of handover)",
+            "counts as having waited 90s longer than it has",
+            "also takes call-backs of regular",
+            "also takes transfers of regular, transfers of premier",
+            "takes premier only while more than 1 of its agents are free",
+            "36 lines for live contacts",
+        ),
+    }.items():
+        missing = [line for line in lines if line not in said[name]]
+        assert not missing, said[name]
+
+
+def test_describe_says_nothing_of_what_is_not_in_use():
+    said = str(bp.load_scenario(ROOT / "scenarios" / "inbound_voice.yaml").describe())
+    assert not re.search(
+        "after-contact|balks|again|call-back|transfer|absence|adherence|break|site|outage|Routing|at once", said
+    )
+
+
+def test_describe_counts_after_contact_work_and_several_contacts_at_once(good):
+    longer = good.replace(contact_types__billing__after_contact_work={"deterministic": {"value": "60s"}}).describe()
+    row = longer.types.set_index("contact_type").loc["billing"]
+    assert (row["handle_time_s"], row["workload_peak_erlangs"]) == (pytest.approx(240), pytest.approx(4))
+    tight = good.replace(agent_groups__tellers__heads=2)
+    assert "more work than their agents can do" in str(tight.describe())
+    many = tight.replace(agent_groups__tellers__concurrency={"contacts": 2, "pace": [1.0, 0.9]})
+    assert "more work than their agents can do" not in str(many.describe())
+    away = many.replace(agent_groups__tellers__absence=0.9)
+    assert "more work than their agents can do" in str(away.describe())
+
+
+def test_describe_names_agents_and_their_shifts():
+    body = {
+        "schedule": {
+            "days": "mon-fri",
+            "start": "08:00",
+            "end": "12:00",
+            "breaks": [{"at": "10:00", "length": "15min"}],
+        }
+    }
+    group = {"skills": ["billing", "sales"], "agents": {f"a{k}": body | {"speed": 0.9 + k / 10} for k in range(6)}}
+    spec = yaml.safe_load(GOOD) | {"agent_groups": {"tellers": group}, "routing": {}, "shifts": {}}
+    said = str(bp.load_scenario(spec).describe())
+    assert "6 named agents (a0, a1, a2, a3 and 2 more), handle-time factors 0.9 to 1.4" in said
+    assert "shift mon-fri 08:00-12:00, break 10:00, 15min" in said
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_every_scenario_runs_alike_in_both_engines(path):
+    scenario = bp.load_scenario(path)
+    scenario = scenario.replace(days=min(scenario.days, 7))
+    logs = [
+        bp.simulate(scenario, replications=1, seed=4, engine=e, progress=False).contacts(0)
+        for e in ("fast", "reference")
+    ]
+    pd.testing.assert_frame_equal(*logs)
+    assert len(logs[0]) > 1000
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("two_sites", lambda log: (log["agent_group"] == "bogota").sum() > 100),
+        ("chat", lambda log: (log["outcome"] == "abandoned").sum() > 50 and not (log["agent"] > 7).any()),
+        ("bank_callbacks", lambda log: {"redial", "callback", "transfer"} <= set(log["origin"])),
+    ],
+)
+def test_scenarios_use_the_mechanics_that_they_are_about(name, found):
+    scenario = bp.load_scenario(ROOT / "scenarios" / f"{name}.yaml")
+    assert found(bp.simulate(scenario, replications=1, seed=1, progress=False).contacts(0))

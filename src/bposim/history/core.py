@@ -29,6 +29,7 @@ from bposim.history.hours import (
 from bposim.history.quality import QualityReport
 from bposim.history.tables import coarsen, nearest_types, read_interval
 from bposim.provenance import Provenance
+from bposim.schema import QUEUED_OUTCOMES
 from bposim.units import format_seconds, hours_text
 
 if TYPE_CHECKING:
@@ -400,7 +401,7 @@ class History:
             if types
             else np.zeros(len(frame), dtype=int)
         )
-        use = (frame["outcome"] != "blocked").to_numpy() & frame["wait_s"].notna().to_numpy() & (label >= 0)
+        use = frame["outcome"].isin(QUEUED_OUTCOMES).to_numpy() & frame["wait_s"].notna().to_numpy() & (label >= 0)
         n_types = len(self.contact_types) if types else 1
         result = np.full((1, int(labels.max(initial=-1)) + 1, n_types), np.nan)
         waits = pd.DataFrame({"cell": label[use] * n_types + kind[use], "w": frame["wait_s"].to_numpy()[use]})

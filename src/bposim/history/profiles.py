@@ -44,7 +44,7 @@ INTERVAL_FIELDS = {
     "deflected": "contacts that left for another queue or channel",
     "wait_answered_sum_s": "sum of the waits of the answered",
     "wait_abandoned_sum_s": "sum of the waits of the abandoned",
-    "wait_sum_s": "sum of all waits",
+    "wait_sum_s": "sum of the waits of all that queued",
     "handle_sum_s": "sum of the handle times of the answered",
     "max_wait_s": "longest wait",
     "asa_s": "mean wait of the answered, turned into a sum",

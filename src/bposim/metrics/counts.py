@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import ParameterError
-from bposim.schema import INTERVAL_TABLE, OUTCOMES
+from bposim.schema import INTERVAL_TABLE, OUTCOMES, QUEUED_OUTCOMES
 
 #: Columns whose pooled value is the largest, not the sum.
 MAXIMA = ("max_wait_s",)
 #: Columns that all contact types share: pooled over types they count once.
 SHARED = ("interval_s",)
+#: Outcomes of contacts that left the queue for something better: they stand in no ratio over the queued.
+LEFT_OUTCOMES = ("callback", "deflected")
 #: Start of a column's name → the outcomes, and what must be known of a contact that had one for the column to count it.
 NEEDS: dict[str, tuple[tuple[str, ...], str]] = {
     "answered_within": (("answered",), "wait"),
@@ -23,8 +25,10 @@ NEEDS: dict[str, tuple[tuple[str, ...], str]] = {
     "abandoned_within": (("abandoned",), "wait"),
     "wait_abandoned_sum": (("abandoned",), "wait"),
     "callback_within": (("callback",), "wait"),
-    "wait_sum": (("answered", "abandoned", "disconnected", "callback", "deflected", "open"), "wait"),
-    "excess_sum": (("answered", "abandoned", "disconnected", "callback", "deflected", "open"), "wait"),
+    "wait_sum": (QUEUED_OUTCOMES, "wait"),
+    "wait_left_sum": (LEFT_OUTCOMES, "wait"),
+    "excess_sum": (QUEUED_OUTCOMES, "wait"),
+    "talk_sum": (("answered",), "end"),
     "handle_sum": (("answered",), "handle"),
     "turnaround_sum": (("answered",), "end"),
     "completed_within": (("answered",), "end"),
@@ -99,6 +103,9 @@ class Counts:
             return np.zeros_like(next(iter(self.contacts.values())))
         if name == "wait_sum_s" and {"wait_answered_sum_s", "wait_abandoned_sum_s"} <= set(self.contacts):
             return self.contacts["wait_answered_sum_s"] + self.contacts["wait_abandoned_sum_s"]
+        if name == "wait_left_sum_s":  # a report that does not tell it: known only where nobody left
+            left = sum(self.column(outcome) for outcome in LEFT_OUTCOMES)
+            return np.where(left == 0, 0.0, np.nan)
         counted = ", ".join(f"{t:g}s" for t in self.thresholds()) or "none"
         raise ParameterError(
             f"column {name!r} was not counted. Thresholds counted: {counted}. Columns: {', '.join(self.contacts)}."
@@ -152,6 +159,8 @@ def count_arrays(
     *,
     shape: tuple[int, int],
     thresholds_ms: Iterable[int],
+    talk_ms: np.ndarray | None = None,
+    fresh: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Count one replication's contacts into columns of shape (n_intervals, n_types).
 
@@ -165,6 +174,8 @@ def count_arrays(
         Wait; handle time and arrival-to-completion of the answered; NaN where not known.
     shape : (n_intervals, n_types)
     thresholds_ms : iterable of int
+    talk_ms, fresh : ndarray, optional
+        Talk and hold of the answered; whether the contact is a first attempt. Without them nothing is said of either.
     """
     cells = shape[0] * shape[1]
     flat = interval * shape[1] + kind
@@ -179,6 +190,7 @@ def count_arrays(
 
     everyone = np.ones(len(flat), dtype=bool)
     answered, abandoned, callback = is_outcome["answered"], is_outcome["abandoned"], is_outcome["callback"]
+    queued, left = (np.any([is_outcome[o] for o in group], axis=0) for group in (QUEUED_OUTCOMES, LEFT_OUTCOMES))
     columns = {"offered": count(everyone)} | {name: count(is_outcome[name]) for name in _OUTCOME_COLUMNS}
     for t in sorted(set(thresholds_ms)):
         inside = wait_ms <= t
@@ -186,14 +198,18 @@ def count_arrays(
         columns[threshold_column("abandoned_within", t / 1000)] = count(abandoned & inside)
         columns[threshold_column("callback_within", t / 1000)] = count(callback & inside)
         columns[threshold_column("completed_within", t / 1000)] = count(answered & (turnaround_ms <= t))
-        columns[threshold_column("excess_sum", t / 1000)] = total(wait_ms > t, wait_ms - t)
+        columns[threshold_column("excess_sum", t / 1000)] = total(queued & (wait_ms > t), wait_ms - t)
     columns["wait_answered_sum_s"] = total(answered, wait_ms)
     columns["wait_abandoned_sum_s"] = total(abandoned, wait_ms)
-    columns["wait_sum_s"] = total(everyone, wait_ms)
+    columns["wait_sum_s"], columns["wait_left_sum_s"] = total(queued, wait_ms), total(left, wait_ms)
     columns["handle_sum_s"] = total(answered, handle_ms)
     columns["turnaround_sum_s"] = total(answered, turnaround_ms)
+    if talk_ms is not None:
+        columns["talk_sum_s"] = total(answered, talk_ms)
+    if fresh is not None:
+        columns["fresh"] = count(fresh)
     longest = np.zeros(cells)
-    np.fmax.at(longest, flat, wait_ms / 1000)
+    np.fmax.at(longest, flat[queued], wait_ms[queued] / 1000)
     columns["max_wait_s"] = longest.reshape(shape)
     known = {"wait": ~np.isnan(wait_ms), "handle": ~np.isnan(handle_ms), "end": ~np.isnan(turnaround_ms)}
     for name, what in dict.fromkeys((o, what) for outcomes, what in NEEDS.values() for o in outcomes):
@@ -218,7 +234,9 @@ def counts_of_contacts(
 ) -> Counts:
     """Count a contact log into intervals.
 
-    A wait, handle time or end that is missing is not known: it is in no sum, and ``…_unknown`` counts it.
+    A wait, handle time or end that is missing is not known: it is in no sum, and ``…_unknown`` counts it. First attempts
+    are counted where the log has a column ``origin``, talk times where it has ``released`` beside ``ended``, as the logs
+    of simulations with redials, call-backs, transfers or after-contact work do.
 
     Parameters
     ----------
@@ -256,6 +274,8 @@ def counts_of_contacts(
     wait, handle = _ms(contacts["wait_s"]), _ms(contacts["handle_s"])
     turnaround = _ms((contacts["ended"] - contacts["arrived"]).dt.total_seconds())
     wait = np.where(blocked, np.nan_to_num(wait), wait)  # the blocked never wait
+    fresh = (contacts["origin"].astype(str) == "fresh").to_numpy() if "origin" in contacts else None
+    talk = _ms((contacts["ended"] - contacts["answered"]).dt.total_seconds()) if "released" in contacts else None
     replication = contacts["replication"].to_numpy() if "replication" in contacts else np.zeros(len(contacts), int)
     labels = np.unique(replication)
     thresholds_ms = [round(t * 1000) for t in thresholds_s]
@@ -273,6 +293,8 @@ def counts_of_contacts(
                 turnaround[m],
                 shape=shape,
                 thresholds_ms=thresholds_ms,
+                talk_ms=None if talk is None else talk[m],
+                fresh=None if fresh is None else fresh[m],
             )
         )
     stacked = {name: np.stack([p[name] for p in parts]) for name in parts[0]}
@@ -369,7 +391,7 @@ class ContactSource:
 
     def wait_quantiles(self, q: float, labels: np.ndarray, types: bool) -> np.ndarray:
         """Return the q-quantile of the waits of all that queued, shape (1, n_labels, n_types or 1)."""
-        log = self.contacts[self.contacts["outcome"] != "blocked"]
+        log = self.contacts[self.contacts["outcome"].isin(QUEUED_OUTCOMES)]
         utc = self.starts.tz_convert("UTC").as_unit("ns").asi8
         at = pd.DatetimeIndex(log["arrived"]).tz_convert("UTC").as_unit("ns").asi8
         label = labels[np.maximum(np.searchsorted(utc, at, side="right") - 1, 0)]

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bposim.errors import ParameterError
-from bposim.schema import COUNTING_RULES
+from bposim.schema import COUNTING_RULES, QUEUED_OUTCOMES
 
 Terms = tuple[tuple[str, int], ...]
 
 #: Contacts that entered the queue and waited there: the denominator of most ratios.
-QUEUED: Terms = (("answered", 1), ("abandoned", 1), ("disconnected", 1), ("open", 1))
+QUEUED: Terms = tuple((outcome, 1) for outcome in QUEUED_OUTCOMES)
 _ANSWERED_T: Terms = (("answered_within_s{T}", 1),)
 _LEFT: Terms = (("callback", 1), ("deflected", 1))
 
@@ -30,7 +30,7 @@ class Metric:
     title : str
         Words for tables and axes.
     unit : str
-        ``share``, ``s``, ``contacts`` or ``agents``.
+        ``share``, ``s``, ``contacts``, ``attempts`` or ``agents``.
     numerator, denominator : tuple of (column, sign)
         An empty denominator means a plain sum.
     table : str
@@ -41,6 +41,8 @@ class Metric:
         ``high``, ``low`` or ``-``.
     source : str
         Where the definition comes from.
+    needs : tuple of str
+        Columns that must have been counted: that one is lacking does not mean that nothing happened.
     """
 
     id: str
@@ -53,6 +55,7 @@ class Metric:
     better: str = "-"
     source: str = ""
     quantile: float | None = None
+    needs: tuple[str, ...] = ()
 
     @property
     def needs_within(self) -> bool:
@@ -108,6 +111,12 @@ _ALL = (
     _count("blocked", "contacts blocked"),
     _count("disconnected", "contacts disconnected at closing"),
     _count("open", "contacts still waiting at the end"),
+    Metric("callback", "contacts that took a call-back", "contacts", (("callback", 1),), needs=("callback",),
+           source="mechanics.md 6; left the queue, so in no ratio over the queued"),
+    Metric("fresh", "first attempts", "contacts", (("fresh", 1),), needs=("fresh",),
+           source="no redial, call-back or transfer: Gans, Koole & Mandelbaum 2003, section 6.3"),
+    Metric("attempts_per_contact", "attempts per first attempt", "attempts", (("offered", 1),), (("fresh", 1),),
+           better="low", needs=("fresh",), source="offered / first attempts"),
     Metric("service_level", "service level", "share", _ANSWERED_T, QUEUED, better="high", source="see SERVICE_LEVELS"),
     Metric("asa", "average speed of answer", "s", (("wait_answered_sum_s", 1),), (("answered", 1),), better="low",
            source="wait of the answered"),
@@ -123,14 +132,16 @@ _ALL = (
     Metric("blocking", "blocking", "share", (("blocked", 1),), (("offered", 1),), better="low"),
     Metric("aht", "average handle time", "s", (("handle_sum_s", 1),), (("answered", 1),),
            source="of the answered whose handle time is known"),
+    Metric("talk", "average talk time", "s", (("talk_sum_s", 1),), (("answered", 1),), needs=("talk_sum_s",),
+           source="talk and hold; handle time without after-contact work"),
     Metric("mean_excess", "mean wait beyond the threshold", "s", (("excess_sum_s{T}", 1),), QUEUED, better="low",
            source="E[(W − T)+]"),
     Metric("turnaround", "completed in time", "share", (("completed_within_s{T}", 1),), QUEUED, better="high",
            source="cohort received, open ones included"),
     Metric("turnaround_mean", "mean turnaround", "s", (("turnaround_sum_s", 1),), (("answered", 1),), better="low",
            source="of the answered whose end is known"),
-    Metric("queue_mean", "mean number waiting", "contacts", (("wait_sum_s", 1),), (("interval_s", 1),), better="low",
-           source="Little's law: sum of waits over time"),
+    Metric("queue_mean", "mean number waiting", "contacts", (("wait_sum_s", 1), ("wait_left_sum_s", 1)), (("interval_s", 1),),
+           better="low", source="Little's law: sum of waits over time, those of contacts that left included"),
     Metric("max_wait", "longest wait", "s", (("max_wait_s", 1),), better="low"),
     Metric("wait_p50", "median wait", "s", (), table="waits", better="low", quantile=0.5),
     Metric("wait_p95", "95th percentile of wait", "s", (), table="waits", better="low", quantile=0.95),
@@ -138,6 +149,8 @@ _ALL = (
            source="handle time / (handle + idle time), the end of a contact after the shift on both sides"),
     Metric("utilisation", "utilisation", "share", (("busy_s", 1),), (("scheduled_s", 1),), "agents", "time slice",
            source="handle time / time available as scheduled"),
+    Metric("contacts_in_hand", "contacts in hand of a busy agent", "contacts", (("contact_s", 1),), (("busy_s", 1),),
+           "agents", "time slice", source="time of each contact / time on contacts; 1 without concurrency"),
 )  # fmt: skip
 
 #: Every metric by id.

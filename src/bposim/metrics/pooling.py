@@ -12,7 +12,8 @@ import pandas as pd
 
 from bposim.errors import DataQualityWarning, ParameterError
 from bposim.metrics.counts import MAXIMA, SHARED, Counts, gaps_of
-from bposim.metrics.glossary import Metric, Terms, metric
+from bposim.metrics.glossary import QUEUED, Metric, Terms, metric
+from bposim.schema import INTERVAL_TABLE
 from bposim.units import seconds
 
 #: Stretches of time that a summary can be split by.
@@ -121,6 +122,13 @@ def sums(counts: Counts, ask: Ask, *, split: bool, types: Sequence[int] | None =
     maxima, shared = above[0][0] in MAXIMA, bool(below) and below[0][0] in SHARED
     gaps = {} if agents else gaps_of(counts, [column for column, _ in (*above, *below)])
 
+    if lacking := [name for name in ask.metric.needs if name not in counts.contacts]:
+        words = "; ".join(f"{n!r} ({INTERVAL_TABLE.meaning(n)})" for n in lacking)
+        raise ParameterError(
+            f"metric {ask.metric.id!r} needs what was not counted here: {words}. A simulation counts it; leave it out for "
+            f"a history that does not hold it."
+        )
+
     def column(name: str) -> np.ndarray:
         values = counts.agents.get(name) if agents else counts.column(name)
         if values is None:
@@ -151,7 +159,7 @@ def sums(counts: Counts, ask: Ask, *, split: bool, types: Sequence[int] | None =
         top = np.where(unknown, np.nan, top)
         bottom = None if bottom is None else np.where(unknown, np.nan, bottom)
     if maxima:  # nobody queued: there is no longest wait
-        top = np.where(column("offered") - column("blocked") <= 0, np.nan, top)
+        top = np.where(side(list(QUEUED)) <= 0, np.nan, top)
     if not split:
         top = np.fmax.reduce(top, axis=2, keepdims=True) if maxima else _add(top)
         if bottom is not None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from bposim.scenario.spoken import group_lines, routing_lines, site_lines, type_lines
 from bposim.units import format_seconds, hours_text
 
 if TYPE_CHECKING:
+    from bposim.distributions import Distribution
     from bposim.scenario import Scenario
+    from bposim.scenario.models import AgentGroup
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class Description:
     ----------
     text : str
     types : DataFrame
-        ``contact_type, channel, contacts, contacts_per_day, handle_time_s, patience_s, workload_peak_erlangs``.
+        ``contact_type, channel, contacts, contacts_per_day, handle_time_s, patience_s, workload_peak_erlangs``: first
+        attempts; redials, call-backs and transfers come on top. The handle time has the after-contact work in it.
     groups : DataFrame
         ``agent_group, skills, heads_min, heads_max, agent_hours, cost``.
     load : DataFrame
@@ -54,8 +59,7 @@ def describe(scenario: Scenario) -> Description:
     rows: list[dict[str, Any]] = []
     for name, kind in scenario.contact_types.items():
         expected = scenario.expected_contacts(name)
-        mean = np.array([d.mean for d in kind.handle_time])
-        handle = mean[np.minimum(grid.slot, len(mean) - 1)] if len(mean) > 1 else np.full(len(grid), mean[0])
+        handle = _means(kind.handle_time, grid.slot) + _means(kind.after_contact_work or (), grid.slot)
         erlangs = expected / np.maximum(grid.hours, 1e-12) * handle / 3600
         load += erlangs
         rows.append(
@@ -64,16 +68,20 @@ def describe(scenario: Scenario) -> Description:
                 "channel": kind.channel,
                 "contacts": float(expected.sum()),
                 "contacts_per_day": float(expected.sum()) / n_days,
-                "handle_time_s": float(np.average(handle, weights=expected)) if expected.sum() else float(mean.mean()),
+                "handle_time_s": float(np.average(handle, weights=expected))
+                if expected.sum()
+                else float(handle.mean()),
                 "patience_s": float(np.mean([d.mean for d in kind.patience])),
                 "workload_peak_erlangs": float(erlangs.max(initial=0)),
             }
         )
-    heads_total = np.zeros(len(grid))
+    heads_total, capacity = np.zeros(len(grid)), np.zeros(len(grid))
     group_rows = []
     for name, group in scenario.agent_groups.items():
         heads = scenario.scheduled_heads(name)
-        heads_total += heads * (1 - group.shrinkage)
+        net = heads * (1 - group.shrinkage)
+        heads_total += net
+        capacity += net * (1 - group.absence) * group.adherence * _throughput(group)
         hours = float((heads * grid.hours).sum())
         group_rows.append(
             {
@@ -99,12 +107,15 @@ def describe(scenario: Scenario) -> Description:
             f"day, handle time {row['handle_time_s']:.0f} s, mean patience {format_seconds(round(row['patience_s'], 1))}, "
             f"peak {row['workload_peak_erlangs']:.1f} Erlangs{busy}"
         )
+        lines += [f"    {said}" for said in type_lines(scenario, str(row["contact_type"]))]
     for row in group_rows:
         lines.append(
             f"  {row['agent_group']} takes {row['skills']}: {row['heads_min']:g} to {row['heads_max']:g} agents, "
             f"{row['agent_hours']:,.0f} agent-hours, {row['cost']:,.0f} {scenario.currency}"
         )
-    short = heads_total < load
+        lines += [f"    {said}" for said in group_lines(scenario.agent_groups[str(row["agent_group"])])]
+    lines += [f"  {said[0].upper()}{said[1:]}" for said in (*site_lines(scenario), *routing_lines(scenario))]
+    short = capacity < load
     if heads_total.any() and short.any():
         first = grid.starts[np.flatnonzero(short)[0]]
         lines.append(
@@ -114,3 +125,16 @@ def describe(scenario: Scenario) -> Description:
         lines.append(f"  Target: {target}")
     lines += [f"  Assumed: {a}" for a in scenario.assumptions]
     return Description("\n".join(lines), types, groups, frame)
+
+
+def _means(laws: Sequence[Distribution], slot: np.ndarray) -> np.ndarray:
+    """Return the mean of a law, or of one for each interval of the day, over the grid; 0 without a law."""
+    means = np.array([law.mean for law in laws] or [0.0])
+    return means[np.minimum(slot, len(means) - 1)]
+
+
+def _throughput(group: AgentGroup) -> float:
+    """Return the most work that an agent does at a time, in contacts' own handle times."""
+    if group.concurrency is None:
+        return 1.0
+    return max(c * pace for c, pace in enumerate(group.concurrency.pace, 1))

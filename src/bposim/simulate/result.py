@@ -13,7 +13,7 @@ from bposim.errors import ParameterError, parameter
 from bposim.metrics import Counts, summary, windows
 from bposim.provenance import Provenance, array_hash, content_hash
 from bposim.scenario import Scenario
-from bposim.schema import OUTCOMES
+from bposim.schema import OUTCOMES, QUEUED_OUTCOMES
 from bposim.simulate.paths import fresh
 from bposim.simulate.run import Recipe, count, parallel
 
@@ -93,13 +93,13 @@ class SimulationResult:
         codes[keep] = labels
         n_labels = int(labels.max(initial=-1)) + 1
         result = np.full((self.replications, n_labels, len(model.types) if types else 1), np.nan)
-        blocked = OUTCOMES.index("blocked")
+        queued = [OUTCOMES.index(o) for o in QUEUED_OUTCOMES]
 
         def one(k: int) -> None:
             draws, records = self._records(k)
             wait = np.where(records.answered_ms >= 0, records.answered_ms, records.ended_ms) - records.arrived_ms
             label = codes[self.scenario.grid.locate(records.arrived_ms)]
-            use = (label >= 0) & (records.outcome != blocked) & records.counted(draws.in_service)
+            use = (label >= 0) & np.isin(records.outcome, queued) & records.counted(draws.in_service)
             column = records.kind if types else np.zeros(len(wait), dtype=np.int64)
             result[k] = _quantiles(q, wait[use] / 1000, label[use], column[use], result.shape[1:])
 

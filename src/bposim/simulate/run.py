@@ -192,6 +192,8 @@ def count(recipe: Recipe, thresholds_s: Sequence[float], *, title: str = "simula
             ]
         columns[threshold_column("excess_sum", ms / 1000)] = sums[len(SUMS) + j][:, keep]
     columns |= {f"{name}_s": sums[c][:, keep] for c, name in enumerate(SUMS)}
+    # A call-back is accepted on arrival and blocked contacts never wait, so the sum of all waits is that of the queued.
+    columns["wait_left_sum_s"] = np.broadcast_to(np.zeros(1), columns["wait_sum_s"].shape)
     scenario = recipe.scenario
     first, warm_days = pd.Timestamp(scenario.start), -(-recipe.warm_up_ms // 86_400_000)
     return Counts(
