@@ -561,7 +561,7 @@ def test_describe_says_the_mechanics_in_use():
             "break 10:30, 15min for 50 % of the agents",
             "Site madrid: Europe/Madrid, closed on 2026-03-31",
             "open mon-fri 06:00-14:00; sat-sun closed, outage every 21d on average for 1.5h, 60 % of the agents away",
-            "Support overflows to bogota after 20s of waiting",
+            "  support overflows to bogota after 20s of waiting",
         ),
         "chat": (
             "does not join the queue (balks): 30 % from 5 waiting, 70 % from 10 waiting",

@@ -114,7 +114,7 @@ def describe(scenario: Scenario) -> Description:
             f"{row['agent_hours']:,.0f} agent-hours, {row['cost']:,.0f} {scenario.currency}"
         )
         lines += [f"    {said}" for said in group_lines(scenario.agent_groups[str(row["agent_group"])])]
-    lines += [f"  {said[0].upper()}{said[1:]}" for said in (*site_lines(scenario), *routing_lines(scenario))]
+    lines += [f"  {said}" for said in (*site_lines(scenario), *routing_lines(scenario))]
     short = capacity < load
     if heads_total.any() and short.any():
         first = grid.starts[np.flatnonzero(short)[0]]

@@ -131,7 +131,7 @@ def site_lines(scenario: Scenario) -> Iterator[str]:
             parts.append(f"open {hours_text(site.opening_hours)}")
         if site.closed:
             parts.append(f"closed on {', '.join(map(str, site.closed))}")
-        yield f"site {name}: {', '.join([*parts, *map(_outage, site.outages)])}"
+        yield f"Site {name}: {', '.join([*parts, *map(_outage, site.outages)])}"
 
 
 def _outage(o: Outage) -> str:
@@ -145,9 +145,9 @@ def routing_lines(scenario: Scenario) -> Iterator[str]:
     if scenario.trunks is not None:
         yield f"{scenario.trunks} lines for live contacts; whoever finds them taken is blocked"
     if scenario.queue_limit is not None:
-        yield f"at most {scenario.queue_limit} contacts wait, further ones are blocked"
+        yield f"At most {scenario.queue_limit} contacts wait, further ones are blocked"
     if len(scenario.contact_types) > 1 or len(scenario.agent_groups) > 1:
-        yield f"routing: {_AGENT_CHOICES[routing.agent_choice]}; {_CONTACT_CHOICES[routing.contact_choice]}"
+        yield f"Routing: {_AGENT_CHOICES[routing.agent_choice]}; {_CONTACT_CHOICES[routing.contact_choice]}"
     for name, groups in routing.preference.items():
         yield f"{name} goes to {', then '.join(groups)}"
     for name, ranks in routing.group_rank.items():
