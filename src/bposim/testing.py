@@ -198,11 +198,8 @@ def coarsen(draws: Draws, step_ms: int) -> Draws:
 
     names = ("arrival_ms", "handle_ms", "patience_ms", "after_ms", "gap_ms")
     again = draws.again
-    return replace(
-        draws,
-        again=None if again is None else lambda pool: coarsen(again(pool), step_ms),
-        **{name: down(getattr(draws, name)) for name in names},
-    )
+    columns: dict[str, Any] = {name: down(getattr(draws, name)) for name in names}
+    return replace(draws, again=None if again is None else lambda pool: coarsen(again(pool), step_ms), **columns)
 
 
 def assert_same_records(first: Records, second: Records) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from bposim.engines.life import spare_rows
 from bposim.engines.shifts import staffing_changes
-from bposim.engines.source import Source, day_factors, stream
+from bposim.engines.source import Source, by_name, day_factors, stream
 
 if TYPE_CHECKING:
     from bposim.engines.state import Start
@@ -162,7 +162,8 @@ def draw(
 
         found["again"] = again
     changes = staffing_changes(source, seed, replication, start)
-    return Draws(**found, **changes.columns, scheduled=changes.scheduled, begin_ms=0 if start is None else start.at_ms)
+    columns: dict[str, Any] = found | changes.columns
+    return Draws(**columns, scheduled=changes.scheduled, begin_ms=0 if start is None else start.at_ms)
 
 
 def _with_spares(source: Source, seed: int, replication: int, first: Contacts) -> Contacts:
@@ -205,7 +206,7 @@ def draw_contacts(source: Source, seed: int, replication: int, start: Start | No
             columns["arrival_ms"], interval = at[later], interval[later]
         drifts = drift.shape[1] > 0 and source.kinds[k].handle_day_factor is not None
         columns |= source.attributes(
-            k, source.slot[interval], lambda what, name=name: stream(seed, replication, f"{what}/{name}"),
+            k, source.slot[interval], by_name(seed, replication, name),
             source.day[interval] if drifts else None, drift[k] if drifts else None,
         )  # fmt: skip
         parts.append(columns)

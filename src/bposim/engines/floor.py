@@ -94,7 +94,6 @@ class Floor:
 
     def take(self, i: int, g: int, a: int, work: int) -> None:
         """Begin the work on a contact."""
-        from bposim.engines.reference import COMPLETION
 
         if self.slots[g] > 1:
             if len(self.centre.after):
@@ -106,7 +105,7 @@ class Floor:
         else:
             self.drop_idle(g, a)
         self.busy[g] += 1
-        self.centre.call(self.now + work, COMPLETION, i, lambda _: self.centre.go_on(i))
+        self.centre.go_on_at(self.now + work, i)
 
     def drop_idle(self, g: int, a: int) -> bool:
         """Take an agent out of the idle ones, wherever it stands; tell whether it was one of them."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bposim.engines.source import stream
+from bposim.engines.source import always, stream
 
 if TYPE_CHECKING:
     from bposim.engines.source import Source
@@ -44,7 +44,7 @@ def spare_rows(source: Source, seed: int, replication: int) -> tuple[dict[str, n
         name, chunks = source.types[k], int(source.chunks[p])
         for chunk in range(chunks):
             rng = stream(seed, replication, f"spare/{name}/{slot}/{chunk}")
-            part = source.attributes(k, np.full(CHUNK, slot), lambda _, rng=rng: rng)
+            part = source.attributes(k, np.full(CHUNK, slot), always(rng))
             parts.append(part | {"kind": np.full(CHUNK, k, dtype=np.int16)})
         sizes.append(chunks * CHUNK)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -181,13 +181,13 @@ def build_model(scenario: Scenario, *, drain: str = "serve", policies: Policies 
         group_order[t, : len(able)] = able
         if listed is not None or routing.agent_choice == "preference":
             group_rank[t, able] = np.arange(len(able))
-        for g, rank in routing.group_rank.get(name, {}).items():
-            group_rank[t, groups.index(g)] = rank
+        for group, rank in routing.group_rank.get(name, {}).items():
+            group_rank[t, groups.index(group)] = rank
         unlisted = [g for g in np.flatnonzero(multiplier[t]) if g not in able]
         multiplier[t, unlisted] = 0.0  # groups off the preference list never take the type
         type_rank[unlisted, t] = n_types
-        for g, seconds in routing.delay.get(name, {}).items():
-            delay[t, groups.index(g)] = round(seconds * 1000)
+        for group, seconds in routing.delay.get(name, {}).items():
+            delay[t, groups.index(group)] = round(seconds * 1000)
         given = routing.weight.get(name, {})
         for g, group in enumerate(groups):
             weight[t, g] = round(given.get(group, given.get("", 1.0)) * WEIGHT_UNIT)

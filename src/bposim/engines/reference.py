@@ -127,7 +127,7 @@ class Centre:
                 self.group[i], self.agent[i] = g, self.floor.hire(g)
                 self.take_line(i)
                 self.stage[i] = TALK
-                self.call(self.now + int(self.handle[i]), COMPLETION, i, lambda _, i=i: self.go_on(i))
+                self.go_on_at(self.now + int(self.handle[i]), i)
             else:
                 self.take_line(i)
                 self.wait(i, kind)
@@ -315,12 +315,16 @@ class Centre:
         firsts = [self.first(k) for k in range(len(m.types))]
         groups = range(len(m.groups))
         free = [floor.free(g) for g in groups]
-        columns = (
-            self.n_waiting, [self.now - int(self.arrived[i]) if i >= 0 else -1 for i in firsts], free, floor.present,
-            floor.busy, [floor.candidate(g)[0] if free[g] else -1 for g in groups],
+
+        def column(values: Any) -> np.ndarray:
+            return np.array(values, dtype=np.int64)
+
+        waits = [self.now - int(self.arrived[i]) if i >= 0 else -1 for i in firsts]
+        since = [floor.candidate(g)[0] if free[g] else -1 for g in groups]
+        return View(
+            self.now, column(self.n_waiting), column(waits), column(free), column(floor.present), column(floor.busy),
+            column(since), column(m.multiplier > 0),
         )  # fmt: skip
-        takes = (m.multiplier > 0).astype(np.int64)
-        return View(self.now, *(np.array(c, dtype=np.int64) for c in columns), takes)
 
     def ask_for_agent(self, kind: int) -> tuple[int, int]:
         """Ask the user's rule who takes a contact."""
@@ -366,13 +370,17 @@ class Centre:
             self.holder[i] = -1
             self.stage[held] = HANDOVER
             self.floor.held[self.group[held]] -= 1
-            self.call(self.now + self.handover[i], COMPLETION, held, lambda _: self.go_on(held))
+            self.go_on_at(self.now + self.handover[i], held)
 
     def work_ms(self, i: int, column: np.ndarray) -> int:
         """Return a duration of a contact as its agent takes it."""
         m, kind, group, agent = self.model, int(self.draws.kind[i]), int(self.group[i]), int(self.agent[i])
         speed = m.speeds[group, agent] if m.n_named[group] else 1.0
         return int(np.floor(column[i] * (m.multiplier[kind, group] * speed) + 0.5))
+
+    def go_on_at(self, when: int, i: int) -> None:
+        """Set the end of a stage of an agent's work on a contact."""
+        self.call(when, COMPLETION, i, lambda _: self.go_on(i))
 
     def go_on(self, i: int) -> None:
         """End a stage of an agent's work on a contact."""
@@ -419,7 +427,7 @@ class Centre:
         after = self.work_ms(i, self.after) if len(self.after) and self.model.slots[group] == 1 else 0
         if after > 0:
             self.stage[i] = AFTER
-            self.call(self.now + after, COMPLETION, i, lambda _: self.go_on(i))
+            self.go_on_at(self.now + after, i)
         else:
             self.release(i)
 

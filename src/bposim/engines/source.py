@@ -27,6 +27,16 @@ def stream(seed: int, replication: int, name: str) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence((seed, replication, zlib.crc32(name.encode())))))
 
 
+def always(rng: np.random.Generator) -> Callable[[str], np.random.Generator]:
+    """Return one generator for every kind of variate."""
+    return lambda _: rng
+
+
+def by_name(seed: int, replication: int, name: str) -> Callable[[str], np.random.Generator]:
+    """Return the stream of each kind of variate of a contact type."""
+    return lambda what: stream(seed, replication, f"{what}/{name}")
+
+
 def day_factors(dist: Distribution | None, n_days: int, seed: int, replication: int, name: str) -> np.ndarray:
     """Return one factor for each day, 1 where there is no law."""
     if dist is None:
@@ -199,7 +209,7 @@ class Source:
             )
         if self.balking:
             columns["balk_at"] = np.full(n, NO_LIMIT, dtype=np.int64)
-            u = rng("balking").random(n) if kind.balking else None
+            u = rng("balking").random(n) if kind.balking else np.ones(n)
             for step in reversed(kind.balking):
                 columns["balk_at"][u < step.probability] = step.queue
         if self.random_agent:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bposim.engines.source import stream
+from bposim.engines.source import always, stream
 from bposim.errors import ParameterError, require
 from bposim.units import seconds
 
@@ -91,7 +91,7 @@ class Start:
             rng = stream(seed, replication, f"state/{name}")
             drifts = drift.shape[1] > 0
             drawn = source.attributes(
-                k, slot[mine], lambda _, rng=rng: rng, day[mine] if drifts else None, drift[k] if drifts else None
+                k, slot[mine], always(rng), day[mine] if drifts else None, drift[k] if drifts else None
             )
             for column, values in drawn.items():
                 columns[column][mine] = values

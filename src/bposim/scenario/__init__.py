@@ -467,7 +467,7 @@ def _known_keys(where: Where) -> list[str]:
     """Return the keys allowed beside an unknown one, by following the path through the models."""
     model: Any = Scenario
     for key in where[:-1]:
-        if isinstance(model, type) and key in model.model_fields:
+        if key in model.model_fields:
             inside = _models_in(model.model_fields[str(key)].annotation)
             model = inside[0] if inside else None
         if model is None:
@@ -475,7 +475,7 @@ def _known_keys(where: Where) -> list[str]:
     return [f.alias or n for n, f in model.model_fields.items()]
 
 
-def _models_in(annotation: Any) -> list[type]:
+def _models_in(annotation: Any) -> list[Any]:
     """Return the models that stand in a type, however deep."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]

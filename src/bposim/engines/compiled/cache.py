@@ -41,13 +41,14 @@ def folder() -> Path | None:
 
 def jit(function: Callable[..., Any]) -> Any:
     """Compile a function when it is first called, keep the code, and release the interpreter lock while it runs."""
-    place, before = folder(), numba.config.CACHE_DIR
+    config: Any = numba.config
+    place, before = folder(), config.CACHE_DIR
     if place is not None:
-        numba.config.CACHE_DIR = str(place)
+        config.CACHE_DIR = str(place)
     try:
         return njit(cache=True, nogil=True, boundscheck=False)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
 
 
 @contextmanager

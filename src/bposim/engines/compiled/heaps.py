@@ -47,7 +47,7 @@ def pop(heap: np.ndarray, base: int, size: int) -> int:
 
 
 @jit
-def sift(heap: np.ndarray, base: int, size: int, key: int) -> None:
+def sift(heap, base, size, key):  # type: ignore[no-untyped-def]
     """Put a key in the place of the top of a heap of ``size``.
 
     The lesser child is found by arithmetic: which of two it is cannot be guessed, and a wrong guess costs the processor
