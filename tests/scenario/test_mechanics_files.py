@@ -229,7 +229,7 @@ def test_describe_counts_after_contact_work_as_work():
 def test_describe_tells_what_is_in_use(full):
     """Show the model before it runs: a reader must see that it has lines, redials, call-backs, transfers, sites, …"""
     said = str(full.describe()).lower().replace("-", "")
-    words = ("lines", "redial", "callback", "transfer", "several contacts", "asia/manila", "balk", "absence")
+    words = ("lines", "redial", "callback", "transfer", "contacts at once", "asia/manila", "balk", "absence")
     assert [w for w in words if w not in said] == []
 
 
