@@ -68,6 +68,15 @@ def random_scenario(rng: np.random.Generator, *, mechanics: float = 0.25) -> Sce
             "agent_choice": one_of(_AGENT_CHOICES if mechanics else _AGENT_CHOICES[:2]),
         },
     }
+    if spec["opening_hours"] != _HOURS[2]:
+        slots = 48 if spec["opening_hours"] == _HOURS[0] else 6
+        for body in spec["contact_types"].values():
+            if maybe():
+                body["handle_time"] = [one_of(_HANDLE) for _ in range(slots)]
+            if maybe():
+                body["patience"] = [one_of(_PATIENCE) for _ in range(slots)]
+            if maybe():
+                body["opening_hours"] = {"daily": "08:00-09:00"}
     routing = spec["routing"]
     if maybe(0.3):
         able = [g for g in groups if types[0] in skills[g]]
@@ -106,7 +115,7 @@ def _nested(rows: Any) -> dict[str, dict[str, Any]]:
 
 def _random_type(rng: np.random.Generator, name: str, types: list[str], maybe: Any, one_of: Any) -> dict[str, Any]:
     body: dict[str, Any] = {
-        "channel": one_of(["voice", "voice", "email"]),
+        "channel": one_of(["voice", "voice", "email", "chat"]),
         "arrivals": {"rate": f"{rng.uniform(2, 60):.1f}/h"},
         "handle_time": one_of(_HANDLE),
         "patience": one_of(_PATIENCE),
@@ -156,7 +165,7 @@ def _random_group(rng: np.random.Generator, skills: list[str], maybe: Any, one_o
     if maybe():
         body["adherence"] = 0.8
     if maybe():
-        body["breaks"] = [{"at": at, "length": "17min", "share": 0.6} for at in ("08:10", "10:30", "11:00")]
+        body["breaks"] = [{"at": at, "length": "17min", "share": 0.6} for at in ("08:00", "08:10", "10:30", "11:00")]
     if maybe():
         body["site"] = "north"
     if maybe(0.5 * float(maybe(1.0))) and maybe():

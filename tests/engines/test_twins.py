@@ -43,8 +43,7 @@ def test_random_worlds_hold_every_mechanic():
         "sites",
     }
     wanted |= {*CONTACT_CHOICES, *AGENT_CHOICES, "cold", "warm", "staffing"}
-    # Not about who serves whom: hours of a type are zeros of its arrivals, targets and cost are read by others.
-    assert wanted - seen <= {"opening_hours", "targets", "cost_per_hour", "day_factor"}
+    assert wanted - seen <= {"targets", "cost_per_hour"}, "these two are read by others than the engines"
 
 
 def differs(seeds, mechanics):
@@ -131,6 +130,81 @@ def test_policies_run_in_both_engines_alike():
     policies = bp.Policies(choose_group=least_busy, choose_type=most_waiting)
     assert policies.why_not_compiled == ""
     assert sum(twin_run(k, mechanics=FULL, policies=policies) for k in range(25)) > 1000
+
+
+def dividing(view, contact_type):
+    best = -1
+    for g in range(len(view.free)):
+        share = view.busy[g] / view.present[g]  # nan where nobody is there
+        if view.takes[contact_type, g] and view.free[g] > 0 and (best < 0 or share < view.busy[best] / view.present[best]):
+            best = g
+    return best
+
+
+def test_division_by_zero_is_the_same_in_both_engines():
+    with np.errstate(all="ignore"):
+        assert sum(twin_run(k, policies=bp.Policies(choose_group=dividing)) for k in range(25)) > 1000
+
+
+@pytest.mark.parametrize("engine", ["reference", "fast"])
+def test_an_exception_in_a_policy_ends_the_run(engine):
+    def beyond(view, contact_type):
+        return view.free[99]
+
+    with pytest.raises(bp.BposimError, match=r"a policy \(beyond\) raised an exception"):
+        bp.simulate(bp.load_scenario(WORLD), replications=1, engine=engine, policies=bp.Policies(choose_group=beyond))
+
+
+def test_long_stretches_without_a_closing():
+    """Busy shares of agents who stay for months: products of milliseconds would not fit 64 bits."""
+    world = bp.load_scenario(
+        {
+            "days": 80,
+            "contact_types": {"a": {"arrivals": {"rate": "4/h"}, "handle_time": {"exponential": {"mean": "20min"}}}},
+            "agent_groups": {"g": {"skills": ["a"], "heads": 3}},
+            "routing": {"agent_choice": "least-occupied"},
+        }
+    )
+    from bposim.engines import build_model, build_source, draw, play
+    from bposim.testing import assert_same_records
+
+    model, draws = build_model(world), draw(build_source(world), 1, 0)
+    assert_same_records(play(model, draws, "reference"), play(model, draws, "fast"))
+
+
+def test_a_meeting_at_the_opening_takes_place():
+    world = bp.load_scenario(
+        {
+            "opening_hours": {"daily": "08:00-10:00"},
+            "contact_types": {"a": {"arrivals": {"rate": "1/h"}, "handle_time": {"deterministic": {"value": "1s"}}}},
+            "agent_groups": {"g": {"skills": ["a"], "heads": 4, "breaks": [{"at": "08:00", "length": "30min"}]}},
+        }
+    )
+    agents = bp.simulate(world, replications=1).agents
+    assert agents["working_s"].tolist() == [0, 7200, 7200, 7200]
+    state = bp.State("2026-01-05 08:10")
+    assert bp.simulate(world, replications=1, state=state).agents["working_s"].tolist() == [0, 7200, 7200, 7200]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"contact_types.a.transfers": [{"to": "b", "probability": 1.0}],
+          "contact_types.b.transfers": [{"to": "a", "probability": 1.0}]}, "round for ever"),
+        ({"contact_types.a.after_contact_work": "infinite"}, "after_contact_work of 'a' has no finite mean"),
+        ({"contact_types.a.redial": {"after_abandonment": 0.5, "delay": "infinite"}}, "redial of 'a' has no finite mean"),
+        ({"agent_groups.g.breaks": [{"at": "09:00", "length": "0s"}]}, "breaks.0.length"),
+    ],
+)  # fmt: skip
+def test_what_would_never_end_is_refused(change, said):
+    with pytest.raises(bp.BposimError, match=said):
+        bp.load_scenario(WORLD).replace(change)
+
+
+def test_work_beyond_what_the_engines_count_is_refused():
+    world = bp.load_scenario(WORLD).replace({"contact_types.a.handle_time": {"deterministic": {"value": "500d"}}})
+    with pytest.raises(bp.BposimError, match=r"handle_time of contact type 'a' drew a duration of 500 days"):
+        bp.simulate(world, replications=1)
 
 
 WORLD = {

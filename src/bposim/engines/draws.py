@@ -154,10 +154,11 @@ def draw(
     """
     found = contacts if contacts is not None else draw_contacts(source, seed, replication, start)
     if source.branches:
+        drawn = source.chunks.copy()  # others may draw longer pools meanwhile
         found = found | _with_spares(source, seed, replication, found)
 
         def again(pool: int) -> Draws:
-            source.chunks[pool] = 2 * max(source.chunks[pool], 1)
+            source.chunks[pool] = max(source.chunks[pool], 2 * drawn[pool])
             return draw(source, seed, replication, contacts, start)
 
         found["again"] = again

@@ -93,7 +93,7 @@ def _single(model: Model, draws: Draws) -> Records:
     )  # fmt: skip
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
 def _first_attempts(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return client, attempt and origin of contacts none of which comes from another; shared, so read-only."""
     columns = (np.arange(n), np.ones(n, dtype=np.int64), np.zeros(n, dtype=np.int64))

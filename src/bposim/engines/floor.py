@@ -10,7 +10,7 @@ import heapq
 from collections import deque
 from typing import TYPE_CHECKING
 
-from bposim.engines.model import PACE_UNIT
+from bposim.engines.model import PACE_UNIT, SHARE_UNIT
 
 if TYPE_CHECKING:
     from bposim.engines.reference import Centre
@@ -74,10 +74,10 @@ class Floor:
         hands = self.hands[g]
         return [a for a in sorted(hands) if len(hands[a]) < self.slots[g] and self.takes_more(g, a)]
 
-    def busy_so_far(self, g: int, a: int) -> int:
-        """Return how long an agent has been on contacts since it joined, in ms."""
+    def busy_share(self, g: int, a: int) -> int:
+        """Return the share of its time since it joined that an agent was on contacts, in parts of SHARE_UNIT."""
         ongoing = self.now - self.engaged_since[g, a] if self.slots[g] > 1 and self.hands[g][a] else 0
-        return self.worked[g, a] + ongoing
+        return (self.worked[g, a] + ongoing) * SHARE_UNIT // max(self.now - self.joined[g, a], 1)
 
     def candidate(self, g: int) -> tuple[int, int]:
         """Return the agent whom a contact goes to, and the instant since when it has been as it is (M10, M19)."""
@@ -120,7 +120,7 @@ class Floor:
         if self.slots[g] > 1:
             self.put_down(i, g, a)
         else:
-            self.worked[g, a] += self.now - int(self.centre.answered[i])
+            self.worked[g, a] += self.now - max(int(self.centre.answered[i]), self.centre.draws.begin_ms)
             self.busy[g] -= 1
         self.freed(g, a)
 

@@ -20,9 +20,13 @@ DRAIN = ("serve", "disconnect", "leave")
 #: Patience of a contact that never hangs up, in ms.
 FOREVER = np.int64(1) << 60
 NO_LIMIT = np.int64(1) << 40
+#: Work and delays are shorter than this (397 days).
+LONGEST_MS = 1 << 35
 #: Weights and paces are whole numbers of these parts.
 WEIGHT_UNIT = 1000
 PACE_UNIT = 1_000_000
+#: Busy shares are compared in these parts.
+SHARE_UNIT = 1 << 20
 #: Uniforms that decide in a run are whole numbers below this.
 UNIT = 1 << 32
 

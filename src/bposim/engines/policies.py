@@ -99,12 +99,18 @@ class Policies:
 class PolicyFault(Exception):
     """A rule gave an answer outside the rules."""
 
-    def __init__(self, which: int, answer: int, now_ms: int) -> None:
+    def __init__(self, which: int, answer: int, now_ms: int, said: str = "") -> None:
         super().__init__(which, answer, now_ms)
-        self.which, self.answer, self.now_ms = which, answer, now_ms
+        self.which, self.answer, self.now_ms, self.said = which, answer, now_ms, said
 
     def sentence(self, policies: Policies) -> str:
         """Return what, where and the way out."""
+        if self.which > 1:
+            names = ", ".join(str(n) for n in policies.names if n is not None)
+            return (
+                f"a policy ({names}) raised an exception {self.now_ms} ms after the start{self.said}. Mend it; engine='reference' "
+                f"shows which line."
+            )
         name = ("choose_group", "choose_type")[self.which]
         rule = getattr(policies, name)
         must = ("a group that takes the type and has a free agent", "a type that the group takes and that waits")[

@@ -141,7 +141,7 @@ class Centre:
                 self.enter(i)
 
     def staffing(self) -> Generator[simpy.Event, None, None]:
-        """Open the doors; change the number of agents: all leave, breaks begin, then all join (T3, T9)."""
+        """Open the doors; change the number of agents: all leave, then all join, then breaks begin (T3, T9)."""
         d, floor = self.draws, self.floor
         openings = self.model.openings_ms[self.model.openings_ms >= d.begin_ms]
         for when in np.union1d(d.change_ms, openings).tolist():
@@ -149,18 +149,22 @@ class Centre:
             if when in openings:
                 self.closed = False
             begin, end = np.searchsorted(d.change_ms, [when, when + 1]).tolist()
-            rows = range(begin, end)
-            for r in rows:
-                g, named = int(d.change_group[r]), int(d.change_agent[r]) if len(d.change_agent) else -1
-                away = int(d.away_ms[r]) if len(d.away_ms) else 0
-                if d.leave[r] and away == 0:
-                    floor.shrink(g, int(d.leave[r]), named)
-                elif d.leave[r]:
-                    floor.send_on_break(g, int(d.leave[r]), named, away)
-            for r in rows:
-                if d.join[r]:
-                    named = int(d.change_agent[r]) if len(d.change_agent) else -1
-                    floor.grow(int(d.change_group[r]), int(d.join[r]), named)
+            rows = [
+                (
+                    int(d.change_group[r]), int(d.leave[r]), int(d.join[r]),
+                    int(d.change_agent[r]) if len(d.change_agent) else -1, int(d.away_ms[r]) if len(d.away_ms) else 0,
+                )
+                for r in range(begin, end)
+            ]  # fmt: skip
+            for g, leave, _, named, away in rows:
+                if leave and away == 0:
+                    floor.shrink(g, leave, named)
+            for g, _, join, named, _ in rows:
+                if join:
+                    floor.grow(g, join, named)
+            for g, leave, _, named, away in rows:
+                if leave and away:
+                    floor.send_on_break(g, leave, named, away)
 
     def closings(self) -> Generator[simpy.Event, None, None]:
         """Close at the end of every open stretch (T10)."""
@@ -270,13 +274,8 @@ class Centre:
             agents = [(g, a) for g in able for a in floor.free_agents(g)]
             return agents[int(self.draws.pick[i]) * len(agents) >> 32]
         if self.agent_choice == "least-occupied":
-            best, best_worked, best_span = _NOBODY, 0, 1
-            for g in able:
-                for a in floor.free_agents(g):
-                    worked, span = floor.busy_so_far(g, a), max(self.now - floor.joined[g, a], 1)
-                    if best == _NOBODY or worked * best_span < best_worked * span:
-                        best, best_worked, best_span = (g, a), worked, span
-            return best
+            agents = [(g, a) for g in able for a in floor.free_agents(g)]
+            return min(agents, key=lambda agent: floor.busy_share(*agent))  # the first among equals
         if self.agent_choice == "most-free":
             group = max(able, key=floor.free)  # max and min keep the first among equals
         elif self.agent_choice == "preference":
@@ -326,10 +325,17 @@ class Centre:
             column(since), column(m.multiplier > 0),
         )  # fmt: skip
 
+    def ask(self, rule: Callable[[View, int], int], number: int) -> int:
+        """Ask a user's rule."""
+        try:
+            return int(rule(self.look(), number))
+        except Exception as error:
+            raise PolicyFault(2, -1, self.now, f": {type(error).__name__}: {error}") from error
+
     def ask_for_agent(self, kind: int) -> tuple[int, int]:
         """Ask the user's rule who takes a contact."""
         assert self.model.policies is not None and self.model.policies.choose_group is not None
-        g = int(self.model.policies.choose_group(self.look(), kind))
+        g = self.ask(self.model.policies.choose_group, kind)
         if g < 0:
             return _NOBODY
         if g >= len(self.model.groups) or self.model.multiplier[kind, g] <= 0 or self.floor.free(g) == 0:
@@ -341,7 +347,7 @@ class Centre:
         assert self.model.policies is not None and self.model.policies.choose_type is not None
         if not any(self.n_waiting):
             return -1
-        k = int(self.model.policies.choose_type(self.look(), group))
+        k = self.ask(self.model.policies.choose_type, group)
         if k < 0:
             return -1
         if k >= len(self.model.types) or self.model.multiplier[k, group] <= 0 or self.first(k) < 0:

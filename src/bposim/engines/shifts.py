@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bposim.scenario.models import AgentGroup
 
 # Order of the changes of one instant (docs/design/time-and-ties.md, paragraph 3).
-_LEAVE, _BREAK, _JOIN = range(3)
+_LEAVE, _JOIN, _BREAK = range(3)
 _NEVER = 1 << 62
 #: One change: instant, class, group, agent or −1, number, length of a break in ms.
 Row = tuple[int, int, int, int, int, int]
@@ -161,13 +161,20 @@ def _group_breaks(source: Source, g: int, at: np.ndarray, number: np.ndarray, st
     clock = LocalClock(source.scenario, source.bodies[g])
     for pause in source.bodies[g].breaks:
         for when in clock.instants(pause.days, pause.at):
-            if not _within_hours(source, when) or (start is not None and when < start.at_ms):
+            if not _within_hours(source, when):
                 continue
             there = int(number[np.searchsorted(at, when, side="right") - 1])
             away = int(np.floor(there * pause.share + 0.5))
-            if away:
-                rows.append((when, _BREAK, g, -1, away, round(pause.length * 1000)))
+            begin, rest = _from_then_on(when, round(pause.length * 1000), 0 if start is None else start.at_ms)
+            if away and rest > 0:
+                rows.append((begin, _BREAK, g, -1, away, rest))
     return rows
+
+
+def _from_then_on(when: int, length: int, begin_ms: int) -> tuple[int, int]:
+    """Return a break, or what a given state leaves of it: its instant and length."""
+    begin = max(when, begin_ms)
+    return begin, when + length - begin
 
 
 def _within_hours(source: Source, when: int) -> bool:
@@ -197,11 +204,10 @@ def _named(
             rows.append((begin, _JOIN, g, a, 1, 0))
             if not any(end == stop for _, stop in stretches):
                 rows.append((end, _LEAVE, g, a, 1, 0))
-        rows += [
-            (when, _BREAK, g, a, 1, length)
-            for when, length in pauses
-            if when >= begin_ms and any(begin <= when < end for begin, end in worked)
-        ]
+        for pause in pauses:
+            when, length = _from_then_on(*pause, begin_ms)
+            if length > 0 and any(begin <= when < end for begin, end in worked):
+                rows.append((when, _BREAK, g, a, 1, length))
     return rows
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bposim.engines.model import NO_LIMIT, UNIT
+from bposim.engines.model import LONGEST_MS, NO_LIMIT, UNIT
 from bposim.engines.volumes import read_volumes
+from bposim.errors import ParameterError
 
 if TYPE_CHECKING:
     from bposim.distributions import Distribution
@@ -179,6 +180,23 @@ class Source:
             [day_factors(law, self.n_days, seed, replication, n) for law, n in zip(laws, names, strict=True)]
         )
 
+    @cached_property
+    def slowest(self) -> float:
+        """The largest multiplier of a handle time: a group's, times an agent's speed."""
+        return max(
+            m * max((a.speed for a in b.agents.values()), default=1.0) for b in self.bodies for m in b.skills.values()
+        )
+
+    def bounded(self, ms: np.ndarray, k: int, what: str) -> np.ndarray:
+        """Return durations, refused where one is longer than an engine can count (a contact never ended, say)."""
+        longest = int(ms.max(initial=0))
+        if longest >= LONGEST_MS or longest * self.slowest >= LONGEST_MS:
+            raise ParameterError(
+                f"{what} of contact type {self.types[k]!r} drew a duration of {longest / 8.64e7:,.0f} days, times a multiplier of "
+                f"up to {self.slowest:g}; the engines take {LONGEST_MS / 8.64e7:.0f} days. Use a law with a lighter tail."
+            )
+        return ms
+
     def attributes(
         self, k: int, slot: np.ndarray, rng: Callable[[str], np.random.Generator], day: Any = None, factor: Any = None
     ) -> dict[str, np.ndarray]:
@@ -197,7 +215,9 @@ class Source:
         """
         kind, n = self.kinds[k], len(slot)
         columns = {
-            "handle_ms": sample_ms(kind.handle_time, slot, rng("handle_time"), day, factor),
+            "handle_ms": self.bounded(
+                sample_ms(kind.handle_time, slot, rng("handle_time"), day, factor), k, "handle_time"
+            ),
             "patience_ms": sample_ms(kind.patience, slot, rng("patience")),
         }
         if self.after:
@@ -205,7 +225,9 @@ class Source:
             columns["after_ms"] = (
                 np.zeros(n, dtype=np.int64)
                 if work is None
-                else sample_ms(work, slot, rng("after_contact_work"), day, factor)
+                else self.bounded(
+                    sample_ms(work, slot, rng("after_contact_work"), day, factor), k, "after_contact_work"
+                )
             )
         if self.balking:
             columns["balk_at"] = np.full(n, NO_LIMIT, dtype=np.int64)
@@ -218,7 +240,11 @@ class Source:
             nothing = np.zeros(n, dtype=np.int64)
             redial = kind.redial
             columns["redial_u"] = rng("redial").integers(0, UNIT, n) if redial else nothing
-            columns["gap_ms"] = sample_ms((redial.delay,), slot, rng("redial_delay")) if redial else nothing
+            columns["gap_ms"] = (
+                self.bounded(sample_ms((redial.delay,), slot, rng("redial_delay")), k, "redial.delay")
+                if redial
+                else nothing
+            )
             columns["callback_u"] = rng("callback").integers(0, UNIT, n) if kind.callback else nothing
             columns["transfer_u"] = rng("transfer").integers(0, UNIT, n) if kind.transfers else nothing
         return columns

@@ -99,7 +99,7 @@ class Start:
             for i in mine:
                 law, patience = (listed[min(int(slot[i]), len(listed) - 1)] for listed in laws)
                 if group[i] >= 0:
-                    slower = source.bodies[group[i]].skills[name]
+                    slower = source.bodies[group[i]].skills[name] * (drift[k, day[i]] if drifts else 1.0)
                     rest = _rest(law, passed[i] / 1000 / slower, rng) if known[i] else _residual(law, rng)
                     columns["handle_ms"][i] = max(int(to_ms(np.array([rest]), slower)[0]), 1)
                 else:
@@ -171,7 +171,12 @@ def lay_state(state: State, scenario: Scenario) -> Start:
         if name not in types:
             problems.append(f"state.waiting names {name!r}, which is no contact type. Known: {', '.join(types)}.")
             continue
-        waiting += [(types.index(name), max(ms, 0)) for ms in passed(entry, f"state.waiting of {name!r}")]
+        if isinstance(entry, int):
+            problems.append(
+                f"state.waiting of {name!r} is the number {entry}. Give how long each has waited: waiting={{{name!r}: ['35s', '10s']}}."
+            )
+            continue
+        waiting += [(types.index(name), ms) for ms in passed(entry, f"state.waiting of {name!r}")]
     serving: list[tuple[int, int, int]] = []
     busy = np.zeros(len(groups), dtype=np.int64)
     for group, by_type in state.serving.items():

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from bposim.errors import UnitError
 from bposim.scenario.document import Document, Where
 from bposim.scenario.models import Operation
@@ -193,6 +195,13 @@ def check_fit(operation: Operation, document: Document, slots: Mapping[int, int]
         work = contact_type.after_contact_work
         if work is not None and len(work) > 1:
             fits(dict.fromkeys(range(7), work), f"after_contact_work of {name!r}", (*at, "after_contact_work"))
+        laws = [("after_contact_work", d) for d in work or ()]
+        laws += [("redial", contact_type.redial.delay)] if contact_type.redial is not None else []
+        problems += [
+            f"{field} of {name!r} has no finite mean. {document.place((*at, field))}"
+            for field, law in laws
+            if law.mean == float("inf")
+        ]
         for k, dist in enumerate(contact_type.handle_time):
             if dist.mean == float("inf"):
                 problems.append(
@@ -205,6 +214,15 @@ def check_fit(operation: Operation, document: Document, slots: Mapping[int, int]
                         f"opening_hours of {name!r} on {WEEKDAYS[d]} ({clock_text(begin)}-{clock_text(end)}) lie outside the "
                         f"scenario's. Widen the scenario's opening_hours. {document.place((*at, 'opening_hours'))}"
                     )
+    problems += _endless(operation, document)
+    for name, site in operation.sites.items():
+        for k, outage in enumerate(site.outages):
+            gap = outage.length if outage.every is None else outage.every
+            if not 0 < gap.mean < float("inf") or outage.length.mean == float("inf"):
+                problems.append(
+                    f"outage {k + 1} of site {name!r} needs a gap and a length with a finite mean above 0. "
+                    f"{document.place(('sites', name, 'outages', k))}"
+                )
     for group, body in operation.agent_groups.items():
         fits(body.heads, f"heads of agent group {group!r}", ("agent_groups", group, "heads"))
     for name, shift in operation.shifts.items():
@@ -225,3 +243,19 @@ def check_fit(operation: Operation, document: Document, slots: Mapping[int, int]
                 f"{document.place(('shifts', name))}"
             )
     return problems
+
+
+def _endless(operation: Operation, document: Document) -> list[str]:
+    """Return a sentence where contacts would be transferred for ever: no stretch of transfers may keep them all."""
+    names = list(operation.contact_types)
+    onward = np.zeros((len(names), len(names)))
+    for k, kind in enumerate(operation.contact_types.values()):
+        for transfer in kind.transfers:
+            if transfer.to in names:  # an unknown name is reported elsewhere
+                onward[k, names.index(transfer.to)] += transfer.probability
+    if max(abs(np.linalg.eigvals(onward))) < 1 - 1e-9:
+        return []
+    return [
+        f"transfers send contacts round for ever. Let some end: probabilities on a circle of types must multiply to less "
+        f"than 1. {document.place(('contact_types', names[int(onward.sum(axis=1).argmax())], 'transfers'))}"
+    ]

@@ -103,7 +103,7 @@ class GroupBreak(Model):
     """
 
     at: Clock
-    length: Duration
+    length: Annotated[Duration, Field(ge=0.001, le=86400)]
     share: Share = 1.0
     days: Weekdays = ALL_DAYS
 

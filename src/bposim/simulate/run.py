@@ -352,7 +352,7 @@ def simulate(
     if policies is not None and engine == "fast" and policies.why_not_compiled:
         engine = "reference"
         warnings.warn(
-            f"{policies.why_not_compiled} The reference engine runs instead, some hundred times slower. Write the policy with "
+            f"{policies.why_not_compiled} The reference engine runs instead, many times slower. Write the policy with "
             f"numbers, loops and the view's arrays only.",
             EngineWarning,
             stacklevel=2,

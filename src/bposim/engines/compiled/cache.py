@@ -24,18 +24,16 @@ _SOURCES = ("engines/*.py", "engines/compiled/*.py", "scenario/mechanics.py", "s
 
 @cache
 def folder() -> Path | None:
-    """Return the folder of the compiled code, None where numba should choose (``NUMBA_CACHE_DIR`` is set, or no home)."""
-    if os.environ.get("NUMBA_CACHE_DIR"):
-        return None
+    """Return the folder of the compiled code, None where none can be made: numba chooses then."""
     digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted(p for pattern in _SOURCES for p in _PACKAGE.glob(pattern)):
         digest.update(path.read_bytes())
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    place = Path(base) / "bposim" / f"compiled-{digest.hexdigest()[:16]}"
     try:
+        base = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        place = Path(base) / "bposim" / f"compiled-{digest.hexdigest()[:16]}"
         place.mkdir(parents=True, exist_ok=True)
         return place if os.access(place, os.W_OK) else None
-    except OSError:
+    except (OSError, RuntimeError):
         return None
 
 

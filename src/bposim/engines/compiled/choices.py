@@ -8,6 +8,7 @@ from bposim.engines.compiled import table as f
 from bposim.engines.compiled.cache import jit
 from bposim.engines.compiled.native import call_native
 from bposim.engines.compiled.table import agent_at, draining, group_at, pair_at, row, type_at
+from bposim.engines.model import SHARE_UNIT
 
 
 @jit
@@ -99,7 +100,7 @@ def ask_for_agent(m, i):  # type: ignore[no-untyped-def]
     k = m[row(i) + f.KIND]
     look(m)
     g = call_native(m[f.CHOOSE_GROUP], m, k)
-    if g < 0:
+    if g < 0 or m[f.FAULT] >= 0:
         return np.int64(-1), np.int64(-1)
     if g >= m[f.N_GROUPS] or m[pair_at(m, k, g) + f.MULTIPLIER] == 0 or free_in(m, g) == 0:
         m[f.FAULT], m[f.ANSWER] = 0, g
@@ -112,7 +113,7 @@ def ask_for_contact(m, g):  # type: ignore[no-untyped-def]
     """Ask the user's rule which type an agent takes; an answer outside the rules ends the run."""
     look(m)
     k = call_native(m[f.CHOOSE_TYPE], m, g)
-    if k < 0:
+    if k < 0 or m[f.FAULT] >= 0:
         return np.int64(-1)
     if k >= m[f.N_TYPES] or m[pair_at(m, k, g) + f.MULTIPLIER] == 0 or m[type_at(m, k) + f.HEAD] < 0:
         m[f.FAULT], m[f.ANSWER] = 1, k
@@ -139,7 +140,6 @@ def choose_agent(m, i):  # type: ignore[no-untyped-def]
         return np.int64(-1), np.int64(-1)
     best_group = best_agent = np.int64(-1)
     best_key = f.NEVER
-    best_worked, best_span = np.int64(0), np.int64(1)
     total = np.int64(0)
     for c in range(m[f.N_GROUPS]):
         g = m[pair_at(m, k, c) + f.GROUP_ORDER]
@@ -160,9 +160,9 @@ def choose_agent(m, i):  # type: ignore[no-untyped-def]
                 worked = m[agent_at(m, g, a) + f.WORKED]
                 if m[group_at(m, g) + f.SLOTS] > 1 and m[agent_at(m, g, a) + f.LOAD] > 0:
                     worked += m[f.NOW] - m[agent_at(m, g, a) + f.ENGAGED_SINCE]
-                span = max(m[f.NOW] - m[agent_at(m, g, a) + f.JOINED], np.int64(1))
-                if best_group < 0 or worked * best_span < best_worked * span:
-                    best_group, best_agent, best_worked, best_span = np.int64(g), a, worked, span
+                share = worked * SHARE_UNIT // max(m[f.NOW] - m[agent_at(m, g, a) + f.JOINED], np.int64(1))
+                if best_group < 0 or share < best_key:
+                    best_group, best_agent, best_key = np.int64(g), a, share
                 n += 1
                 a = free_agent_at(m, g, n)
         elif m[f.AGENT_CHOICE] == f.BY_MOST_FREE:

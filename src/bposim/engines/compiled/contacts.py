@@ -145,7 +145,7 @@ def release(m, i):  # type: ignore[no-untyped-def]
     if m[group_at(m, g) + f.SLOTS] > 1:
         put_down(m, i, g, a)
     else:
-        m[agent_at(m, g, a) + f.WORKED] += m[f.NOW] - m[row(i) + f.ANSWERED]
+        m[agent_at(m, g, a) + f.WORKED] += m[f.NOW] - max(m[row(i) + f.ANSWERED], m[f.BEGIN])
         m[group_at(m, g) + f.BUSY] -= 1
     freed(m, g, a)
 

@@ -17,7 +17,7 @@ U = np.uint64
 
 
 #: Stands behind the last key of every heap, so that each node has two children to compare.
-END = np.int64(1) << 62
+END = np.iinfo(np.int64).max
 
 
 @jit

@@ -7,8 +7,8 @@ import numpy as np
 from bposim.engines.compiled.cache import jit
 from bposim.engines.model import FOREVER
 
-#: Longer than any horizon (13 months, in ms): such a duration never ends.
-_LONGEST = float(1 << 35)
+#: Longer than any horizon (795 days, in ms): such a duration never ends.
+_LONGEST = float(1 << 36)
 _FOREVER = np.int64(FOREVER)
 
 

@@ -67,7 +67,7 @@ def layout(model: Model, draws: Draws) -> np.ndarray:
         f.AGENT_CHOICE: model.agent_choice, f.DRAIN: model.drain, f.HAS_AFTER: len(draws.after_ms) > 0,
         f.HAS_BALKING: len(draws.balk_at) > 0, f.HAS_LIFE: draws.spare > 0, f.N_ROWS: n, f.N_FIRST: draws.n_first,
         f.N_TYPES: n_types, f.N_GROUPS: n_groups, f.N_INTERVALS: intervals, f.N_STEPS: steps, f.MOST_SLOTS: slots,
-        f.CAP: cap, f.HORIZON: model.horizon_ms, f.EXHAUSTED: -1, f.FAULT: -1, f.N_ONWARD: onward,
+        f.CAP: cap, f.HORIZON: model.horizon_ms, f.BEGIN: draws.begin_ms, f.EXHAUSTED: -1, f.FAULT: -1, f.N_ONWARD: onward,
         f.N_DAYS: draws.drift.shape[1], f.N_SLOTS: draws.pool_of.shape[1],
     }  # fmt: skip
     for name, value in settings.items():

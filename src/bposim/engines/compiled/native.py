@@ -28,7 +28,8 @@ def native(rule: Callable[[View, int], int]) -> Any:
         With the first line of what numba says.
     """
     try:
-        inner = rule if hasattr(rule, "py_func") else njit(nogil=True)(rule)
+        plain = getattr(rule, "py_func", rule)
+        inner = njit(nogil=True, boundscheck=True, error_model="numpy")(plain)
 
         @cfunc(_SIGNATURE)
         def wrapped(pointer, length, number):  # type: ignore[no-untyped-def]
@@ -40,7 +41,12 @@ def native(rule: Callable[[View, int], int]) -> Any:
                 m[at + 2 * k + g : at + 2 * k + 2 * g], m[at + 2 * k + 2 * g : at + 2 * k + 3 * g],
                 m[at + 2 * k + 3 * g : at + 2 * k + 4 * g], m[at + 2 * k + 4 * g : at + 2 * k + 4 * g + k * g].reshape((k, g)),
             )  # fmt: skip
-            return types.int64(inner(view, number))
+            try:
+                answer = types.int64(inner(view, number))
+            except Exception:
+                m[f.FAULT] = f.RAISED  # nobody above can catch it: the run ends
+                answer = types.int64(-1)
+            return answer
 
         return wrapped
     except (NumbaError, TypeError, AttributeError, NotImplementedError) as error:

@@ -85,18 +85,16 @@ def play(m, begin, in_service, change_ms, change_group, leaves, joins, change_ag
                 next_opening += 1
             first = next_change
             while next_change < n_changes and change_ms[next_change] == now:
-                r = next_change
-                if leaves[r] > 0:
-                    named = change_agent[r] if len(change_agent) else np.int64(-1)
-                    if len(away) > 0 and away[r] > 0:
-                        send_on_break(m, change_group[r], leaves[r], named, away[r])
-                    else:
-                        shrink(m, change_group[r], leaves[r], named)
                 next_change += 1
             for r in range(first, next_change):
+                if leaves[r] > 0 and (len(away) == 0 or away[r] == 0):
+                    shrink(m, change_group[r], leaves[r], change_agent[r] if len(change_agent) else np.int64(-1))
+            for r in range(first, next_change):
                 if joins[r] > 0:
-                    named = change_agent[r] if len(change_agent) else np.int64(-1)
-                    grow(m, change_group[r], joins[r], named, numbers)
+                    grow(m, change_group[r], joins[r], change_agent[r] if len(change_agent) else np.int64(-1), numbers)
+            for r in range(first, next_change):
+                if leaves[r] > 0 and len(away) > 0 and away[r] > 0:
+                    send_on_break(m, change_group[r], leaves[r], change_agent[r], away[r])
         elif event == 2:
             i = m[m[f.HANGUPS]] & ID_MASK
             m[f.N_HANGUPS] = pop(m, m[f.HANGUPS], m[f.N_HANGUPS])
