@@ -1,6 +1,6 @@
 """Run the benchmarks and write their tables into benchmarks/README.md.
 
-Usage: python benchmarks/run.py [section …]; sections: oracles, recovery, heads, engines, twins, coverage, speed,
+Usage: python benchmarks/run.py [section …]; sections: oracles, recovery, heads, twins, coverage, speed,
 forecast, bank. Sections that need data from outside the project are left as they are where the data are
 missing, and say so.
 """
@@ -51,7 +51,7 @@ def recovery() -> None:
     sys.path.insert(0, str(HERE))
     from recovery import study
 
-    n = 200
+    n = 100
     found = study(n)
     outside = int(((found["coverage"] < 0.90) | (found["coverage"] > 0.99)).sum())
     found["n"] = found["n"].astype(int)
@@ -74,44 +74,6 @@ def heads() -> None:
         "## Recovery of the day factor of heads\n\nSynthetic histories of four months with a planted cv; `none` is "
         "the share in which no spread beyond inference and rounding was found, `coverage` that of the 95 % interval.\n\n"
         + table(found),
-    )
-
-
-def engines() -> None:
-    """The compiled engine beside the reference engine, on the same draws, in one run."""
-    import bposim as bp
-    from bposim import datasets
-    from bposim.engines import build_model, build_source, draw, play
-
-    rows = []
-    for name, scenario in (
-        ("one line, a month", bp.load_scenario(HERE.parent / "scenarios" / "inbound_voice.yaml")),
-        ("two types, three groups, four months", datasets.voice_truth()),
-    ):
-        model, source = build_model(scenario), build_source(scenario)
-        first = draw(source, 1, 0)
-        play(model, first, "fast")
-        ratios, rates = [], []
-        for k in range(5):
-            begin = time.perf_counter()
-            draws = draw(source, 1, k)
-            drawn = time.perf_counter()
-            slow = play(model, draws, "reference")
-            middle = time.perf_counter()
-            quick = play(model, draws, "fast")
-            end = time.perf_counter()
-            assert np.array_equal(slow.answered_ms, quick.answered_ms)
-            cost = drawn - begin
-            ratios.append((cost + middle - drawn) / (cost + end - middle))
-            rates.append(len(draws) / (cost + end - middle))
-        rows.append(
-            {"scenario": name, "contacts": len(first), "ratio (draws included)": float(np.median(ratios)),
-             "contacts a second, fast": float(np.median(rates))}
-        )  # fmt: skip
-    write(
-        "engines",
-        "## Engines\n\nBoth engines on the same draws, one core, median of five replications; every record is compared.\n\n"
-        + table(pd.DataFrame(rows)),
     )
 
 
@@ -212,7 +174,7 @@ def oracles() -> None:
 
 
 if __name__ == "__main__":
-    sections = {f.__name__: f for f in (oracles, recovery, heads, engines, twins, coverage, speed, forecast, bank)}
+    sections = {f.__name__: f for f in (oracles, recovery, heads, twins, coverage, speed, forecast, bank)}
     for name in sys.argv[1:] or sections:
         if name not in sections:
             sys.exit(f"section {name!r} does not exist. Known: {', '.join(sections)}.")
