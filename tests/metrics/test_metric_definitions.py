@@ -633,3 +633,15 @@ def test_glossary_is_whole():
     named = "offered answered abandoned blocked service_level asa mean_wait abandonment occupancy utilisation"
     assert {*named.split(), "wait_p50", "wait_p95", "max_wait", "mean_excess", "queue_mean"} <= set(table["id"])
     assert metric("service_level[excl_T]") is metric("service_level", "excl_T")
+
+
+def test_a_threshold_between_two_milliseconds_is_the_nearer_one():
+    world = bp.load_scenario(
+        {
+            "contact_types": {"a": {"arrivals": {"rate": "60/h"}, "handle_time": {"exponential": {"mean": "3min"}}}},
+            "agent_groups": {"g": {"skills": ["a"], "heads": 3}},
+        }
+    )
+    runs = bp.simulate(world, replications=2, progress=False)
+    exact, near = (runs.summary(metrics="service_level", within=w)["value"].iloc[0] for w in ("11.111s", 100 / 9))
+    assert exact == near

@@ -88,7 +88,8 @@ def resolve(source: Source, name: str, within: Any, counting: str | None, short:
 
 
 def _seconds(value: Any, what: str) -> float:
-    return float(value) if isinstance(value, float | np.floating) else seconds(value, what=what)
+    # Waits are counted in whole milliseconds, and thresholds with them.
+    return round(float(value) if isinstance(value, float | np.floating) else seconds(value, what=what), 3)
 
 
 @dataclass(frozen=True)
