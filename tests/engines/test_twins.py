@@ -136,7 +136,11 @@ def dividing(view, contact_type):
     best = -1
     for g in range(len(view.free)):
         share = view.busy[g] / view.present[g]  # nan where nobody is there
-        if view.takes[contact_type, g] and view.free[g] > 0 and (best < 0 or share < view.busy[best] / view.present[best]):
+        if (
+            view.takes[contact_type, g]
+            and view.free[g] > 0
+            and (best < 0 or share < view.busy[best] / view.present[best])
+        ):
             best = g
     return best
 
@@ -194,6 +198,7 @@ def test_a_meeting_at_the_opening_takes_place():
         ({"contact_types.a.after_contact_work": "infinite"}, "after_contact_work of 'a' has no finite mean"),
         ({"contact_types.a.redial": {"after_abandonment": 0.5, "delay": "infinite"}}, "redial of 'a' has no finite mean"),
         ({"agent_groups.g.breaks": [{"at": "09:00", "length": "0s"}]}, "breaks.0.length"),
+        ({"routing.delay": {"a": {"g": "3000d"}}}, "routing.delay of 'a' and 'g' must be at most 397 days"),
     ],
 )  # fmt: skip
 def test_what_would_never_end_is_refused(change, said):

@@ -215,6 +215,13 @@ def check_fit(operation: Operation, document: Document, slots: Mapping[int, int]
                         f"scenario's. Widen the scenario's opening_hours. {document.place((*at, 'opening_hours'))}"
                     )
     problems += _endless(operation, document)
+    for name, row in operation.routing.delay.items():
+        problems += [
+            f"routing.delay of {name!r} and {group!r} must be at most 397 days. Got {format_seconds(wait)}. To keep a group off a "
+            f"type, leave the skill out. {document.place(('routing', 'delay', name, group))}"
+            for group, wait in row.items()
+            if wait > 397 * 86_400
+        ]
     for name, site in operation.sites.items():
         for k, outage in enumerate(site.outages):
             gap = outage.length if outage.every is None else outage.every
