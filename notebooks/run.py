@@ -15,8 +15,11 @@ for path in sorted(HERE.glob("*.ipynb")):
         continue
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(HERE)}}).execute()
-    for cell in notebook.cells:  # times of execution differ from run to run and say nothing
+    for cell in notebook.cells:  # times of execution and progress bars differ from run to run and say nothing
         cell.metadata.pop("execution", None)
-    notebook.metadata.pop("language_info", None)
+        if "outputs" in cell:
+            cell.outputs = [o for o in cell.outputs if not (o.output_type == "stream" and o.text.startswith("\r"))]
+    for key in ("language_info", "widgets"):
+        notebook.metadata.pop(key, None)
     nbformat.write(notebook, path)
     print(f"ran {path.name}")
