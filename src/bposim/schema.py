@@ -126,7 +126,10 @@ VOLUMES = Frame(
         ("interval_start", "M", "zone-aware start of the interval"),
         ("contacts", "iuf", "contacts: whole numbers are counts, real numbers expectations"),
     ),
-    (("sample", "iu", "number of the forecast path"),),
+    (
+        ("sample", "iu", "number of the forecast path"),
+        ("handle_factor", "f", "handle time relative to the scenario's law"),
+    ),
 )
 
 STAFFING = Frame(

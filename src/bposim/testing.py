@@ -133,6 +133,7 @@ def _random_type(rng: np.random.Generator, name: str, types: list[str], maybe: A
         body["after_contact_work"] = one_of(({"exponential": {"mean": "30s"}}, {"deterministic": {"value": "1min"}}))
     if maybe():
         body["balking"] = [{"queue": 1, "probability": 0.3}, {"queue": 3, "probability": 0.8}]
+        body["balking_queue"] = one_of(["type", "all"])
     if maybe():
         body["redial"] = {
             "after_abandonment": 0.6, "after_blocking": 0.8, "delay": one_of(_HANDLE), "at_most": int(rng.integers(1, 5)),

@@ -183,6 +183,12 @@ def test_balking_counts_the_own_type_and_comes_after_the_limit(engine):
     assert World(limited, contacts, engine).fate[5] == "blocked"
 
 
+def test_balking_may_count_the_queue_of_all_types(engine):
+    world = two({}, a={"balking": [{"queue": 2, "probability": 1}], "balking_queue": "all"})
+    contacts = [UNTIL_60, contact(1, "b"), contact(2, "a"), contact(3, "a"), contact(4, "b")]
+    assert World(world, contacts, engine).fate == ["answered"] * 3 + ["abandoned", "answered"]
+
+
 def test_balking_by_the_contacts_own_tolerance(engine):
     world = two({}, a={"balking": [{"queue": 1, "probability": 0.3}, {"queue": 2, "probability": 0.6}]})
     never = 1 << 40

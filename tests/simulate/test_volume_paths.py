@@ -400,3 +400,35 @@ def test_a_proof_plays_on_while_undecided_and_no_longer(line):
     whole = bp.simulate(line, replications=20, seed=1, **QUIET).windows("asa", "all")["value"]
     assert values["value"].tolist() == whole.tolist(), "the same replications as if played at once"
     assert wilson(1, 0)[0] != wilson(1, 0)[0]
+
+
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_handle_times_follow_the_factor_of_their_interval(line, engine):
+    frame = paths(line, [30]).drop(columns="sample")
+    frame["handle_factor"] = np.resize([2.0, 1.0, 0.5, 1.0], len(frame))
+    calm = line.replace({"day_factor": None})
+    plain = bp.simulate(
+        calm, volumes=frame.drop(columns="handle_factor"), seed=3, engine=engine, replications=2, **QUIET
+    )
+    scaled = bp.simulate(calm, volumes=frame, seed=3, engine=engine, replications=2, **QUIET)
+    served = [r.contacts().sort_values(["replication", "arrived"]) for r in (plain, scaled)]
+    assert (served[0]["arrived"].to_numpy() == served[1]["arrived"].to_numpy()).all()
+    slot = frame["interval_start"].searchsorted(served[0]["arrived"], side="right") - 1
+    both = served[0]["handle_s"].notna().to_numpy() & served[1]["handle_s"].notna().to_numpy()
+    ratio = served[1]["handle_s"].to_numpy()[both] / served[0]["handle_s"].to_numpy()[both]
+    wanted = frame["handle_factor"].to_numpy()[slot[both]]
+    long = served[0]["handle_s"].to_numpy()[both] > 1  # rounding to milliseconds
+    assert both.sum() > 80 and np.abs(ratio / wanted - 1)[long].max() < 0.002
+    assert set(wanted) == {0.5, 1.0, 2.0}
+
+
+def test_a_factor_that_is_none_or_differs_by_path_is_refused(line):
+    frame = paths(line, [30, 40]).assign(handle_factor=1.0)
+    frame.loc[0, "handle_factor"] = 0.0
+    with pytest.raises(ParameterError, match="must be above 0"):
+        bp.simulate(line, volumes=frame, replications=2, **QUIET)
+    frame.loc[0, "handle_factor"] = 1.5
+    with pytest.raises(ParameterError, match="same on every path"):
+        bp.simulate(line, volumes=frame, replications=2, **QUIET)
+    with pytest.raises(bp.errors.OptimiseError, match="handle_factor"):
+        bp.required_agents(line, paths(line, [30]).assign(handle_factor=1.2), target=bp.ServiceLevel(0.8, within="20s"))

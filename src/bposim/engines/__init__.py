@@ -9,7 +9,6 @@ from bposim.engines.policies import Policies, PolicyFault, View
 from bposim.engines.records import Records
 from bposim.engines.source import build_source, stream
 from bposim.engines.state import State, lay_state
-from bposim.engines.volumes import read_volumes
 from bposim.errors import ParameterError, parameter
 
 ENGINES = ("fast", "reference")
@@ -28,7 +27,6 @@ __all__ = [
     "draw",
     "lay_state",
     "play",
-    "read_volumes",
     "stream",
 ]
 

@@ -206,10 +206,11 @@ def draw_contacts(source: Source, seed: int, replication: int, start: Start | No
             later = at >= start.at_ms
             columns["arrival_ms"], interval = at[later], interval[later]
         drifts = drift.shape[1] > 0 and source.kinds[k].handle_day_factor is not None
-        columns |= source.attributes(
-            k, source.slot[interval], by_name(seed, replication, name),
-            source.day[interval] if drifts else None, drift[k] if drifts else None,
-        )  # fmt: skip
+        by, factor = (source.day[interval], drift[k]) if drifts else (None, None)
+        if source.handle_factor is not None:
+            factor = source.handle_factor[:, k] * (factor[source.day] if factor is not None else 1.0)
+            by = interval
+        columns |= source.attributes(k, source.slot[interval], by_name(seed, replication, name), by, factor)
         parts.append(columns)
     if len(parts) == 1:
         merged = parts[0] | {"kind": np.zeros(len(parts[0]["arrival_ms"]), dtype=np.int16)}

@@ -56,6 +56,8 @@ class Model:
     reserve : ndarray of int64, shape (n_types, n_groups)
     live : ndarray of bool, shape (n_types,)
         Whether waiting contacts are settled at closing (voice, chat).
+    balk_all : ndarray of bool, shape (n_types,)
+        Whether the queue of all types deters from joining, not that of the type alone.
     type_limit : ndarray of int64, shape (n_types,)
     queue_limit, trunks : int
     redial : ndarray of int64, shape (n_types, 4)
@@ -99,6 +101,7 @@ class Model:
     delays: tuple[np.ndarray, ...]
     reserve: np.ndarray
     live: np.ndarray
+    balk_all: np.ndarray
     type_limit: np.ndarray
     queue_limit: int
     trunks: int
@@ -233,6 +236,7 @@ def build_model(scenario: Scenario, *, drain: str = "serve", policies: Policies 
         delays=tuple(_distinct(delay[t], multiplier[t]) for t in range(n_types)),
         reserve=reserve,
         live=np.array([not k.deferred for k in kinds], dtype=bool),
+        balk_all=np.array([k.balking_queue == "all" for k in kinds]),
         type_limit=np.array([NO_LIMIT if k.queue_limit is None else k.queue_limit for k in kinds], dtype=np.int64),
         queue_limit=int(NO_LIMIT if scenario.queue_limit is None else scenario.queue_limit),
         trunks=int(NO_LIMIT if scenario.trunks is None else scenario.trunks),

@@ -189,7 +189,7 @@ class Centre:
             self.serve(i, group, agent)
         elif self.n_waiting[kind] >= m.type_limit[kind] or sum(self.n_waiting) >= m.queue_limit:
             self.leave(i, BLOCKED)
-        elif len(d.balk_at) and self.n_waiting[kind] >= d.balk_at[i]:
+        elif len(d.balk_at) and (sum(self.n_waiting) if m.balk_all[kind] else self.n_waiting[kind]) >= d.balk_at[i]:
             self.leave(i, ABANDONED)
         elif (
             m.callback_ms[kind] < FOREVER

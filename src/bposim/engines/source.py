@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bposim.engines.model import LONGEST_MS, NO_LIMIT, UNIT
-from bposim.engines.volumes import read_volumes
+from bposim.engines.volumes import VolumePaths, load_volumes
 from bposim.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class Source:
         Contact types and agent groups of the scenario.
     net_heads : ndarray, shape (n_intervals, n_groups)
         Scheduled heads after shrinkage; of named agents, those whose schedule covers the interval.
+    handle_factor : ndarray, shape (n_intervals, n_types), or None
+        Handle time of an interval's contacts relative to their law, as volumes from outside tell it. Spare rows keep the law.
     head_factors : tuple of Distribution or None
         The day's staffing relative to ``net_heads``, by group; None where a plan fixes the heads.
     """
@@ -94,6 +96,7 @@ class Source:
     factors: tuple[Distribution | None, ...]
     net_heads: np.ndarray
     head_factors: tuple[Distribution | None, ...]
+    handle_factor: np.ndarray | None = None
     #: Staffing changes where they are the same in every replication, once made.
     fixed_changes: Changes | None = field(default=None, init=False)
 
@@ -211,7 +214,7 @@ class Source:
         rng : callable
             Gives the generator of a kind of variate.
         day, factor : ndarray, optional
-            Drift of the handle time: the day of each contact, and the factor of each day.
+            Drift of the handle time: the day (or interval) of each contact, and the factor of each day (or interval).
         """
         kind, n = self.kinds[k], len(slot)
         columns = {
@@ -268,14 +271,15 @@ def build_source(scenario: Scenario, volumes: Any = None) -> Source:
     types, groups = tuple(scenario.contact_types), tuple(scenario.agent_groups)
     if volumes is None:
         expected = np.stack([scenario.expected_contacts(t) for t in types], axis=1)[None]
-        counts = False
+        counts, factor = False, None
     else:
-        expected, counts = read_volumes(volumes, scenario)
+        found = volumes if isinstance(volumes, VolumePaths) else load_volumes(volumes, scenario)
+        expected, counts, factor = found.array, found.counts, found.handle_factor
     kinds = tuple(scenario.contact_types.values())
     return Source(
         scenario, types, groups, expected, counts, grid.day, grid.slot, grid.start_ms, grid.end_ms, kinds,
         tuple(scenario.agent_groups.values()), scenario.day_factor, tuple(k.day_factor for k in kinds),
-        **staffing_of(scenario),
+        **staffing_of(scenario), handle_factor=factor,
     )  # fmt: skip
 
 

@@ -30,18 +30,15 @@ class VolumePaths:
         Whether they came as paths (column ``sample``): the paths are then all that is uncertain about the rate.
     labels : ndarray of int64, shape (n_samples,)
         Number of each path.
+    handle_factor : ndarray, shape (n_intervals, n_types), or None
+        Handle time of the contacts that come in an interval, relative to the scenario's law; the same on every path.
     """
 
     array: np.ndarray
     counts: bool
     sampled: bool
     labels: np.ndarray
-
-
-def read_volumes(volumes: Any, scenario: Scenario) -> tuple[np.ndarray, bool]:
-    """Return volumes over the scenario's grid, shape (n_samples, n_intervals, n_types), and whether they are counts."""
-    found = volumes if isinstance(volumes, VolumePaths) else load_volumes(volumes, scenario)
-    return found.array, found.counts
+    handle_factor: np.ndarray | None = None
 
 
 def load_volumes(
@@ -119,7 +116,32 @@ def load_volumes(
     np.add.at(result, cell, contacts[inside])
     held[cell] = True
     require(_holes(held, scenario), error)
-    return VolumePaths(result, counts, sampled, labels.astype(np.int64))
+    factor = _handle_factor(frame, cell, inside, shape[1:], error) if "handle_factor" in frame else None
+    return VolumePaths(result, counts, sampled, labels.astype(np.int64), factor)
+
+
+def _handle_factor(
+    frame: pd.DataFrame,
+    cell: tuple[np.ndarray, ...],
+    inside: np.ndarray,
+    shape: tuple[int, int],
+    error: type[BposimError],
+) -> np.ndarray:
+    """Return the column ``handle_factor`` over intervals and types, 1 where no row is."""
+    values = frame["handle_factor"].to_numpy(dtype=float, na_value=np.nan)
+    result = np.ones(shape)
+    result[cell[1:]] = values[inside]
+    wrong = ~(np.isfinite(values) & (values > 0))
+    differs = np.abs(result[cell[1:]] - values[inside]) > 1e-9
+    problems = []
+    if wrong.any():
+        problems.append(
+            f"handle_factor of volumes must be above 0. {int(wrong.sum())} rows are not (first row {int(np.flatnonzero(wrong)[0])})."
+        )
+    elif differs.any():
+        problems.append("handle_factor of volumes must be the same on every path of an interval and contact type.")
+    require(problems, error)
+    return result
 
 
 def _forecast(forecast: Any, scenario: Scenario, error: type[BposimError]) -> VolumePaths:

@@ -40,6 +40,11 @@ class Rates:
             self.mean = {t: scenario.expected_contacts(t) for t in types}
         else:
             found = load_volumes(volumes, scenario, caller="required_agents()", error=OptimiseError)
+            if found.handle_factor is not None:
+                raise OptimiseError(
+                    "volumes of required_agents() have a column handle_factor, which the formulas do not know. Drop it, or "
+                    "scale the scenario's handle times."
+                )
             _within(volumes, scenario)
             known = found.counts and not found.sampled
             tables = {t: found.array[:, :, k].T.astype(float) for k, t in enumerate(types)}

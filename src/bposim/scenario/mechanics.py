@@ -18,7 +18,7 @@ ALL_DAYS = tuple(range(7))
 
 
 class Balking(Model):
-    """A share of contacts that does not join a queue of this many waiting contacts of its type, or more."""
+    """A share of contacts that does not join a queue of this many waiting contacts, or more."""
 
     queue: int = Field(ge=0)
     probability: Share

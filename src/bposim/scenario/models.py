@@ -81,6 +81,8 @@ class ContactType(Model):
         Seconds that a contact is ahead of its true wait where waits are compared.
     balking, redial, callback, transfers
         See ``docs/design/mechanics.md``.
+    balking_queue : {"type", "all"}
+        Whose queue deters: the contacts waiting of the type, or of all types, as where callers hear their position.
     queue_limit : int or None
         Contacts of the type that may wait.
     """
@@ -95,6 +97,7 @@ class ContactType(Model):
     handle_day_factor: DayFactor = None
     credit: Duration = 0.0
     balking: Annotated[tuple[Balking, ...], AfterValidator(rising)] = ()
+    balking_queue: Literal["type", "all"] = "type"
     redial: Redial | None = None
     callback: Callback | None = None
     transfers: Annotated[tuple[Transfer, ...], AfterValidator(most_transfers)] = ()

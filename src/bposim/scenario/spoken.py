@@ -63,7 +63,7 @@ def type_lines(scenario: Scenario, name: str) -> Iterator[str]:
         yield f"counts as having waited {format_seconds(kind.credit)} longer than it has"
     if kind.balking:
         steps = ", ".join(f"{_percent(b.probability)} from {b.queue} waiting" for b in kind.balking)
-        yield f"does not join the queue (balks): {steps}"
+        yield f"does not join the queue (balks): {steps}{' of all types' if kind.balking_queue == 'all' else ''}"
     if kind.queue_limit is not None:
         yield f"at most {kind.queue_limit} wait, further ones are blocked"
     if (again := kind.redial) is not None:

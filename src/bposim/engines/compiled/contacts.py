@@ -48,7 +48,10 @@ def enter(m, i, line):  # type: ignore[no-untyped-def]
         serve(m, i, g, a)
     elif m[type_at(m, k) + f.N_WAITING] >= m[type_at(m, k) + f.TYPE_LIMIT] or m[f.TOTAL] >= m[f.QUEUE_LIMIT]:
         leave(m, i, fate.BLOCKED)
-    elif m[f.HAS_BALKING] and m[type_at(m, k) + f.N_WAITING] >= m[row(i) + f.BALK_AT]:
+    elif (
+        m[f.HAS_BALKING]
+        and m[f.TOTAL if m[type_at(m, k) + f.BALK_ALL] else type_at(m, k) + f.N_WAITING] >= m[row(i) + f.BALK_AT]
+    ):
         leave(m, i, fate.ABANDONED)
     elif (
         m[f.HAS_LIFE]

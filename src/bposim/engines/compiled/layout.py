@@ -87,6 +87,7 @@ def layout(model: Model, draws: Draws) -> np.ndarray:
     types[:, [f.HEAD, f.TAIL]], types[:, f.N_WAITING] = -1, 0
     types[:, f.PRIORITY], types[:, f.CREDIT], types[:, f.LIVE] = model.priority, model.credit_ms, model.live
     types[:, f.TYPE_LIMIT], types[:, f.CALLBACK_MS] = model.type_limit, model.callback_ms
+    types[:, f.BALK_ALL] = model.balk_all
     types[:, f.MEAN_HANDLE] = model.mean_handle_ms
     types[:, [f.ACCEPTED, f.CALLBACK_TO]] = model.callback
     types[:, [f.AGAIN_ABANDONED, f.AGAIN_BLOCKED, f.REDIAL_TO, f.AT_MOST]] = model.redial
