@@ -60,6 +60,13 @@ class WaitingClock:
         inside = (k > 0) & (np.append(self.end, 0)[np.maximum(k - 1, 0)] > at_ms)
         return np.where(inside, 0, padded[k] - at_ms)
 
+    def busy_after(self, at_ms: np.ndarray) -> np.ndarray:
+        """Return milliseconds from each instant until nobody waits; 0 where nobody does."""
+        if not len(self.begin):
+            return np.zeros(len(at_ms), dtype=np.int64)
+        k = np.maximum(np.searchsorted(self.begin, at_ms, side="right") - 1, 0)
+        return np.where(self.begin[k] <= at_ms, np.maximum(self.end[k] - at_ms, 0), 0)
+
     def clear_before(self, at_ms: np.ndarray) -> np.ndarray:
         """Return milliseconds since somebody last waited before each instant."""
         k = np.searchsorted(self.begin, at_ms, side="left")
@@ -83,6 +90,34 @@ def waiting_clocks(contacts: pd.DataFrame, skills: Mapping[str, list[str]]) -> d
         use = waited & np.isin(kind, able)
         clocks[group] = WaitingClock(begin[use], end[use])
     return clocks
+
+
+def served_contacts(contacts: pd.DataFrame, skills: Mapping[str, list[str]], *, grouped: bool = True) -> pd.DataFrame:
+    """Return ``agent_group, agent, begin_ms, end_ms`` of every contact with a named agent, in order of both and of time."""
+    served = contacts[(contacts["outcome"] == "answered") & contacts["agent"].notna() & contacts["ended"].notna()]
+    only = next(iter(skills))
+    group = served["agent_group"].astype(str) if grouped else pd.Series(only, index=served.index)
+    frame = pd.DataFrame(
+        {
+            "agent_group": group.to_numpy(),
+            "agent": served["agent"].astype(str).to_numpy(),
+            "begin_ms": _ms(served["answered"]),
+            "end_ms": _ms(served["ended"]),
+        }
+    )
+    frame = frame[frame["agent_group"].isin(list(skills))]
+    return frame.sort_values(["agent_group", "agent", "begin_ms"], ignore_index=True)
+
+
+def pauses(contacts: pd.DataFrame, skills: Mapping[str, list[str]], *, grouped: bool = True) -> pd.DataFrame:
+    """Return ``agent_group, agent, begin_ms, pause_ms``: the pauses between the consecutive contacts of an agent."""
+    frame = served_contacts(contacts, skills, grouped=grouped)
+    owner = pd.factorize(pd.MultiIndex.from_frame(frame[["agent_group", "agent"]]))[0]
+    reach = frame["end_ms"].groupby(owner).cummax().to_numpy()
+    begin = frame["begin_ms"].to_numpy()
+    rows = np.flatnonzero((owner[1:] == owner[:-1]) & (begin[1:] >= reach[:-1]))
+    found = frame.loc[rows, ["agent_group", "agent"]].reset_index(drop=True)
+    return found.assign(begin_ms=reach[rows], pause_ms=begin[rows + 1] - reach[rows])
 
 
 def presence_spans(
@@ -112,19 +147,7 @@ def presence_spans(
     DataFrame
         ``agent_group, agent, begin_ms, end_ms`` (UTC), spans of one agent disjoint.
     """
-    served = contacts[(contacts["outcome"] == "answered") & contacts["agent"].notna() & contacts["ended"].notna()]
-    only = next(iter(skills))
-    group = served["agent_group"].astype(str) if grouped else pd.Series(only, index=served.index)
-    frame = pd.DataFrame(
-        {
-            "agent_group": group.to_numpy(),
-            "agent": served["agent"].astype(str).to_numpy(),
-            "begin_ms": _ms(served["answered"]),
-            "end_ms": _ms(served["ended"]),
-        }
-    )
-    frame = frame[frame["agent_group"].isin(list(skills))]
-    frame = frame.sort_values(["agent_group", "agent", "begin_ms"], ignore_index=True)
+    frame = served_contacts(contacts, skills, grouped=grouped)
     if frame.empty:
         return frame
     clocks = waiting_clocks(contacts, skills)

@@ -1,14 +1,24 @@
-"""What a history really had, on a scenario's grid: the contacts that came, by type and interval."""
+"""What a history really had, on a scenario's grid: the contacts that came, and the agents who were there, by the minute."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from bposim.calibrate.presence import heads_on_grid, presence_spans, skills_of
+from bposim.units import WEEKDAYS
+
 if TYPE_CHECKING:
     from bposim.scenario import Scenario
+
+#: Step of a replay: agents come and go within a half hour, and a queue notices.
+STEP_S = 60.0
+#: Days above which a replay keeps to the scenario's own intervals.
+MOST_DAYS = 62
 
 
 def observed_volumes(contacts: pd.DataFrame, scenario: Scenario) -> tuple[pd.DataFrame, np.ndarray]:
@@ -35,3 +45,103 @@ def observed_volumes(contacts: pd.DataFrame, scenario: Scenario) -> tuple[pd.Dat
             pd.DataFrame({"contact_type": t, "interval_start": grid.starts, "contacts": count.astype(np.int64)})
         )
     return pd.concat(volumes, ignore_index=True), inside
+
+
+def refined(scenario: Scenario, step_s: float, **changes: Any) -> Scenario:
+    """Return a scenario on a finer grid, its lists over intervals stretched; the heads are left to a staffing.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    step_s : float
+        A part of the scenario's interval; the interval itself where it is none.
+    **changes
+        Further changes, as in ``scenario.replace``.
+    """
+    parts = scenario.interval / step_s
+    times = round(parts) if abs(parts - round(parts)) < 1e-9 and parts > 1 else 1
+    new: dict[str, Any] = {"interval": f"{scenario.interval / times:g}s"}
+    for t, kind in scenario.contact_types.items():
+        if kind.arrivals.per_interval is not None:
+            new[f"contact_types.{t}.arrivals"] = {
+                "per_interval": {
+                    WEEKDAYS[d]: list(np.repeat(np.array(v) / times, times)) if len(v) > 1 else [v[0] / times]
+                    for d, v in kind.arrivals.per_interval.items()
+                }
+            }
+        for field in ("handle_time", "patience", "after_contact_work"):
+            laws = getattr(kind, field)
+            if laws is not None and len(laws) > 1:
+                new[f"contact_types.{t}.{field}"] = [law.to_spec() for law in laws for _ in range(times)]
+    for g in scenario.agent_groups:
+        new[f"agent_groups.{g}.heads"] = 0
+    return scenario.replace(new | changes)
+
+
+def replay_world(
+    scenario: Scenario, first: date, days: int, closed: Any, *, step_s: float = STEP_S
+) -> tuple[Scenario, Scenario]:
+    """Return the scenario of a stretch of history without day factors, on its own grid and on the fine one of a replay."""
+    changes: dict[str, Any] = {
+        "start": first, "days": days, "day_factor": None, "closed": sorted({*scenario.closed, *closed})
+    }  # fmt: skip
+    changes |= {f"contact_types.{t}.day_factor": None for t in scenario.contact_types}
+    changes |= {f"contact_types.{t}.handle_day_factor": None for t in scenario.contact_types}
+    own = scenario.replace(changes)
+    n_open = len(np.unique(own.grid.day))
+    return own, own if n_open > MOST_DAYS else refined(own, step_s)
+
+
+def observed_staffing(
+    contacts: pd.DataFrame, scenario: Scenario, *, wrap_up_s: float, gap_s: float | None, grouped: bool
+) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
+    """Return heads on duty in every interval of a scenario by group, and the spans of presence that they count."""
+    grid = scenario.grid
+    start = pd.DatetimeIndex(grid.starts).tz_convert("UTC").as_unit("ms").asi8
+    length = grid.end_ms - grid.start_ms
+    spans = presence_spans(contacts, skills_of(scenario), gap_s=gap_s, wrap_up_s=wrap_up_s, grouped=grouped)
+    heads = {
+        g: heads_on_grid(spans[spans["agent_group"] == g], start, length)
+        if (spans["agent_group"] == g).any()
+        else np.zeros(len(grid))
+        for g in scenario.agent_groups
+    }
+    return heads, spans
+
+
+def speeds_on_grid(
+    spans: pd.DataFrame, speeds: Mapping[str, float], volumes: pd.DataFrame, scenario: Scenario
+) -> pd.DataFrame:
+    """Return volumes with ``handle_factor``: how slow the agents on duty were, by type and interval.
+
+    Parameters
+    ----------
+    spans : DataFrame
+        ``agent_group, agent, begin_ms, end_ms``.
+    speeds : mapping of agent to float
+        Handle time of an agent over that of the law; 1 where an agent is not named.
+    volumes : DataFrame
+        From :func:`observed_volumes` for the same scenario.
+
+    Notes
+    -----
+    The mean over the agents of all groups that take the type, weighted by presence; 1 while nobody is there. Minutes are
+    too short to tell who takes a contact, so the mean is that of half hours.
+    """
+    grid = scenario.grid
+    every = round(1800 / scenario.interval) if scenario.interval < 1800 else 1
+    code = np.arange(len(grid)) // max(every, 1)
+    start = pd.DatetimeIndex(grid.starts).tz_convert("UTC").as_unit("ms").asi8
+    length = grid.end_ms - grid.start_ms
+    top = {g: np.zeros(len(grid)) for g in scenario.agent_groups}
+    bottom = {g: np.zeros(len(grid)) for g in scenario.agent_groups}
+    for (g, agent), rows in spans.groupby(["agent_group", "agent"], sort=False):
+        there = heads_on_grid(rows, start, length)
+        top[str(g)] += there * speeds.get(str(agent), 1.0)
+        bottom[str(g)] += there
+    factor: dict[str, np.ndarray] = {}
+    for t in scenario.contact_types:
+        able = [g for g, body in scenario.agent_groups.items() if t in body.skills]
+        paced, whole = (np.bincount(code, sum(part[g] for g in able)) for part in (top, bottom))
+        factor[t] = np.where(whole > 0, paced / np.where(whole > 0, whole, 1.0), 1.0)[code]
+    return volumes.assign(handle_factor=np.concatenate([factor[t] for t in scenario.contact_types]))

@@ -1,0 +1,181 @@
+"""Does a long queue deter? Leaving early against the queue that a contact met."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bposim.calibrate.estimates import Estimate
+from bposim.distributions import Distribution, kaplan_meier, piecewise_hazard
+
+#: Seconds of waiting within which the queue that was met is taken to be the reason for leaving.
+EARLY_S = 60.0
+#: Queues met, first of each class; the last is open.
+CLASSES = (0, 1, 2, 3, 4, 6, 9, 13, 20, 30, 50)
+#: Contacts that must have met a class's queue, and early leavers among them.
+FEWEST, FEWEST_LEFT = 150, 10
+#: Risk of a queue that deters where none does, and the least rise of the probability that is told as a step.
+RISK = 0.001
+SMALLEST = 0.02
+_BREAKS = (0, 5, 10, 15, 20, 30, 40, 50, 60, 75, 90, 120, 150, 180, 240, 300, 480, 720, 1200)
+_PER_PIECE = 20
+
+
+def queue_met(arrived_ms: np.ndarray, left_ms: np.ndarray, waited: np.ndarray) -> np.ndarray:
+    """Return how many contacts waited when each arrived, shape (n,).
+
+    Parameters
+    ----------
+    arrived_ms, left_ms : ndarray of int64
+        Arrival in the queue, and answer or hang-up.
+    waited : ndarray of bool
+        Which contacts were in the queue at all.
+    """
+    came, went = np.sort(arrived_ms[waited]), np.sort(left_ms[waited])
+    return np.searchsorted(came, arrived_ms, side="left") - np.searchsorted(went, arrived_ms, side="right")
+
+
+@dataclass(frozen=True, eq=False)
+class BalkingFit:
+    """How a queue deters.
+
+    Attributes
+    ----------
+    steps : tuple of (int, float)
+        Queue met, and probability of not staying; empty where no queue deters.
+    patience : Distribution or None
+        Of those who stay; None where no queue deters: patience is then what it was.
+    table : DataFrame
+        ``queue, contacts, left, balks, ci_low, ci_high``: those who met such a queue, who of them left early, and the
+        share that left because of it.
+    estimates : tuple of Estimate
+    """
+
+    steps: tuple[tuple[int, float], ...]
+    patience: Distribution | None
+    table: pd.DataFrame
+    estimates: tuple[Estimate, ...]
+
+    def spec(self) -> list[dict[str, Any]]:
+        """Return the steps in a scenario's words."""
+        return [{"queue": q, "probability": p} for q, p in self.steps]
+
+
+def fit_balking(waits: np.ndarray, left: np.ndarray, queue: np.ndarray, name: str) -> BalkingFit:
+    """Tell whether contacts leave early the more the longer the queue is that they meet.
+
+    Parameters
+    ----------
+    waits : ndarray of float, shape (n,)
+        Seconds waited by contacts that could not be served at once.
+    left : ndarray of bool, shape (n,)
+        Whether a contact hung up.
+    queue : ndarray of int, shape (n,)
+        Contacts that waited when it came.
+    name : str
+        Contact type.
+
+    Notes
+    -----
+    S_q(60 s) is the share, by Kaplan and Meier, that is still patient after a minute of those who met a queue of q. Against
+    those who met the shortest queues, 1 − S_q / S_0 are those whom the queue deterred: in the scenario they balk at once.
+    Early hazards of those who stay come from the contacts that met the shortest queues, later ones from all. Tested
+    by the trend of early leaving over log(1 + q), with the exposure as weight (score test of a Poisson trend).
+    """
+    spans = np.minimum(waits, EARLY_S)
+    gone = left & (waits <= EARLY_S)
+    none = BalkingFit((), None, pd.DataFrame(columns=["queue", "contacts", "left", "balks", "ci_low", "ci_high"]), ())
+    if len(waits) < 2 * FEWEST or gone.sum() < 3 * FEWEST_LEFT:
+        return none
+    p = _trend(spans, gone, queue)
+    classes = _classes(queue, gone)
+    if p > RISK or len(classes) < 2:
+        return none
+    rows, base = [], None
+    for low, high in classes:
+        here = (queue >= low) & (queue < high)
+        stay, error = _stay(waits[here], left[here])
+        if base is None:
+            base = (stay, error, here)
+        share = 1 - stay / base[0]
+        half = 1.96 * stay / base[0] * np.hypot(error, base[1]) if low > classes[0][0] else 0.0
+        rows.append((low, int(here.sum()), int(gone[here].sum()), share, share - half, share + half))
+    table = pd.DataFrame(rows, columns=none.table.columns)
+    steps: list[tuple[int, float]] = []
+    rising = _isotonic(table["balks"].to_numpy(), table["contacts"].to_numpy(dtype=float))
+    for q, share in zip(table["queue"], rising, strict=True):
+        if share > (steps[-1][1] if steps else 0.0) + SMALLEST:
+            steps.append((int(q), round(float(share), 4)))
+    if not steps:
+        return none
+    assert base is not None
+    law = _patience(waits, left, base[2])
+    estimates = [
+        Estimate("balking", f"{name}, {int(r.queue)} waiting", r.balks, r.ci_low, r.ci_high, int(r.contacts), "share", "estimated",
+                 "leaves within a minute because so many wait; in the scenario at once")
+        for r in table.itertuples() if r.queue > classes[0][0]
+    ]  # fmt: skip
+    return BalkingFit(tuple(steps), law, table, tuple(estimates))
+
+
+def _trend(spans: np.ndarray, gone: np.ndarray, queue: np.ndarray) -> float:
+    from scipy.special import ndtr
+
+    x = np.log1p(queue)
+    rate = gone.sum() / spans.sum()
+    x = x - (x * spans).sum() / spans.sum()
+    score = float((x * (gone - rate * spans)).sum())
+    spread = float(np.sqrt((x**2 * rate * spans).sum()))
+    return float(ndtr(-score / spread)) if spread > 0 else 1.0
+
+
+def _classes(queue: np.ndarray, gone: np.ndarray) -> list[tuple[int, int]]:
+    """Return the classes of queues as (from, to), joined upwards until each holds enough."""
+    found: list[tuple[int, int]] = []
+    begin = CLASSES[0]
+    for end in (*CLASSES[1:], 1 << 40):
+        here = (queue >= begin) & (queue < end)
+        if here.sum() >= FEWEST and gone[here].sum() >= FEWEST_LEFT:
+            found.append((begin, end))
+            begin = end
+    if found:
+        found[-1] = (found[-1][0], 1 << 40)
+    return found
+
+
+def _stay(waits: np.ndarray, left: np.ndarray) -> tuple[float, float]:
+    """Return the share still patient after ``EARLY_S`` and the standard error of its logarithm (Greenwood)."""
+    km = kaplan_meier(waits, left)
+    early = km[km["time"] <= EARLY_S]
+    if early.empty:
+        return 1.0, 0.0
+    events, risk = early["events"].to_numpy(), early["at_risk"].to_numpy()
+    error = float(np.sqrt((events / np.maximum(risk * (risk - events), 1)).sum()))
+    return float(early["survival"].iloc[-1]), error
+
+
+def _isotonic(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    from scipy.optimize import isotonic_regression
+
+    return np.asarray(isotonic_regression(values, weights=weight).x)
+
+
+def _patience(waits: np.ndarray, left: np.ndarray, short: np.ndarray) -> Distribution:
+    """Return a piecewise hazard: the early pieces from those who met short queues, the later ones from all."""
+    breaks, rates = [0.0], []
+    for end in (*_BREAKS[1:], np.inf):
+        use = short if breaks[-1] < EARLY_S else np.ones(len(waits), dtype=bool)
+        begin = breaks[-1]
+        exposure = (np.clip(waits[use], begin, end) - begin).sum()
+        count = int((left[use] & (waits[use] > begin) & (waits[use] <= end)).sum())
+        if count < _PER_PIECE and end != EARLY_S and np.isfinite(end):
+            continue
+        if exposure <= 0 or (not np.isfinite(end) and count < _PER_PIECE and rates):
+            break
+        rates.append(max(count / exposure, 1e-9))
+        if np.isfinite(end):
+            breaks.append(float(end))
+    return piecewise_hazard(breaks[: len(rates)], rates)
