@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from bposim.calibrate.presence import heads_on_grid, presence_spans, skills_of
-from bposim.calibrate.replay import observed_volumes
+from bposim.calibrate.formulas import formula_errors, formula_intervals
+from bposim.calibrate.played import Coarse, play_coarse
+from bposim.calibrate.replay import observed_staffing, observed_volumes, replay_world, speeds_on_grid
 from bposim.errors import CalibrationError, ParameterError, parameter
 from bposim.metrics import ContactSource
 from bposim.provenance import Provenance
@@ -18,9 +20,12 @@ from bposim.units import seconds
 
 if TYPE_CHECKING:
     from bposim.calibrate import Calibration
+    from bposim.scenario import Scenario
 
 #: Absolute errors up to which a metric passes, and up to which it is weak: points of share, or a share of the value.
 LIMITS = {"service_level": (0.03, 0.06), "abandonment": (0.015, 0.03), "asa": (0.15, 0.30), "occupancy": (0.03, 0.06)}
+#: Bands hold this share of the replications.
+BAND = 0.90
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +36,15 @@ class Backtest:
     ----------
     frame : DataFrame
         ``metric, observed, simulated, low, high, error, inside, verdict``; low and high hold 90 % of the replications.
-    days : DataFrame
-        ``day, metric, observed, simulated, low, high, inside``.
+    days, weeks, intervals : DataFrame
+        ``day`` (``week``, ``interval_start``) ``, metric, observed, simulated, low, high, inside, offered``.
+    coverage : DataFrame
+        ``level, metric, windows, inside``: the share of intervals, days and weeks whose observed value lies in the band,
+        which should be 90 %. Bands hold what chance leaves open once contacts and heads are known; that a handle time
+        drifts, say, is not in them.
+    formulas : DataFrame
+        ``model, level, metric, error``: mean absolute error of the simulation, of Erlang A and of Erlang C, by interval
+        (weighted by contacts), by day and over the stretch; the formulas have the same contacts, heads and handle times.
     verdict : "pass", "weak" or "fail"
     reason : str
     heads : "observed" or "profile"
@@ -50,6 +62,10 @@ class Backtest:
     provenance: Provenance
     heads: str = "observed"
     profile: Backtest | None = None
+    weeks: pd.DataFrame = field(default_factory=pd.DataFrame)
+    intervals: pd.DataFrame = field(default_factory=pd.DataFrame)
+    coverage: pd.DataFrame = field(default_factory=pd.DataFrame)
+    formulas: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def summary(self) -> pd.DataFrame:
         """Return the comparison over the whole stretch: ``heads`` and the columns of ``frame``, by whose heads were played."""
@@ -65,11 +81,30 @@ class Backtest:
         tail = "" if same or self.profile.verdict == "pass" else f" {self.profile.reason}"
         return f"With the heads that the scenario expects instead of those on duty: {self.profile.verdict}.{tail}"
 
-    def plot(self, ax: Any = None, metric: str | None = None) -> Any:
-        """Draw observed over simulated by day; returns ``ax``."""
+    @property
+    def against(self) -> str:
+        """Say in a sentence how the formulas do on the same contacts and heads; empty where they were not asked."""
+        if self.formulas.empty:
+            return ""
+        name = str(self.frame["metric"].iloc[0])
+        table = self.formulas[(self.formulas["metric"] == name) & (self.formulas["level"] == "interval")]
+        error = dict(zip(table["model"], table["error"], strict=True))
+        return (
+            f"Mean absolute error of the {name.replace('_', ' ')} by interval: simulation {100 * error['simulation']:.1f} points, "
+            f"Erlang A {100 * error['erlang-a']:.1f}, Erlang C {100 * error['erlang-c']:.1f}."
+        )
+
+    def plot(self, ax: Any = None, metric: str | None = None, level: str = "day") -> Any:
+        """Draw observed over simulated by day, week or interval; returns ``ax``."""
         from bposim.calibrate.plots import plot_backtest
 
-        return plot_backtest(self, ax, metric)
+        return plot_backtest(self, ax, metric, level)
+
+    def plot_coverage(self, ax: Any = None) -> Any:
+        """Draw the share of intervals, days and weeks within their band; returns ``ax``."""
+        from bposim.calibrate.plots import plot_coverage
+
+        return plot_coverage(self, ax)
 
     def __repr__(self) -> str:
         whose = "" if self.heads == "observed" else ", the scenario's own heads"
@@ -78,89 +113,210 @@ class Backtest:
             f"  {r.metric:<20} observed {r.observed:8.4g}  simulated {r.simulated:8.4g} [{r.low:.4g}, {r.high:.4g}]  {r.verdict}"
             for r in self.frame.itertuples()
         ]
+        lines += [f"  {self.against}"] if self.against else []
         if self.profile is not None:
             lines += [self.beside, *repr(self.profile).splitlines()[1:]]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return f"<p><b>{self.verdict}</b>: {self.reason} {self.beside}</p>" + self.summary().to_html(
-            index=False, float_format=lambda x: f"{x:.4g}"
-        )
+        text = f"<p><b>{self.verdict}</b>: {self.reason} {self.against} {self.beside}</p>"
+        return text + self.summary().to_html(index=False, float_format=lambda x: f"{x:.4g}")
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """A stretch of history laid over a scenario.
+
+    Attributes
+    ----------
+    own, world : Scenario
+        On the scenario's grid, and on the fine one that is played.
+    seen : Source
+        What was observed, on the scenario's grid.
+    volumes : DataFrame
+        Contacts that came, on the fine grid, with ``handle_factor`` where it is known who was there.
+    staffing : mapping of group to ndarray
+        Heads on the fine grid.
+    occupancy : float
+    """
+
+    own: Scenario
+    world: Scenario
+    seen: Any
+    volumes: pd.DataFrame
+    staffing: dict[str, np.ndarray]
+    occupancy: float
 
 
 def backtest(
-    cal: Calibration, history: Any, start: Any, end: Any, *, heads: str, replications: int, seed: int, within: str
-) -> Backtest:
+    cal: Calibration, history: Any, start: Any, end: Any, *, heads: str, volumes: Any, replications: int, seed: int,
+    within: str | Sequence[str],
+) -> Backtest:  # fmt: skip
     """Run the back-test; see :meth:`Calibration.backtest`."""
-    from bposim.simulate import simulate
-
     if heads not in ("observed", "profile"):
         raise ParameterError(parameter("heads", "backtest()", "'observed' or 'profile'", heads))
-    if history.contacts is None:
-        raise CalibrationError("backtest() needs a contact log: one row for each contact.")
+    if history.kind == "counts":
+        raise CalibrationError(
+            "backtest() needs a contact log or an interval report: bare counts tell nothing of the service."
+        )
     first = pd.Timestamp(start).date() if start is not None else history.days[0]
     last = pd.Timestamp(end).date() - timedelta(days=1) if end is not None else history.days[1]
     test = history.between(first, last + timedelta(days=1))
-    missing = test.missing_days
-    scenario = cal.scenario.replace(
-        {
-            "start": first,
-            "days": (last - first).days + 1,
-            "day_factor": None,
-            "closed": [*cal.scenario.closed, *missing],
-        }
-        | {f"contact_types.{t}.day_factor": None for t in cal.scenario.contact_types}
+    stretch = (
+        _from_log(cal, test, first, last) if history.contacts is not None else _from_report(cal, test, first, last)
     )
-    grid = scenario.grid
-    if not len(grid):
-        raise CalibrationError(f"the scenario is never open from {first} to {last}.")
-    start_ms = pd.DatetimeIndex(grid.starts).tz_convert("UTC").as_unit("ms").asi8
-    length = grid.end_ms - grid.start_ms
-    volumes, inside = observed_volumes(test.contacts, scenario)
-    log = test.contacts[inside]
-    spans = presence_spans(test.contacts, skills_of(scenario), gap_s=cal.gap_s, grouped=cal.grouped)
-    staffing = {}
-    for g in scenario.agent_groups:
-        mine = spans[spans["agent_group"] == g]
-        staffing[g] = heads_on_grid(mine, start_ms, length) if len(mine) else scenario.scheduled_heads(g)
-    seen = ContactSource(log, starts=grid.starts, hours=grid.hours, types=tuple(scenario.contact_types))
-    busy = (log["handle_s"].fillna(0)).sum()
-    present = sum(float((h * length).sum() / 1000) for h in staffing.values())
-    occupancy = float(busy / present) if present else np.nan
+    asked = [within] if isinstance(within, str) else list(within)
+    thresholds = list(dict.fromkeys([*asked, "60s"]))
 
     def play(which: str) -> Backtest:
-        runs = simulate(
-            scenario, volumes=volumes, staffing=staffing if which == "observed" else None, replications=replications,
-            seed=seed, within=[within, "60s"], progress=False,
+        given = volumes if volumes is not None else stretch.volumes if which == "observed" else _coarse_volumes(stretch)
+        world = stretch.world if which == "observed" and volumes is None else stretch.own
+        staffing: Any = stretch.staffing if which == "observed" else None
+        if which == "observed" and world is stretch.own and stretch.world is not stretch.own:
+            staffing = _coarse_heads(stretch)
+        played = play_coarse(
+            world,
+            stretch.own,
+            volumes=given,
+            staffing=staffing,
+            replications=replications,
+            seed=seed,
+            within=thresholds,
+        )
+        inputs: dict[str, Any] = {"start": first, "last": last, "seed": seed, "within": [seconds(t) for t in asked]}
+        inputs |= {} if which == "observed" else {"heads": which}
+        made = Provenance("backtest", inputs, (cal.provenance,))
+        frame, tables = _comparison(played, stretch, thresholds)
+        formulas = pd.DataFrame()
+        if which == "observed":
+            predicted = formula_intervals(
+                cal, stretch.own, _coarse_volumes(stretch, factor=True), _coarse_heads(stretch), thresholds
+            )
+            formulas = formula_errors(tables["interval"], predicted)
+        return Backtest(
+            frame, tables["day"], *_judge(frame), first, last, made, which, None, tables["week"], tables["interval"],
+            _coverage(tables), formulas,
         )  # fmt: skip
-        frame, days = _comparison(runs, seen, occupancy, within)
-        inputs = {"start": first, "last": last, "seed": seed, "within": seconds(within)}
-        made = Provenance("backtest", inputs if which == "observed" else inputs | {"heads": which}, (cal.provenance,))
-        return Backtest(frame, days, *_judge(frame), first, last, made, which)
 
     done = play(heads)
     return replace(done, profile=play("profile")) if heads == "observed" else done
 
 
-def _comparison(runs: Any, seen: ContactSource, occupancy: float, within: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the table of metrics and the table of days."""
+def _from_log(cal: Calibration, test: Any, first: date, last: date) -> Stretch:
+    """Lay a contact log over the scenario: the very contacts, and the agents inferred from what they did."""
+    own, world = replay_world(cal.scenario, first, (last - first).days + 1, test.missing_days)
+    if not len(own.grid):
+        raise CalibrationError(f"the scenario is never open from {first} to {last}.")
+    volumes, inside = observed_volumes(test.contacts, world)
+    log = test.contacts[inside]
+    staffing, spans = observed_staffing(
+        test.contacts, world, wrap_up_s=cal.wrap_up_s, gap_s=cal.gap_s, grouped=cal.grouped
+    )
+    for g in world.agent_groups:
+        if not (spans["agent_group"] == g).any():
+            staffing[g] = _stretched(own.scheduled_heads(g), own, world)
+    if cal.speeds:
+        volumes = speeds_on_grid(spans, cal.speeds, volumes, world)
+    seen = ContactSource(log, starts=own.grid.starts, hours=own.grid.hours, types=tuple(own.contact_types))
+    served = log[log["outcome"] == "answered"]
+    work = [law.mean for k in own.contact_types.values() if k.after_contact_work for law in k.after_contact_work]
+    busy = served["handle_s"].fillna(0).sum() + len(served) * (float(np.mean(work)) if work else 0.0)
+    present = sum(float((h * world.grid.hours).sum() * 3600) for h in staffing.values())
+    return Stretch(own, world, seen, volumes, staffing, float(busy / present) if present else np.nan)
+
+
+def _from_report(cal: Calibration, test: Any, first: date, last: date) -> Stretch:
+    """Lay an interval report over the scenario: its counts, and the heads with which Erlang A gives what it tells."""
+    from bposim.calibrate.reports import report_staffing
+
+    own, _ = replay_world(cal.scenario, first, (last - first).days + 1, test.missing_days)
+    volumes, staffing = report_staffing(replace(cal, scenario=own), test)
+    counts = test.counts((20.0, 60.0))
+    busy = float(np.nansum(counts.contacts["handle_sum_s"])) if "handle_sum_s" in counts.contacts else np.nan
+    present = sum(float((h * own.grid.hours).sum() * 3600) for h in staffing.values())
+    return Stretch(own, own, test, volumes, dict(staffing), busy / present if present else np.nan)
+
+
+def _places(own: Scenario, world: Scenario) -> np.ndarray:
+    """Return the index of the own interval in which each fine interval lies."""
+    return np.searchsorted(own.grid.start_ms, world.grid.start_ms, side="right") - 1
+
+
+def _stretched(values: np.ndarray, own: Scenario, world: Scenario) -> np.ndarray:
+    return np.asarray(values)[_places(own, world)]
+
+
+def _coarse_heads(stretch: Stretch) -> dict[str, np.ndarray]:
+    place, n = _places(stretch.own, stretch.world), len(stretch.own.grid)
+    hours = stretch.world.grid.hours
+    return {g: np.bincount(place, h * hours, n) / stretch.own.grid.hours for g, h in stretch.staffing.items()}
+
+
+def _coarse_volumes(stretch: Stretch, *, factor: bool = False) -> pd.DataFrame:
+    place, n = _places(stretch.own, stretch.world), len(stretch.own.grid)
+    rows = []
+    for t in stretch.own.contact_types:
+        mine = stretch.volumes[stretch.volumes["contact_type"] == t]
+        count = mine["contacts"].to_numpy()
+        table = pd.DataFrame({"contact_type": t, "interval_start": stretch.own.grid.starts})
+        table["contacts"] = np.bincount(place, count, n).astype(count.dtype)
+        if factor and "handle_factor" in mine:
+            value = mine["handle_factor"].to_numpy()
+            weight = np.bincount(place, count, n)
+            table["handle_factor"] = np.where(
+                weight > 0,
+                np.bincount(place, count * value, n) / np.maximum(weight, 1e-9),
+                np.bincount(place, value, n) / np.bincount(place, minlength=n),
+            )
+        rows.append(table)
+    return pd.concat(rows, ignore_index=True)
+
+
+def _comparison(played: Coarse, stretch: Stretch, within: list[str]) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
+    """Return the table of metrics, and the tables of intervals, days and weeks."""
     from bposim.metrics import summary, windows
 
-    asks = [(f"service_level {within}", "service_level", within), ("service_level 60s", "service_level", "60s"),
-            ("abandonment", "abandonment", within), ("asa", "asa", within)]  # fmt: skip
-    rows, days = [], []
+    asks = [(f"service_level {t}", "service_level", t) for t in within]
+    asks += [("abandonment", "abandonment", within[0]), ("asa", "asa", within[0])]
+    seen, rows = stretch.seen, []
+    tables: dict[str, list[pd.DataFrame]] = {"interval": [], "day": [], "week": []}
     for label, metric, t in asks:
-        observed = float(summary(seen, metrics=metric, within=t)["value"].iloc[0])
-        spread = runs.windows(metric, "all", within=t)["value"]
-        rows.append(_compare(label, metric, observed, spread))
-        mine = windows(seen, metric, "day", within=t)[["window_start", "value"]].rename(columns={"value": "observed"})
-        band = runs.windows(metric, "day", within=t).groupby("window_start")["value"]
-        table = band.quantile([0.05, 0.5, 0.95]).unstack().set_axis(["low", "simulated", "high"], axis=1).reset_index()
-        merged = mine.merge(table, on="window_start").assign(metric=label)
-        merged["inside"] = merged["observed"].between(merged["low"], merged["high"])
-        days.append(merged.rename(columns={"window_start": "day"}))
-    rows.append(_compare("occupancy", "occupancy", occupancy, runs.windows("occupancy", "all")["value"]))
-    return pd.DataFrame(rows), pd.concat(days, ignore_index=True)
+        try:
+            observed = float(summary(seen, metrics=metric, within=t)["value"].iloc[0])
+        except ParameterError:
+            continue  # a report that has not counted this threshold
+        rows.append(_compare(label, metric, observed, windows(played, metric, "all", within=t)["value"]))
+        for level, found in tables.items():
+            mine = windows(seen, metric, level, within=t)[["window_start", "value", "denominator"]]
+            mine = mine.rename(columns={"value": "observed", "denominator": "offered"})
+            band = windows(played, metric, level, within=t).groupby("window_start")["value"]
+            ends = band.quantile([(1 - BAND) / 2, (1 + BAND) / 2]).unstack().set_axis(["low", "high"], axis=1)
+            merged = mine.merge(ends.assign(simulated=band.mean()).reset_index(), on="window_start").assign(
+                metric=label
+            )
+            merged["inside"] = merged["observed"].between(merged["low"], merged["high"])
+            found.append(merged)
+    if np.isfinite(stretch.occupancy):
+        rows.append(_compare("occupancy", "occupancy", stretch.occupancy, windows(played, "occupancy", "all")["value"]))
+    named = {"interval": "interval_start", "day": "day", "week": "week"}
+    order = ["metric", "observed", "simulated", "low", "high", "inside", "offered"]
+    done = {
+        level: pd.concat(found, ignore_index=True).rename(columns={"window_start": named[level]})[
+            [named[level], *order]
+        ]
+        for level, found in tables.items()
+    }
+    return pd.DataFrame(rows), done
+
+
+def _coverage(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    rows = [
+        (level, name, len(mine), float(mine["inside"].mean()))
+        for level, table in tables.items()
+        for name, part in table.groupby("metric", sort=False)
+        if len(mine := part[part["observed"].notna()])
+    ]
+    return pd.DataFrame(rows, columns=["level", "metric", "windows", "inside"])
 
 
 def _judge(frame: pd.DataFrame) -> tuple[str, str]:
@@ -177,7 +333,7 @@ def _judge(frame: pd.DataFrame) -> tuple[str, str]:
 
 def _compare(label: str, metric: str, observed: float, spread: pd.Series) -> dict[str, Any]:
     simulated = float(spread.mean())
-    low, high = spread.quantile([0.05, 0.95])
+    low, high = spread.quantile([(1 - BAND) / 2, (1 + BAND) / 2])
     error = simulated - observed
     size = abs(error) / observed if metric == "asa" and observed > 0 else abs(error)
     good, weak = LIMITS[metric]

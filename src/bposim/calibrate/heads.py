@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,15 @@ import pandas as pd
 
 from bposim.calibrate.arrivals import unusual_days
 from bposim.calibrate.estimates import Estimate, correlation_interval, jackknife_ratio
-from bposim.calibrate.presence import WRAP_UP_S, heads_on_grid, presence_spans, skills_of
+from bposim.calibrate.presence import heads_on_grid, presence_spans, skills_of
+from bposim.calibrate.wrap_up import ASSUMED_S
 from bposim.units import make_grid, zone
 
 if TYPE_CHECKING:
     from bposim.scenario import Scenario
 
+#: The gap times these factors brackets the agent-hours that it gives.
+BRACKET = (1 / 3, 3.0)
 #: Replays of the history with known heads, from which the noise of inferred heads is told.
 REPLAYS = 4
 #: Contacts in all replays together, so that a year of a large centre stays quick.
@@ -40,8 +43,11 @@ class HeadsFit:
     cv : mapping of group to float
         Of the day factor; 0 where the days show no spread beyond the noise of inference.
     gap_s : float or None
+        A fixed rule's; None where presence is told from the queue.
     grouped : bool
         Whether the history tells the agents' groups.
+    wrap_up_s : float
+        Seconds of somebody waiting in a pause from which the agent was away.
     """
 
     by_weekday: dict[str, dict[int, list[float]]]
@@ -49,10 +55,17 @@ class HeadsFit:
     cv: dict[str, float]
     gap_s: float | None
     grouped: bool
+    wrap_up_s: float = ASSUMED_S
+
+
+def tells_groups(contacts: pd.DataFrame, base: Scenario) -> bool:
+    """Return whether a log names agent groups of a scenario."""
+    named = set(contacts["agent_group"].dropna().astype(str)) if "agent_group" in contacts else set()
+    return bool(named & set(base.agent_groups))
 
 
 def fit_heads(
-    contacts: pd.DataFrame, base: Scenario, first: date, last: date, skip: set[date], gap_s: float | None,
+    contacts: pd.DataFrame, base: Scenario, first: date, last: date, skip: set[date], gap_s: float | None, wrap_up_s: float,
     estimates: list[Estimate], notes: list[str],
 ) -> HeadsFit | None:  # fmt: skip
     """Return mean heads on duty by group, weekday and slot, inferred from agents' activity; None without agents."""
@@ -60,8 +73,7 @@ def fit_heads(
     if "agent" not in contacts or contacts["agent"].notna().sum() == 0:
         notes.append("heads on duty were assumed from the base scenario: the history names no agents.")
         return None
-    named = set(contacts["agent_group"].dropna().astype(str)) if "agent_group" in contacts else set()
-    grouped = bool(named & set(groups))
+    grouped = tells_groups(contacts, base)
     if not grouped and len(groups) > 1:
         notes.append("heads on duty were assumed from the base scenario: the history does not tell the agents' groups.")
         return None
@@ -74,8 +86,9 @@ def fit_heads(
     result: dict[str, dict[int, list[float]]] = {}
     hours: dict[str, list[float]] = {g: [] for g in groups}
     tables = []
-    for k, wrap_up in enumerate(WRAP_UP_S if gap_s is None else WRAP_UP_S[:1]):
-        spans = presence_spans(contacts, skills_of(base), gap_s=gap_s, wrap_up_s=wrap_up, grouped=grouped)
+    bracket = [wrap_up_s * b for b in (1.0, *BRACKET)] if gap_s is None else [wrap_up_s]
+    for k, away in enumerate(bracket):
+        spans = presence_spans(contacts, skills_of(base), gap_s=gap_s, wrap_up_s=away, grouped=grouped)
         for g in groups:
             heads = heads_on_grid(spans[spans["agent_group"] == g], start, length)
             daily = np.bincount(day_code, heads * length / 3.6e6)
@@ -96,16 +109,61 @@ def fit_heads(
                 tables.append(pd.DataFrame({"date": dates, "weekday": (first.weekday() + days) % 7, "agent_group": g, "hours": daily,
                                             "expected": profile, "ratio": daily / profile}))  # fmt: skip
     for g in groups:
-        bracket = gap_s is None
         said = (
-            f"an agent was away in a pause in which somebody it could serve waited more than {WRAP_UP_S[0]:.0f} s "
-            f"({WRAP_UP_S[1]:.0f} s to {WRAP_UP_S[2]:.0f} s would give {min(hours[g]):.1f} to {max(hours[g]):.1f} h; no confidence interval)"
-            if bracket
+            f"an agent was away in a pause in which somebody it could serve waited more than {wrap_up_s:.0f} s "
+            f"({bracket[1]:.0f} s to {bracket[2]:.0f} s would give {min(hours[g]):.1f} to {max(hours[g]):.1f} h)"
+            if gap_s is None
             else f"idle up to {gap_s:.0f} s taken as present"
         )
         estimates.append(Estimate("agent-hours on duty per day", g, hours[g][0], n=len(days), unit="h", detail=said))
     notes.append("Heads on duty are inferred from what agents did and from the queue; no log-in record was given.")
-    return HeadsFit(result, pd.concat(tables, ignore_index=True), dict.fromkeys(groups, 0.0), gap_s, grouped)
+    return HeadsFit(result, pd.concat(tables, ignore_index=True), dict.fromkeys(groups, 0.0), gap_s, grouped, wrap_up_s)
+
+
+def with_errors(
+    fit: HeadsFit, errors: Mapping[str, np.ndarray], estimates: list[Estimate]
+) -> tuple[HeadsFit, list[Estimate]]:
+    """Take off what inference gets wrong on replays whose heads are known, and give agent-hours their interval.
+
+    Parameters
+    ----------
+    fit : HeadsFit
+    errors : mapping of group to ndarray, shape (replays, n_days)
+        From :func:`replay_errors`.
+    estimates : list of Estimate
+        Those of agent-hours are replaced.
+
+    Notes
+    -----
+    The mean error of the replays, as a share of the hours, is taken off the heads of every interval. What is left is the
+    error of the mean of as many days, from the spread of the errors between days.
+    """
+    from scipy.special import stdtrit
+
+    found = {}
+    heads = dict(fit.by_weekday)
+    days = fit.days.copy()
+    for g, wrong in errors.items():
+        mine = (days["agent_group"] == g).to_numpy()
+        hours = days.loc[mine, "hours"].to_numpy()
+        if hours.sum() <= 0:
+            continue
+        of_days = wrong.mean(axis=0)
+        n = len(of_days)
+        scale = float(np.clip(1 - of_days.sum() / (hours.sum() + of_days.sum()), 0.5, 1.5))
+        error = float(np.std(wrong, ddof=1) / np.sqrt(n) * np.sqrt(1 + 1 / len(wrong)))
+        half = float(stdtrit(max(n - 1, 1), 0.975) * error)
+        mean = float(hours.mean()) * scale
+        found[g] = (mean, max(mean - half, 0.0), mean + half, scale)
+        heads[g] = {d: [round(v * scale, 4) for v in values] for d, values in fit.by_weekday[g].items()}
+        days.loc[mine, ["hours", "expected"]] *= scale
+    told = [
+        replace(e, value=found[e.subject][0], low=found[e.subject][1], high=found[e.subject][2],
+                detail=f"{e.detail}; replays with known heads find {100 / found[e.subject][3]:.1f} % of them, which is taken off")
+        if e.parameter == "agent-hours on duty per day" and e.subject in found else e
+        for e in estimates
+    ]  # fmt: skip
+    return replace(fit, by_weekday=heads, days=days), told
 
 
 def replay_errors(fit: HeadsFit, scenario: Scenario, contacts: pd.DataFrame, *, seed: int = 1) -> dict[str, np.ndarray]:
@@ -137,7 +195,9 @@ def replay_errors(fit: HeadsFit, scenario: Scenario, contacts: pd.DataFrame, *, 
             for g, r in ratio.items()
         }
         runs = simulate(world, volumes=volumes, staffing=staffing, replications=1, seed=seed + k, progress=False)
-        spans = presence_spans(runs.contacts(), skills_of(world), gap_s=fit.gap_s, grouped=True)
+        spans = presence_spans(
+            runs.contacts(), skills_of(world), gap_s=fit.gap_s, wrap_up_s=fit.wrap_up_s, grouped=True
+        )
         for g, planted in staffing.items():
             heads = heads_on_grid(spans[spans["agent_group"] == g], start, length)
             errors[g].append(np.bincount(code, (heads - planted) * length / 3.6e6))

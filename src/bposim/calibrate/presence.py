@@ -16,8 +16,6 @@ import pandas as pd
 if TYPE_CHECKING:
     from bposim.scenario import Scenario
 
-#: Seconds of somebody waiting in a pause that wrapping up explains; below and above it, the bracket.
-WRAP_UP_S = (30.0, 10.0, 90.0)
 #: A pause longer than this is an absence whatever the queue looked like, in seconds.
 LONGEST_PAUSE_S = 7200.0
 
@@ -125,7 +123,7 @@ def presence_spans(
     skills: Mapping[str, list[str]],
     *,
     gap_s: float | None = None,
-    wrap_up_s: float = WRAP_UP_S[0],
+    wrap_up_s: float = 30.0,
     grouped: bool = True,
 ) -> pd.DataFrame:
     """Return when each agent was present.

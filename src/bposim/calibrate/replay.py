@@ -125,23 +125,23 @@ def speeds_on_grid(
 
     Notes
     -----
-    The mean over the agents of all groups that take the type, weighted by presence; 1 while nobody is there. Minutes are
-    too short to tell who takes a contact, so the mean is that of half hours.
+    Over the agents of all groups that take the type, Σ presence / Σ (presence / speed): who is fast takes more contacts. 1 while
+    nobody is there. Minutes are too short to tell who takes a contact, so the mean is that of half hours.
     """
     grid = scenario.grid
     every = round(1800 / scenario.interval) if scenario.interval < 1800 else 1
     code = np.arange(len(grid)) // max(every, 1)
     start = pd.DatetimeIndex(grid.starts).tz_convert("UTC").as_unit("ms").asi8
     length = grid.end_ms - grid.start_ms
-    top = {g: np.zeros(len(grid)) for g in scenario.agent_groups}
-    bottom = {g: np.zeros(len(grid)) for g in scenario.agent_groups}
+    there = {g: np.zeros(len(grid)) for g in scenario.agent_groups}
+    work = {g: np.zeros(len(grid)) for g in scenario.agent_groups}
     for (g, agent), rows in spans.groupby(["agent_group", "agent"], sort=False):
-        there = heads_on_grid(rows, start, length)
-        top[str(g)] += there * speeds.get(str(agent), 1.0)
-        bottom[str(g)] += there
+        present = heads_on_grid(rows, start, length)
+        there[str(g)] += present
+        work[str(g)] += present / speeds.get(str(agent), 1.0)
     factor: dict[str, np.ndarray] = {}
     for t in scenario.contact_types:
         able = [g for g, body in scenario.agent_groups.items() if t in body.skills]
-        paced, whole = (np.bincount(code, sum(part[g] for g in able)) for part in (top, bottom))
-        factor[t] = np.where(whole > 0, paced / np.where(whole > 0, whole, 1.0), 1.0)[code]
+        whole, done = (np.bincount(code, sum(part[g] for g in able)) for part in (there, work))
+        factor[t] = np.where(done > 0, whole / np.where(done > 0, done, 1.0), 1.0)[code]
     return volumes.assign(handle_factor=np.concatenate([factor[t] for t in scenario.contact_types]))

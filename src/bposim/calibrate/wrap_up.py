@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bposim.calibrate.estimates import Estimate
 from bposim.calibrate.presence import WaitingClock, pauses, waiting_clocks
 from bposim.distributions import empirical, kaplan_meier
 
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
 
 #: Pauses with somebody waiting below which nothing is told of after-contact work.
 FEWEST = 200
-#: A mean pause up to this many seconds is the clock of the log, no work.
-NOTHING_S = 1.0
-_QUANTILES = 101
+#: Gap where the queue tells too little.
+ASSUMED_S = 30.0
+#: A mean pause up to this many seconds is the clock of the log, no work; shorter pauses are all alike; longer ones too.
+NOTHING_S, SHORTEST_S, LONGEST_S = 1.0, 1.0, 7200.0
+_QUANTILES, _BLOCKS = 101, 30
+#: The top of the curve whose highest point is the gap: down to this share of it, and at most so many times to each side.
+_TOP, _SIDE = 0.95, 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,72 +82,103 @@ def queue_pauses(contacts: pd.DataFrame, skills: Mapping[str, list[str]], *, gro
 
 @dataclass(frozen=True, eq=False)
 class WrapUp:
-    """After-contact work as far as the queue shows it.
+    """The presence gap, and the after-contact work as far as the queue shows it.
 
     Attributes
     ----------
     gap_s : float
         Longer pauses with somebody waiting are absences.
     law : Distribution or None
-        Pauses up to the gap; None where they are too short to matter.
-    mean_s, low_s, high_s : float
-        Mean of the law with its 95 % interval (jackknife over days).
+        Of pauses up to the gap; None where they are unknown or too short to matter.
+    mean_s : float
+        Of that law; missing where it is unknown.
     share_away : float
         Share of pauses that are longer than the gap.
     n : int
+    estimates : tuple of Estimate
     """
 
     gap_s: float
     law: Distribution | None
     mean_s: float
-    low_s: float
-    high_s: float
     share_away: float
     n: int
+    estimates: tuple[Estimate, ...]
 
 
-def wrap_up(found: QueuePauses, gap_s: float) -> WrapUp | None:
-    """Return the law of pauses up to a gap, None where too few pauses were seen.
+def fit_wrap_up(found: QueuePauses) -> WrapUp:
+    """Tell the presence gap and the law of the pauses up to it; the gap is assumed where too few pauses were seen.
 
     Notes
     -----
-    Kaplan and Meier's estimate of the pause, cut short when the queue empties, conditioned on pauses up to ``gap_s``.
+    Kaplan and Meier's estimate of the pause, cut short when the queue empties. The gap parts the pauses into two classes so that
+    the variance of the logarithm between the classes is largest (Otsu 1979): after-contact work lasts seconds, an
+    absence minutes, and few pauses lie between. Intervals by the jackknife over blocks of days.
     """
+    n_seen = int(found.seen.sum())
+    if n_seen < FEWEST:
+        text = f"only {n_seen} pauses began while somebody waited: too few to tell; {ASSUMED_S:.0f} s taken"
+        told = Estimate("presence gap", "all", ASSUMED_S, n=len(found), unit="s", source="assumed", detail=text)
+        return WrapUp(ASSUMED_S, None, np.nan, np.nan, len(found), (told,))
+    values = _values(found, np.ones(len(found), dtype=bool))
+    days = np.unique(found.day)
+    blocks = np.array_split(days, min(len(days), _BLOCKS))
+    left_out = np.array([_values(found, ~np.isin(found.day, b))[:2] for b in blocks]) if len(blocks) >= 4 else None
+    gap_s, mean_s, beyond, times, cdf = values
+    apart = f"{100 * (1 - beyond):.0f} % of the pauses with somebody waiting are shorter, after-contact work, the others absences"
+    estimates = [
+        Estimate("presence gap", "all", gap_s, *_jackknife(gap_s, left_out, 0), len(found), "s", "estimated", apart),
+        Estimate("after-contact pause", "all", mean_s, *_jackknife(mean_s, left_out, 1), len(found), "s", "estimated",
+                 "mean pause up to the gap with somebody waiting: work, or rest, that the log does not record"),
+    ]  # fmt: skip
+    law = None
+    if mean_s > NOTHING_S:
+        p = np.arange(_QUANTILES) / (_QUANTILES - 1)
+        at = np.minimum(np.searchsorted(cdf, p - 1e-12), len(times) - 1)
+        rough = empirical(quantiles=times[at].tolist())
+        law = empirical(quantiles=(times[at] * mean_s / rough.mean).tolist())
+    return WrapUp(gap_s, law, mean_s, beyond, len(found), tuple(estimates))
+
+
+def _values(found: QueuePauses, keep: np.ndarray) -> tuple[float, float, float, np.ndarray, np.ndarray]:
+    """Return the gap, the mean pause up to it, the share beyond it, and times and distribution function up to it."""
+    km = kaplan_meier(
+        np.minimum(found.length_s[keep], LONGEST_S), found.seen[keep] & (found.length_s[keep] <= LONGEST_S)
+    )
+    time, survival = km["time"].to_numpy(), km["survival"].to_numpy()
+    mass = -np.diff(survival, prepend=1.0)
+    # What was never seen to end lies at the longest time.
+    x, p = np.log(np.maximum(np.append(time, LONGEST_S), SHORTEST_S)), np.append(mass, survival[-1])
+    below, moment = np.cumsum(p)[:-1], np.cumsum(p * x)[:-1]
+    total = float((p * x).sum())
+    between = np.where(
+        (below > 1e-9) & (below < 1 - 1e-9), (total * below - moment) ** 2 / np.maximum(below * (1 - below), 1e-12), 0.0
+    )
+    gap_s = float(np.exp(_top((x[:-1] + x[1:]) / 2, between)))
+    inside = time <= gap_s
+    beyond = float(survival[inside][-1])
+    cdf = (1 - survival[inside]) / max(1 - beyond, 1e-12)
+    return gap_s, float((time[inside] * np.diff(cdf, prepend=0.0)).sum()), beyond, time[inside], cdf
+
+
+def _top(x: np.ndarray, height: np.ndarray) -> float:
+    """Return where a curve is highest: the vertex of a parabola through its top, since a log's clock has steps."""
+    best = int(np.argmax(height))
+    near = np.flatnonzero(height >= _TOP * height[best])
+    near = near[(near >= best - _SIDE) & (near <= best + _SIDE)]
+    if len(near) < 4 or np.ptp(x[near]) <= 0:
+        return float(x[best])
+    square, slope, _ = np.polyfit(x[near] - x[best], height[near] / height[best], 2)
+    vertex = -slope / (2 * square) if square < 0 else 0.0
+    return float(np.clip(x[best] + vertex, x[near[0]], x[near[-1]]))
+
+
+def _jackknife(value: float, left_out: np.ndarray | None, column: int) -> tuple[float, float]:
     from scipy.special import stdtrit
 
-    if int((found.seen & (found.length_s <= gap_s)).sum()) < FEWEST:
-        return None
-    times, cdf, beyond = _upto(found.length_s, found.seen, gap_s)
-    mean = _mean(times, cdf)
-    days = np.unique(found.day)
-    low = high = np.nan
-    if 3 <= len(days) <= 400:
-        blocks = np.array_split(days, min(len(days), 30))
-        left_out = np.array([_without(found, ~np.isin(found.day, block), gap_s) for block in blocks])
-        k = len(left_out)
-        error = float(np.sqrt((k - 1) / k * ((left_out - left_out.mean()) ** 2).sum()))
-        half = float(stdtrit(k - 1, 0.975) * error)
-        low, high = max(mean - half, 0.0), mean + half
-    law = None
-    if mean > NOTHING_S:
-        p = (np.arange(_QUANTILES)) / (_QUANTILES - 1)
-        at = np.minimum(np.searchsorted(cdf, p - 1e-12), len(times) - 1)
-        law = empirical(quantiles=times[at].tolist())
-    return WrapUp(gap_s, law, mean, low, high, beyond, len(found))
-
-
-def _upto(length: np.ndarray, seen: np.ndarray, gap_s: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the times, their distribution function given that they are up to the gap, and the share beyond it."""
-    km = kaplan_meier(length, seen)
-    time, survival = km["time"].to_numpy(), km["survival"].to_numpy()
-    inside = time <= gap_s
-    beyond = float(survival[inside][-1]) if inside.any() else 1.0
-    return time[inside], (1 - survival[inside]) / max(1 - beyond, 1e-12), beyond
-
-
-def _mean(times: np.ndarray, cdf: np.ndarray) -> float:
-    return float((times * np.diff(cdf, prepend=0.0)).sum())
-
-
-def _without(found: QueuePauses, keep: np.ndarray, gap_s: float) -> float:
-    return _mean(*_upto(found.length_s[keep], found.seen[keep], gap_s)[:2])
+    if left_out is None:
+        return np.nan, np.nan
+    logs = np.log(np.maximum(left_out[:, column], 1e-9))
+    k = len(logs)
+    half = float(stdtrit(k - 1, 0.975) * np.sqrt((k - 1) / k * ((logs - logs.mean()) ** 2).sum()))
+    return value * np.exp(-half), value * np.exp(half)

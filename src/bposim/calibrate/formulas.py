@@ -1,0 +1,156 @@
+"""Erlang A and Erlang C on the inputs of a back-test, interval by interval: what a spreadsheet would have said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from bposim.erlang import erlang_a, erlang_c
+from bposim.errors import StabilityError
+from bposim.units import seconds
+
+if TYPE_CHECKING:
+    from bposim.calibrate import Calibration
+    from bposim.scenario import Scenario
+
+MODELS = ("erlang-a", "erlang-c")
+
+
+def formula_intervals(
+    cal: Calibration, own: Scenario, volumes: pd.DataFrame, heads: Mapping[str, np.ndarray], within: Sequence[str]
+) -> dict[str, pd.DataFrame]:
+    """Return, by model, ``interval_start, metric, value`` of every interval.
+
+    Parameters
+    ----------
+    cal : Calibration
+        Gives the waiting time per abandonment, the exponential's mean patience.
+    own : Scenario
+    volumes : DataFrame
+        Contacts by type and interval, and ``handle_factor`` where known.
+    heads : mapping of group to ndarray, shape (n_intervals,)
+    within : list of str
+
+    Notes
+    -----
+    Types and groups that hang together by their skills are one queue and one pool, as in a spreadsheet. Heads may be
+    fractional. Erlang C answers nobody in time in an interval in which the work exceeds the heads.
+    """
+    grid = own.grid
+    n = len(grid)
+    patience = waiting_per_abandonment(cal)
+    asks = [f"service_level {t}" for t in within] + ["abandonment", "asa"]
+    top = {m: {a: np.zeros(n) for a in asks} for m in MODELS}
+    offered, answered = np.zeros(n), {m: np.zeros(n) for m in MODELS}
+    for types, groups in components(own):
+        count, work = np.zeros(n), np.zeros(n)
+        for t in types:
+            mine = volumes[volumes["contact_type"] == t]
+            contacts = mine["contacts"].to_numpy(dtype=float)
+            factor = mine["handle_factor"].to_numpy() if "handle_factor" in mine else 1.0
+            kind = own.contact_types[t]
+            after = _means(kind.after_contact_work, grid.slot) if kind.after_contact_work else 0.0
+            count += contacts
+            work += contacts * (_means(kind.handle_time, grid.slot) * factor + after)
+        there = np.sum([heads[g] for g in groups], axis=0)
+        offered += count
+        for i in np.flatnonzero(count > 0):
+            rate, handle = count[i] / (grid.hours[i] * 3600), work[i] / count[i]
+            for m in MODELS:
+                share, abandon, wait = _solve(m, rate, handle, float(there[i]), patience, within)
+                for t, s in zip(within, share, strict=True):
+                    top[m][f"service_level {t}"][i] += count[i] * s
+                top[m]["abandonment"][i] += count[i] * abandon
+                top[m]["asa"][i] += count[i] * (1 - abandon) * wait
+                answered[m][i] += count[i] * (1 - abandon)
+    some = offered > 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            m: pd.concat(
+                [
+                    pd.DataFrame({"interval_start": grid.starts[some], "metric": a,
+                                  "value": (top[m][a] / (answered[m] if a == "asa" else offered))[some]})
+                    for a in asks
+                ],
+                ignore_index=True,
+            )
+            for m in MODELS
+        }  # fmt: skip
+
+
+def formula_errors(intervals: pd.DataFrame, predicted: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return ``model, level, metric, error``: mean absolute errors by interval, day and over all.
+
+    Parameters
+    ----------
+    intervals : DataFrame
+        ``interval_start, metric, observed, simulated, offered``.
+    predicted : mapping of model to DataFrame
+        From :func:`formula_intervals`.
+    """
+    rows = []
+    known = intervals[intervals["observed"].notna() & (intervals["offered"] > 0)]
+    values = {"simulation": known.rename(columns={"simulated": "value"})[["interval_start", "metric", "value"]]} | dict(
+        predicted
+    )
+    for model, table in values.items():
+        both = known.drop(columns="simulated").merge(table, on=["interval_start", "metric"])
+        for name, part in both[np.isfinite(both["value"])].groupby("metric", sort=False):
+            weight = part["offered"].to_numpy(dtype=float)
+            gap = (part["value"] - part["observed"]).to_numpy()
+            day = pd.factorize(part["interval_start"].dt.tz_localize(None).dt.normalize())[0]
+            daily = np.bincount(day, gap * weight) / np.bincount(day, weight)
+            rows.append((model, "interval", name, float((np.abs(gap) * weight).sum() / weight.sum())))
+            rows.append((model, "day", name, float(np.abs(daily).mean())))
+            rows.append((model, "all", name, float(abs((gap * weight).sum() / weight.sum()))))
+    return pd.DataFrame(rows, columns=["model", "level", "metric", "error"])
+
+
+def components(own: Scenario) -> list[tuple[list[str], list[str]]]:
+    """Return the contact types and groups that hang together by skills."""
+    left = {g: set(body.skills) for g, body in own.agent_groups.items()}
+    found: list[tuple[list[str], list[str]]] = []
+    while left:
+        group, types = left.popitem()
+        groups = [group]
+        while near := [g for g, able in left.items() if able & types]:
+            for g in near:
+                types |= left.pop(g)
+                groups.append(g)
+        found.append(([t for t in own.contact_types if t in types], groups))
+    return found
+
+
+def waiting_per_abandonment(cal: Calibration) -> float:
+    """Return the waiting time per abandonment over all types, in seconds; infinity where nobody hung up."""
+    rates = [(e.n, e.value) for e in cal.estimates if e.parameter == "abandonments per waiting hour" and e.value > 0]
+    hours = sum(n / value for n, value in rates)
+    return 3600 * hours / sum(n for n, _ in rates) if rates else np.inf
+
+
+def _means(laws: Sequence, slot: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    means = np.array([law.mean for law in laws])
+    return means[slot] if len(means) > 1 else np.full(len(slot), means[0])
+
+
+def _solve(
+    model: str, rate: float, handle: float, agents: float, patience: float, within: Sequence[str]
+) -> tuple[list[float], float, float]:
+    """Return the shares answered within each threshold, the share abandoned and the mean wait of the answered."""
+    limits = np.array([seconds(t) for t in within])
+    try:
+        if model == "erlang-a" and np.isfinite(patience):
+            q = erlang_a(rate, handle, agents, patience=patience, within=limits)
+        else:
+            q = erlang_c(rate, handle, agents, within=limits)
+    except StabilityError:
+        return [0.0] * len(within), 0.0, np.inf
+    level = np.atleast_1d(q.service_level["offered"])
+    return [float(v) for v in level], _one(q.p_abandon), _one(q.asa)
+
+
+def _one(value: object) -> float:
+    return float(np.atleast_1d(np.asarray(value, dtype=float))[0])
