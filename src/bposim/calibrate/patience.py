@@ -1,29 +1,17 @@
-"""Handle time and patience: chosen among candidates, with intervals."""
+"""Patience of a contact type under censoring: Kaplan–Meier, parametric laws, a hazard by pieces, balking, aggregates."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
+from scipy.special import betaincinv, chdtri, stdtrit
 
+from bposim.calibrate.duration_fit import DurationFit
 from bposim.calibrate.estimates import Estimate
-from bposim.distributions import (
-    Distribution,
-    Fit,
-    empirical,
-    fit_best,
-    kaplan_meier,
-    km_median,
-    piecewise_hazard,
-    restricted_mean,
-    with_zero,
-)
+from bposim.calibrate.grouped import GroupedFit, Model, cells, fit_cells, whole_seconds
+from bposim.distributions import Distribution, km_median, piecewise_hazard, restricted_mean, with_zero
 
-HANDLE_KINDS = ("lognormal", "gamma", "weibull", "exponential", "hyperexponential")
 PATIENCE_KINDS = ("exponential", "weibull", "lognormal", "gamma")
-#: Kolmogorov–Smirnov distance above which no parametric law is taken for a handle time.
-POOR_FIT = 0.03
 #: AIC by which each further degree of complexity must be better.
 CLEARLY = 6.0
 #: Times the waiting per abandonment beyond which a law's mean is no estimate but a guess about its tail.
@@ -31,208 +19,286 @@ ABSURD = 5.0
 #: Share of a mean that may come from beyond the waits seen before the estimate says so.
 BEYOND = 0.20
 #: Contacts that must have waited so long for the data to tell anything about patience there.
-REACHED = 10
+REACHED = 50
 #: Abandonments below which a type's patience is taken from all types together.
 FEW = 30
+#: Seconds between which the hazard is told, given in advance: announcements make peaks at 5–10 s and at whole minutes.
+BREAKS = (0, 5, 10, 15, 20, 30, 45, 60, 75, 90, 120, 150, 180, 240, 300, 420, 600, 900, 1200, 1800, 3600)
+#: Abandonments that a piece of the hazard must lead one to expect.
+PIECE = 15.0
+#: Waits at which the share still patient is told, and those up to which a restricted mean may go.
+SURVIVAL_S = (20, 60, 180)
+HORIZONS = (10, 20, 30, 45, 60, 90, 120, 180, 240, 300, 420, 600, 900, 1200, 1800, 3600, 7200, 14400, 28800)
+#: Risk of a warning that aggregates and contacts disagree where they do not, and the difference that matters.
+RISK, MATTERS = 0.001, 0.05
+_BLOCKS = 20
 
 
-@dataclass(frozen=True, eq=False)
-class DurationFit:
-    """A fitted duration of one contact type.
-
-    Attributes
-    ----------
-    distribution : Distribution
-    candidates : DataFrame
-        ``kind, aic, ks, mean_s, chosen``, for patience also ``mean_plausible``.
-    estimates : tuple of Estimate
-    data : ndarray
-        Durations in seconds; for patience the waits.
-    observed : ndarray of bool or None
-        Whether a wait ended in abandonment; False is censored by an answer.
-    """
-
-    distribution: Distribution
-    candidates: pd.DataFrame
-    estimates: tuple[Estimate, ...]
-    data: np.ndarray
-    observed: np.ndarray | None = None
-
-
-def _clustered_interval(values: np.ndarray, days: np.ndarray, statistic: str) -> tuple[float, float, float]:
-    """Return a mean or cv with its interval by the delete-one jackknife over days, which keeps drift between days in."""
-    from scipy.special import stdtrit
-
-    _, code = np.unique(days, return_inverse=True)
-    n = np.bincount(code)
-    s1, s2 = np.bincount(code, values), np.bincount(code, values**2)
-
-    def of(count: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        mean = first / count
-        if statistic == "mean":
-            return np.log(mean)
-        return np.log(np.sqrt(np.maximum(second / count - mean**2, 1e-12)) / mean)
-
-    value = float(of(n.sum(), s1.sum(), s2.sum()))
-    if len(n) < 3:
-        return float(np.exp(value)), np.nan, np.nan
-    without = of(n.sum() - n, s1.sum() - s1, s2.sum() - s2)
-    k = len(n)
-    error = np.sqrt((k - 1) / k * ((without - without.mean()) ** 2).sum())
-    half = float(stdtrit(k - 1, 0.975) * error)
-    return float(np.exp(value)), float(np.exp(value - half)), float(np.exp(value + half))
-
-
-def fit_handle_time(values: np.ndarray, days: np.ndarray, name: str) -> DurationFit:
-    """Fit the handle time of a type.
-
-    The best of the candidate laws by AIC, unless it lies further than ``POOR_FIT`` from the data or misses their mean
-    by more than 2 %: then the empirical law (501 quantiles). Zeros are a mass of their own.
-
-    Parameters
-    ----------
-    values : ndarray of float
-        Handle times in seconds, answered contacts only.
-    days : ndarray
-        Local day of each, for the interval.
-    """
-    zero = float((values <= 0).mean())
-    positive = values[values > 0]
-    sample = positive if len(positive) <= 40_000 else np.random.default_rng(0).choice(positive, 40_000, replace=False)
-    fits = fit_best(sample, kinds=HANDLE_KINDS)
-    best = fits[0]
-    observed_mean = float(positive.mean())
-    fine = best.ks <= POOR_FIT and abs(best.distribution.mean / observed_mean - 1) <= 0.02
-    if fine:
-        law = best.distribution.scaled(observed_mean / best.distribution.mean)
-        said = f"{best.kind}, KS distance {best.ks:.3f}"
-    else:
-        law = empirical(_quantiles(positive).tolist())
-        law = law.scaled(observed_mean / law.mean)
-        said = f"empirical: the best law ({best.kind}) is off by KS {best.ks:.3f}, mean {best.distribution.mean:.0f} s"
-    if zero > 0:
-        said += f"; {100 * zero:.1f} % last 0 s"
-        law = with_zero(zero, law)
-    rows = [(f.kind, f.aic, f.ks, f.distribution.mean, fine and f is best) for f in fits]
-    rows.append(("empirical", np.nan, 0.0, observed_mean, not fine))
-    mean, low, high = _clustered_interval(values, days, "mean")
-    cv, cv_low, cv_high = _clustered_interval(values, days, "cv")
-    if fine and zero == 0:  # the chosen law's own cv, which a heavy tail makes far surer than the sample's
-        cv, cv_low, cv_high = _cv_of_fit(best, positive)
-    n = len(values)
-    return DurationFit(
-        law,
-        pd.DataFrame(rows, columns=["kind", "aic", "ks", "mean_s", "chosen"]),
-        (
-            Estimate("mean handle time", name, mean, low, high, n, "s", "estimated", said),
-            Estimate("handle time cv", name, cv, cv_low, cv_high, n, "", "estimated", said),
-        ),
-        values,
-    )
-
-
-def _cv_of_fit(best: Fit, values: np.ndarray) -> tuple[float, float, float]:
-    """Return the fitted cv with its interval: exact for the lognormal's sigma, by bootstrap of moments otherwise."""
-    law = best.distribution
-    n = len(values)
-    if best.kind == "lognormal":
-        from scipy.special import chdtri
-
-        s2 = float(np.var(np.log(values), ddof=1))
-        low, high = ((n - 1) * s2 / chdtri(n - 1, q) for q in (0.025, 0.975))
-        value, low, high = (float(np.sqrt(np.expm1(v))) for v in (s2, low, high))
-        return value, low, high
-    rng = np.random.default_rng(0)
-    part = values if n <= 5000 else rng.choice(values, 5000, replace=False)
-    draws = part[rng.integers(0, len(part), (200, len(part)))]
-    cvs = draws.std(axis=1) / draws.mean(axis=1)
-    half = 1.96 * float(cvs.std()) * np.sqrt(len(part) / n)
-    return float(law.cv), float(law.cv) - half, float(law.cv) + half
-
-
-def _quantiles(values: np.ndarray) -> np.ndarray:
-    return np.maximum(np.quantile(values, (np.arange(501) + 0.5) / 501), 1e-3)
-
-
-def fit_patience(waits: np.ndarray, abandoned: np.ndarray, name: str, *, pooled: bool = False) -> DurationFit:
+def fit_patience(
+    waits: np.ndarray, abandoned: np.ndarray, name: str, *, pooled: bool = False, days: np.ndarray | None = None
+) -> DurationFit:
     """Fit patience under censoring: those answered were at least as patient as they waited.
 
-    Candidates are the parametric laws and a piecewise-constant hazard, compared by AIC; one whose mean is infinite or
-    more than ``ABSURD`` times the waiting time per abandonment is not taken, and the estimate says so. Contacts answered
-    at once say nothing about patience; those that left at once are a mass at zero.
+    Candidates are the parametric laws and a hazard constant between breaks given in advance, compared by AIC, where each
+    step of complexity must be better by 6; one whose mean is infinite or more than ``ABSURD`` times the waiting time per
+    abandonment is not taken, and the estimate says so. The interval of the mean allows for the other candidates by their
+    AIC weights (Buckland, Burnham & Augustin, 1997). Contacts answered at once say nothing about patience; those that
+    left at once are a mass at zero. In a log of whole seconds a wait stands for the second around it.
 
     Parameters
     ----------
     waits : ndarray of float
         Seconds waited.
     abandoned : ndarray of bool
+    name : str
+        The contact type.
+    pooled : bool
+        Whether the contacts are those of all types.
+    days : ndarray, optional
+        Local day of each; with 20 and more days, intervals take days, not contacts, as independent.
+
+    Notes
+    -----
+    Restricted mean and survival are Kaplan–Meier's with Greenwood's variance; hazards are abandonments over exposure with
+    the chi-square's interval; the share that balks has Jeffreys' interval.
     """
     said_pool = " (all types together: too few abandonments)" if pooled else ""
-    waits = _off_the_clock(waits, abandoned)
+    waits, abandoned = np.asarray(waits, dtype=float), np.asarray(abandoned, dtype=bool)
+    rounded = whole_seconds(waits)
+    waits, zero_left = _off_the_clock(waits, abandoned, rounded)
     reached = waits > 0
-    zero_left = int((abandoned & ~reached).sum())
     t, left = waits[reached], abandoned[reached]
+    told = np.round(t) if rounded else t  # a quarter of a second stands for the first half
     # One who finds an agent free cannot show impatience: the share that balks is of those who had to wait.
     zero = zero_left / max(zero_left + len(t), 1)
-    fits = fit_best(t, left, kinds=PATIENCE_KINDS)
-    pieces, piece_aic = _pieces(t, left)
-    # Fewer parameters win unless more of them are clearly better: a choice made on noise makes intervals too narrow.
-    order = {"exponential": 0, "weibull": 1, "gamma": 1, "lognormal": 1}
-    scores = {f.kind: f.aic + CLEARLY * order[f.kind] for f in fits}
-    scores["piecewise_hazard"] = piece_aic + 2 * CLEARLY
-    means = {f.kind: f.distribution.mean for f in fits} | {"piecewise_hazard": pieces.mean}
-    usual = float(t.sum() / left.sum())
+    cluster = np.zeros(len(t), dtype=int) if days is None else np.unique(np.asarray(days)[reached], return_inverse=True)[1]
+    data = cells(told, left, cluster)
+    fits = {k: fit_cells(Model(k), data) for k in PATIENCE_KINDS}
+    breaks, rate, count = _pieces(t, left, rounded)
+    pieces = piecewise_hazard(breaks.tolist(), rate.tolist())
+    scores, means, errors = _compared(fits, pieces, rate, breaks, count, data)
+    usual = float(t.sum() / max(left.sum(), 1))
     sane = {k: bool(np.isfinite(m) and m <= ABSURD * usual) for k, m in means.items()}
-    kind = min((k for k in scores if sane[k]), key=lambda k: scores[k])  # the exponential's mean is the usual one
-    wanted = min(scores, key=lambda k: scores[k])
-    by_pieces = kind == "piecewise_hazard"
-    best = min((f for f in fits if f.kind == kind or by_pieces), key=lambda f: scores[f.kind])
-    rows = [(f.kind, f.aic, f.ks, f.distribution.mean, f.kind == kind, sane[f.kind]) for f in fits]
-    rows.append(("piecewise_hazard", piece_aic, np.nan, pieces.mean, by_pieces, sane["piecewise_hazard"]))
-    candidates = pd.DataFrame(rows, columns=["kind", "aic", "ks", "mean_s", "chosen", "mean_plausible"])
-    km = kaplan_meier(t, left)
+    order = {"exponential": 0, "weibull": 1, "gamma": 1, "lognormal": 1, "piecewise_hazard": 2}
+    wanted = min(scores, key=lambda k: scores[k] + CLEARLY * order[k])
+    kind = min((k for k in scores if sane[k]), key=lambda k: scores[k] + CLEARLY * order[k])
+    law: Distribution = pieces if kind == "piecewise_hazard" else fits[kind].law
+    km = _product_limit(t, left, rounded)
     median = km_median(km)
-    median_said = f"Kaplan–Meier median {median:.0f} s" if np.isfinite(median) else "more than half never hung up"
-    if by_pieces:
-        law: Distribution = pieces
-        said = f"piecewise hazard (AIC {best.aic - piece_aic:,.0f} better than {best.kind}); {median_said}"
-        n_left = int(left.sum())
-        # The mean beyond what was seen rests on the last hazard: the interval is that of the pooled hazard's mean.
-        spread = 1.96 / np.sqrt(max(int((left & (t > np.quantile(t, 0.9))).sum()), 1))
-        mean, low, high = law.mean, law.mean * np.exp(-spread), law.mean * np.exp(spread)
-    else:
-        law, said, n_left = best.distribution, f"{best.kind}; {median_said}", int(left.sum())
-        mean = law.mean
-        low, high = best.mean_interval(0.95)
-    longest = float(np.sort(t)[-min(REACHED, len(t))])
+    said = f"{kind.replace('_', ' ')}; " + (
+        f"Kaplan–Meier median {median:.0f} s" if np.isfinite(median) else "more than half never hung up"
+    )
+    n_left = int(left.sum())
+    low, high = _mean_interval(kind, scores, means, errors, sane, n_left)
+    mean = law.mean
+    longest = float(np.sort(t)[-min(10, len(t))])
     beyond = 1 - float(law.limited_mean(longest)) / law.mean
     if beyond > BEYOND:
-        said += f"; {100 * beyond:.0f} % of this mean is extrapolated: fewer than {REACHED} waited longer than {longest:.0f} s"
-    if wanted != kind:
         said += (
-            f"; {wanted} fits the waits better, but its mean ({_told(means[wanted])}) rests on a tail that nobody saw"
+            f"; {100 * beyond:.0f} % of this mean is extrapolated: fewer than 10 waited longer than {longest:.0f} s. Seen are "
+            f"at least {restricted_mean(km, longest):,.0f} s"
         )
+    if wanted != kind:
+        much = f"{means[wanted]:,.0f} s" if np.isfinite(means[wanted]) and means[wanted] < 1e9 else "without bound"
+        said += f"; {wanted} fits the waits better, but its mean ({much}) rests on a tail that nobody saw"
     if zero_left:
         said += f"; {100 * zero:.1f} % of those who must wait leave at once"
         law = with_zero(zero, law)
-    hazard = left.sum() / t.sum()
-    z = 1.96 / np.sqrt(max(n_left, 1))
-    return DurationFit(
-        law,
-        candidates,
-        (
-            Estimate("mean patience", name, float(mean), float(low), float(high), n_left, "s", "estimated", said + said_pool),
-            _restricted(km, longest, name, n_left),
-            Estimate("abandonments per waiting hour", name, hazard * 3600, hazard * 3600 * np.exp(-z),
-                     hazard * 3600 * np.exp(z), n_left, "1/h", "estimated", "abandonments over total waiting time"),
-        ),
-        waits,
-        abandoned,
+        mean, low, high = mean * (1 - zero), low * (1 - zero), high * (1 - zero)
+    all_scores = [
+        (k, scores[k], fits[k].ks if k in fits else _distance(pieces, km), means[k], k == kind, sane[k]) for k in scores
+    ]
+    estimates = [Estimate("mean patience", name, float(mean), float(low), float(high), n_left, "s", "estimated", said + said_pool)]
+    estimates += _by_kaplan_meier(km, t, name, n_left, zero)
+    estimates.append(_shape(fits["weibull"], name, n_left))
+    estimates.append(_balking(zero_left, len(t), name))
+    estimates.append(aggregate_patience(np.array([abandoned.sum()]), np.array([waits.sum()]), name))
+    estimates += _hazards(t, left, rounded, name)
+    fit = DurationFit(
+        law, pd.DataFrame(all_scores, columns=["kind", "aic", "ks", "mean_s", "chosen", "mean_plausible"]),
+        tuple(estimates), waits, abandoned,
     )  # fmt: skip
+    note = _disagreement(t, left, rounded, zero_left, name, km, _shape(fits["weibull"], name, n_left))
+    return fit if note is None else DurationFit(**{**fit.__dict__, "notes": (note,)})
 
 
-def _told(mean: float) -> str:
-    return f"{mean:,.0f} s" if np.isfinite(mean) and mean < 1e9 else "without bound"
+def aggregate_patience(abandoned: np.ndarray, waiting_s: np.ndarray, name: str) -> Estimate:
+    """Estimate the rate of abandonment from sums alone: abandonments over the waiting time of all, answered included.
+
+    Parameters
+    ----------
+    abandoned, waiting_s : ndarray
+        Abandonments and total waiting in seconds by interval or day; with 20 and more, the interval is a jackknife over
+        them, else the chi-square's.
+    name : str
+
+    Returns
+    -------
+    Estimate
+        Per hour. Its inverse is the mean patience only where patience is exponential.
+    """
+    from bposim.calibrate.estimates import jackknife_ratio
+
+    events, waited = float(np.sum(abandoned)), float(np.sum(waiting_s))
+    mean = waited / events if events > 0 else np.inf
+    said = f"abandonments over total waiting time; were patience exponential, its mean would be {mean:,.0f} s"
+    what = "abandonments per waiting hour"
+    if len(abandoned) >= _BLOCKS and events > 0:
+        value, low, high = jackknife_ratio(
+            np.asarray(abandoned, dtype=float), np.asarray(waiting_s, dtype=float), None, len(abandoned) - 1
+        )
+    else:
+        value, low, high = _poisson(events, waited)
+    return Estimate(what, name, value * 3600, low * 3600, high * 3600, int(events), "1/h", "estimated", said)
+
+
+# -- the laws ---------------------------------------------------------------------------------------------------------
+
+
+def _compared(
+    fits: dict[str, GroupedFit], pieces: Distribution, rate: np.ndarray, breaks: np.ndarray, count: np.ndarray, data: object,
+) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:  # fmt: skip
+    """Return AIC, mean, and the standard error of the logarithm of the mean by kind."""
+    grouped = fits["exponential"].data
+    with np.errstate(divide="ignore"):
+        above = np.asarray(pieces.sf(grouped.edges[:-1]))
+        inside = np.log(np.maximum(above - np.append(above[1:], 0.0), 1e-300))
+        outlast = np.log(np.maximum(np.asarray(pieces.sf(grouped.at)), 1e-300))
+    ended, cut = grouped.total
+    scores = {k: f.aic for k, f in fits.items()}
+    scores["piecewise_hazard"] = float(2 * len(rate) - 2 * (ended @ inside + cut @ outlast))
+    means = {k: f.law.mean for k, f in fits.items()} | {"piecewise_hazard": pieces.mean}
+    errors = {k: f.error(lambda theta, f=f: float(np.log(f.model.law(theta).mean))) for k, f in fits.items()}  # type: ignore[misc]
+    gradient = np.zeros(len(rate))
+    for i in range(len(rate)):
+        step = np.ones(len(rate))
+        step[i] = 1.001
+        gradient[i] = np.log(piecewise_hazard(breaks.tolist(), (rate * step).tolist()).mean / pieces.mean) / np.log(1.001)
+    errors["piecewise_hazard"] = float(np.sqrt((gradient**2 / np.maximum(count, 0.5)).sum()))
+    return scores, means, errors
+
+
+def _mean_interval(
+    kind: str, scores: dict[str, float], means: dict[str, float], errors: dict[str, float], sane: dict[str, bool], n: int
+) -> tuple[float, float]:
+    """Return the interval of the chosen law's mean, the other plausible laws in it by their AIC weights."""
+    of = [k for k in scores if sane[k] and np.isfinite(errors[k])]
+    if kind not in of:
+        return float("nan"), float("nan")
+    weight = np.exp(-(np.array([scores[k] for k in of]) - min(scores[k] for k in of)) / 2)
+    weight /= weight.sum()
+    shift = np.log(np.array([means[k] for k in of]) / means[kind])
+    error = float(np.sqrt(weight @ (np.array([errors[k] for k in of]) ** 2 + shift**2)))
+    error = max(error, errors[kind])
+    half = float(stdtrit(max(n - 1, 1), 0.975)) * error
+    return float(means[kind] * np.exp(-half)), float(means[kind] * np.exp(half))
+
+
+def _counted(
+    t: np.ndarray, left: np.ndarray, rounded: bool, breaks: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Return abandonments and exposure (seconds) between breaks, the last without end.
+
+    Of a log in whole seconds, an abandonment on a break is half on each side of it.
+    """
+    order = np.sort(t[left])
+    half = 0.0
+    upper = np.append(breaks[1:], np.inf)
+    if rounded:
+        below = (np.searchsorted(order, upper, side="left") + np.searchsorted(order, upper, side="right")) / 2
+    else:
+        below = np.searchsorted(order, upper, side="right").astype(float)
+    below[-1] = len(order)
+    count = np.diff(np.append(half, below))
+    every = np.sort(t)
+    sums = np.append(0.0, every.cumsum())
+
+    def clipped(b: np.ndarray) -> np.ndarray:
+        place = np.searchsorted(every, b)
+        return sums[place] + np.where(np.isinf(b), 0.0, np.where(np.isinf(b), 0.0, b) * (len(every) - place))
+
+    exposure = clipped(upper) - clipped(np.asarray(breaks, dtype=float))
+    return count, exposure
+
+
+def _pieces(t: np.ndarray, left: np.ndarray, rounded: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return breaks, rates and counts of a hazard constant between breaks: events over exposure.
+
+    Breaks are dropped where the exposure leads one to expect fewer than ``PIECE`` abandonments: by the exposure, not by the
+    count, which would choose high hazards.
+    """
+    breaks = np.array(BREAKS, dtype=float)
+    count, exposure = _counted(t, left, rounded, breaks)
+    overall = count.sum() / exposure.sum()
+    keep, held = [0], 0.0
+    for i in range(len(breaks)):
+        held += exposure[i] * overall
+        if held >= PIECE and i + 1 < len(breaks):
+            keep.append(i + 1)
+            held = 0.0
+    if held < PIECE and len(keep) > 1:
+        keep.pop()
+    breaks = breaks[keep]
+    count, exposure = _counted(t, left, rounded, breaks)
+    # A last hazard of 0 would make patience endless.
+    while len(breaks) > 1 and count[-1] < PIECE / 3:
+        breaks = breaks[:-1]
+        count, exposure = _counted(t, left, rounded, breaks)
+    rate = np.maximum(count, 0.1) / np.maximum(exposure, 1e-9)
+    return breaks, rate, count
+
+
+# -- without a law ----------------------------------------------------------------------------------------------------
+
+
+def _product_limit(t: np.ndarray, left: np.ndarray, rounded: bool) -> pd.DataFrame:
+    """Return Kaplan–Meier as ``time, at_risk, events, survival, ci_low, ci_high, variance`` (of log survival).
+
+    In a log of whole seconds half of those cut in a second were at risk for its abandonments.
+    """
+    time, code = np.unique(t, return_inverse=True)
+    events = np.bincount(code, left, minlength=len(time))
+    every = np.bincount(code, minlength=len(time))
+    risk = every[::-1].cumsum()[::-1].astype(float)
+    if rounded:
+        risk = risk - (every - events) / 2
+    survival = np.cumprod(1 - np.minimum(events / risk, 1))
+    rest = risk - events
+    variance = np.cumsum(np.where(rest > 0, events / np.maximum(risk * rest, 1e-9), 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log = np.log(survival)
+        spread = 1.959964 * np.sqrt(variance) / np.abs(log)
+        low, high = survival ** np.exp(spread), survival ** np.exp(-spread)
+    return pd.DataFrame({"time": time, "at_risk": risk, "events": events, "survival": survival, "ci_low": low,
+                         "ci_high": high, "variance": variance})  # fmt: skip
+
+
+def _distance(law: Distribution, km: pd.DataFrame) -> float:
+    ended = km["events"].to_numpy() > 0
+    return float(np.abs(np.asarray(law.sf(km["time"].to_numpy())) - km["survival"].to_numpy())[ended].max(initial=0.0))
+
+
+def _by_kaplan_meier(km: pd.DataFrame, t: np.ndarray, name: str, n: int, zero: float) -> list[Estimate]:
+    """Return the restricted mean and the share still patient at waits given in advance, of those who do not balk."""
+    at_risk = {h: int((t >= h).sum()) for h in HORIZONS}
+    seen = [h for h in HORIZONS if at_risk[h] >= REACHED]
+    result = [_restricted(km, float(seen[-1]), name, n)] if seen else []
+    time, survival, variance = (km[c].to_numpy() for c in ("time", "survival", "variance"))
+    for s in SURVIVAL_S:
+        if int((t >= s).sum()) < 10:
+            continue
+        # A wait of exactly s seconds is half below, half above.
+        before, upto = (np.searchsorted(time, s, side=side) - 1 for side in ("left", "right"))
+        logs = [float(np.log(survival[i])) if i >= 0 else 0.0 for i in (before, upto)]
+        var = [float(variance[i]) if i >= 0 else 0.0 for i in (before, upto)]
+        log, error = sum(logs) / 2, np.sqrt(sum(var) / 2)
+        if log == 0:
+            continue
+        spread = 1.959964 * error / abs(log)
+        said = f"Kaplan–Meier: share of those who wait whose patience exceeds {s} s"
+        low, high = (float(np.exp(log * np.exp(sign * spread))) for sign in (1, -1))
+        result.append(Estimate(f"still patient at {s} s", name, float(np.exp(log)), low, high, n, "share", "estimated", said))
+    return result
 
 
 def _restricted(km: pd.DataFrame, until: float, name: str, n: int) -> Estimate:
@@ -245,42 +311,122 @@ def _restricted(km: pd.DataFrame, until: float, name: str, n: int) -> Estimate:
     area = np.cumsum(steps[::-1])[::-1]  # from each time to the end
     left = at_risk - events
     variance = float((area**2 * np.where(left > 0, events / np.maximum(at_risk * left, 1), 0.0)).sum())
-    half = 1.96 * np.sqrt(variance)
-    said = f"patience cut at {until:.0f} s, the longest wait that {REACHED} contacts reached; from the data alone, no law assumed"
+    half = 1.959964 * np.sqrt(variance)
+    said = f"patience cut at {until:.0f} s, which {REACHED} contacts waited; from the data alone, no law assumed"
     return Estimate(
         "restricted mean patience", name, value, max(value - half, 0.0), value + half, n, "s", "estimated", said
     )
 
 
-def _off_the_clock(waits: np.ndarray, abandoned: np.ndarray) -> np.ndarray:
+def _shape(fit: GroupedFit, name: str, n: int) -> Estimate:
+    shape, half = float(np.exp(fit.theta[0])), fit.quantile * fit.error(lambda theta: float(theta[0]))
+    low, high = shape * float(np.exp(-half)), shape * float(np.exp(half))
+    if high < 1:
+        said = "below 1: the longer one has waited, the less likely one is to hang up in the next second"
+    elif low > 1:
+        said = "above 1: the longer one has waited, the likelier one is to hang up in the next second"
+    else:
+        said = "1 is an exponential patience"
+    return Estimate("Weibull shape of patience", name, shape, low, high, n, "", "estimated", said)
+
+
+def _balking(zero_left: int, waited: int, name: str) -> Estimate:
+    n = zero_left + waited
+    share = zero_left / max(n, 1)
+    low = float(betaincinv(zero_left + 0.5, n - zero_left + 0.5, 0.025)) if zero_left else 0.0
+    high = float(betaincinv(zero_left + 0.5, n - zero_left + 0.5, 0.975))
+    said = "of those who must wait, leave at once" if zero_left else "none: nobody, beyond rounding, leaves at once"
+    return Estimate("balking share", name, share, low, high, n, "share", "estimated", said)
+
+
+def _poisson(events: float, exposure: float) -> tuple[float, float, float]:
+    """Return events over exposure with the interval of the chi-square, half an event on either side."""
+    if exposure <= 0:
+        return np.nan, np.nan, np.nan
+    low = chdtri(2 * events, 0.975) / 2 if events > 0 else 0.0
+    high = chdtri(2 * events + 2, 0.025) / 2
+    return events / exposure, float(low) / exposure, float(high) / exposure
+
+
+def _hazards(t: np.ndarray, left: np.ndarray, rounded: bool, name: str) -> list[Estimate]:
+    """Return the hazard between breaks given in advance, where the exposure leads one to expect enough to count."""
+    breaks = np.array(BREAKS, dtype=float)
+    count, exposure = _counted(t, left, rounded, breaks)
+    overall = count.sum() / exposure.sum()
+    result = []
+    for i in range(len(breaks) - 1):
+        if exposure[i] * overall < PIECE:
+            continue
+        value, low, high = (60 * v for v in _poisson(float(count[i]), float(exposure[i])))
+        where = f"{name}, {breaks[i]:.0f}-{breaks[i + 1]:.0f} s"
+        said = "abandonments over the time waited between these waits"
+        result.append(Estimate("hazard of patience", where, value, low, high, int(count[i]), "1/min", "estimated", said))
+    return result
+
+
+def _off_the_clock(waits: np.ndarray, abandoned: np.ndarray, rounded: bool) -> tuple[np.ndarray, int]:
     """Undo a log's rounding to whole seconds: 0 s may be an abandonment within half a second, no balking.
 
-    Zeros that are about as many as the following seconds lead one to expect are set to a quarter of a second; clearly
-    more of them stay zero: those contacts would not wait at all.
+    Zeros that are about as many as the following seconds lead one to expect are set to a quarter of a second; of clearly
+    more of them the excess stays zero: those contacts would not wait at all.
+
+    Returns
+    -------
+    (ndarray, int)
+        The waits, and how many left at once.
     """
-    if len(waits) == 0 or not np.all(waits == np.round(waits)):
-        return waits
-    zeros = abandoned & (waits == 0)
-    expected = (abandoned & (waits >= 1) & (waits <= 5)).sum() / 10
-    if zeros.sum() > 3 * expected + 3:
-        return waits
-    return np.where(zeros, 0.25, waits)
+    zeros = np.flatnonzero(abandoned & (waits == 0))
+    if not rounded or not len(zeros):
+        return waits, len(zeros)
+    expected = int(round((abandoned & (waits >= 1) & (waits <= 5)).sum() / 10))
+    inside = zeros if len(zeros) <= 3 * expected + 3 else zeros[:expected]
+    waits = waits.copy()
+    waits[inside] = 0.25
+    return waits, len(zeros) - len(inside)
 
 
-def _pieces(t: np.ndarray, left: np.ndarray) -> tuple[Distribution, float]:
-    """Fit a hazard that is constant between breaks: events over exposure, breaks at quantiles of the abandonments."""
-    events = np.sort(t[left])
-    n_pieces = int(np.clip(len(events) // 25, 1, 12))
-    inner = (
-        np.unique(np.round(np.quantile(events, np.arange(1, n_pieces) / n_pieces), 3)) if n_pieces > 1 else np.array([])
+def _disagreement(
+    t: np.ndarray, left: np.ndarray, rounded: bool, zero_left: int, name: str, km: pd.DataFrame, shape: Estimate
+) -> str | None:
+    """Return what to say where abandonments over waiting time and the contacts tell a different patience."""
+    horizons = [h for h in HORIZONS if (t >= h).sum() >= REACHED]
+    if not horizons or left.sum() < FEW:
+        return None
+    until = float(horizons[-1])
+    zeros = np.bincount(np.arange(zero_left) % _BLOCKS, minlength=_BLOCKS)
+    block = np.arange(len(t)) % _BLOCKS
+
+    def gap(without: int) -> float:
+        use = block != without
+        gone = left[use].sum() + zero_left - (zeros[without] if without >= 0 else 0)
+        mean = t[use].sum() / gone
+        frame = km if without < 0 else _product_limit(t[use], left[use], rounded)
+        balk = 1 - (gone - left[use].sum()) / (gone - left[use].sum() + use.sum())
+        return float(np.log(balk * restricted_mean(frame, until)) - np.log(-mean * np.expm1(-until / mean)))
+
+    value = gap(-1)
+    without = np.array([gap(b) for b in range(_BLOCKS)])
+    error = np.sqrt((_BLOCKS - 1) / _BLOCKS * ((without - without.mean()) ** 2).sum())
+    if abs(value) <= MATTERS or abs(value) <= float(stdtrit(_BLOCKS - 1, 1 - RISK / 2)) * error:
+        return None
+    aggregate = float(t.sum() / (left.sum() + zero_left))
+    contact = (1 - zero_left / (zero_left + len(t))) * restricted_mean(km, until)
+    why = []
+    if zero_left:
+        why.append(f"{100 * zero_left / (zero_left + len(t)):.1f} % of those who must wait leave at once (balking)")
+    count, exposure = _counted(t, left, rounded, np.array([0.0, 10.0]))
+    if exposure[1] > 0 and count[0] / exposure[0] > 1.5 * count[1] / exposure[1]:
+        why.append("short abandons: the hazard of the first 10 s is "
+                   f"{count[0] / exposure[0] / (count[1] / exposure[1]):.1f} times that afterwards")  # fmt: skip
+    if shape.high < 1:
+        why.append("those who have waited long stay longer (heavy tail)")
+    if shape.low > 1:
+        why.append("those who have waited long hang up sooner")
+    if not why:
+        why.append("the hazard is not constant")
+    mean = -aggregate * np.expm1(-until / aggregate)
+    return (
+        f"patience of {name!r}: abandonments over waiting time make a mean of {aggregate:,.0f} s, which within {until:.0f} s "
+        f"would be {mean:,.0f} s; the contacts themselves show {contact:,.0f} s. Patience is not exponential: "
+        f"{'; '.join(why)}. Trust the contacts; Erlang A with the aggregate's mean misses abandonment."
     )
-    breaks = np.concatenate([[0.0], inner[inner > 0]])
-    upper = np.append(breaks[1:], np.inf)
-    exposure = np.array([np.clip(t - a, 0, b - a).sum() for a, b in zip(breaks, upper, strict=True)])
-    count = np.array([((events > a) & (events <= b)).sum() for a, b in zip(breaks, upper, strict=True)], dtype=float)
-    keep = exposure > 0
-    rate = np.where(keep, count / np.where(keep, exposure, 1), 0.0)
-    rate = np.maximum(rate, 1e-9)
-    likelihood = float((count * np.log(rate) - rate * exposure).sum())
-    # A break chosen at a quantile of the data costs a parameter as its rate does.
-    return piecewise_hazard(breaks.tolist(), rate.tolist()), 2 * (2 * len(breaks) - 1) - 2 * likelihood
