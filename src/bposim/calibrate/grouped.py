@@ -225,8 +225,10 @@ class GroupedFit:
     def ks(self) -> float:
         """Largest distance from Kaplan–Meier at the edges of cells."""
         above = self.model.both(self.theta, self.data.edges[1:-1])[1]
-        ended, _ = self.data.total
-        seen = np.arange(len(above)) <= np.flatnonzero(ended).max(initial=0)
+        ended, cut = self.data.total
+        # Of censored durations, the last few make steps too large to tell anything.
+        enough = (ended + cut)[::-1].cumsum()[::-1] >= (min(50, self.data.n) if cut.any() else 1)
+        seen = (np.arange(len(above)) <= np.flatnonzero(ended).max(initial=0)) & enough[:-1]
         return float(np.abs(above - self.data.survival[:-1])[seen].max(initial=0.0))
 
     @cached_property

@@ -21,6 +21,8 @@ OFF_MEAN = 0.02
 #: Standard errors by which a more complex law must be better on days held out.
 CLEARLY = 2.0
 FOLDS = 5
+#: AIC behind the best from which a law is not tried on days held out.
+HOPELESS = 100.0
 #: Contacts in whose counts a short component is looked for.
 MANY = 200
 #: Share of the contacts that must have the longest handle time of all for it to be taken for a cap.
@@ -86,7 +88,7 @@ def fit_handle_time(
     found = _candidates(data)
     groups = _groups(data)
     tried = _judged(data, found, groups)
-    laws = [k for k in tried if k.fit is not None]
+    laws = [k for k in tried if k.fit is not None and np.isfinite(k.score).all()]
     best = _simplest(laws)
     assert best.fit is not None
     by_day = data if len(data.ended) == int(day.max(initial=0)) + 1 else cells(v, s, day[positive])
@@ -108,6 +110,10 @@ def fit_handle_time(
         law = fit.law.scaled(mean / fit.law.mean)
         said = f"{best.name}, KS distance {fit.ks:.3f}"
         cv, cv_low, cv_high = _of_law(fit, "cv")
+        if best.name == "exponential":  # its cv is 1 whatever the data: the gamma's interval tells how sure that is
+            (other,) = [k.fit for k in tried if k.name == "gamma" and k.fit is not None]
+            _, cv_low, cv_high = _of_law(replace(other, data=by_day), "cv")
+            cv_low, cv_high = min(cv_low, 1.0), max(cv_high, 1.0)
     if censored:
         said += f"; {int((~s).sum()):,} contacts were cut short"
     zero = 1 - len(v) / len(values)
@@ -116,12 +122,11 @@ def fit_handle_time(
         law = with_zero(zero, law)
         mean, low, high = _clustered(values, day, "mean") if not censored else (mean * (1 - zero), low * (1 - zero), high)
         cv, cv_low, cv_high = _clustered(values, day, "cv") if not censored else (law.cv, np.nan, np.nan)
-    best_score = max((k.score.sum() for k in tried), default=0.0)
-    top = max(tried, key=lambda k: k.score.sum())
+    top = max([*laws, tried[-1]], key=lambda k: k.score.sum())
     rows = [
         (k.name, np.nan if k.fit is None else k.fit.aic, 0.0 if k.fit is None else k.fit.ks,
          mean if k.fit is None else k.fit.law.mean, (k.fit is None) == by_table and (by_table or k is best), k.size,
-         k.score.sum() / data.n, (best_score - k.score.sum()) / data.n, _error(top.score - k.score) / data.n)
+         k.score.sum() / data.n, (top.score - k.score).sum() / data.n, _error(top.score - k.score) / data.n)
         for k in tried
     ]  # fmt: skip
     columns = ["kind", "aic", "ks", "mean_s", "chosen", "parameters", "heldout", "behind", "behind_error"]
@@ -130,7 +135,7 @@ def fit_handle_time(
         Estimate("mean handle time", name, mean, low, high, n, "s", "estimated", said),
         Estimate("handle time cv", name, cv, cv_low, cv_high, n, "", "estimated", said),
     ]
-    short, below = _short(fit, laws, name, n)
+    short, below = _short(fit, tried, name, n)
     estimates += short
     if not censored:
         estimates.append(_tail(values, day, name))
@@ -165,7 +170,9 @@ def _judged(data: Cells, found: list[GroupedFit], groups: np.ndarray) -> list[_C
     """Score each candidate, the empirical law last, on clusters that it was not fitted to."""
     k = len(data.ended)
     folds = np.arange(k) % min(FOLDS, k)
-    scores = {f.model: np.zeros(k) for f in found}
+    # What is far behind on the days that it was fitted to is not ahead on others.
+    best = min(f.aic for f in found)
+    scores = {f.model: np.zeros(k) if f.aic - best <= HOPELESS else np.full(k, np.nan) for f in found}
     table = np.zeros(k)
     ended = np.add.reduceat(data.ended, groups, axis=1)
     cut = data.cut
@@ -174,6 +181,8 @@ def _judged(data: Cells, found: list[GroupedFit], groups: np.ndarray) -> list[_C
         held = folds == fold
         train = data.of(~held)
         for f in found:
+            if f.aic - best > HOPELESS:
+                continue
             part = fit_cells(f.model, train, f.theta)
             inside, beyond = f.model.logs(part.theta, data.edges, data.at)
             mass = np.add.reduceat(np.exp(inside), groups)
@@ -207,8 +216,6 @@ def _of_law(fit: GroupedFit, what: str) -> tuple[float, float, float]:
         return float(np.log(getattr(fit.model.law(theta), what)))
 
     value = float(getattr(fit.law, what))
-    if fit.model.name == "exponential" and what == "cv":
-        return 1.0, 1.0, 1.0
     half = fit.quantile * fit.error(log_of)
     return value, float(value * np.exp(-half)), float(value * np.exp(half))
 
@@ -238,13 +245,13 @@ def _zero_mass(values: np.ndarray, seen: np.ndarray) -> bool:
     return not whole_seconds(values) or zeros > 3 * expected + 3
 
 
-def _short(fit: GroupedFit, laws: list[_Candidate], name: str, n: int) -> tuple[list[Estimate], float]:
+def _short(fit: GroupedFit, tried: list[_Candidate], name: str, n: int) -> tuple[list[Estimate], float]:
     """Return share and mean of the short calls, and the seconds below which a contact is more likely one of them."""
     what = "share of short calls"
     if not fit.model.short:
-        tried = any(k.fit is not None and k.fit.model.short for k in laws)
-        why = "no short component improves the fit on days held out" if tried else "too few contacts below 20 s"
-        return [Estimate(what, name, 0.0, 0.0, np.nan, n, "share", "estimated", f"none: {why}")], 0.0
+        looked = any("short" in k.name for k in tried)
+        why = "no short component improves the fit on days held out" if looked else "too few contacts below 20 s"
+        return [Estimate(what, name, 0.0, 0.0, _most_short(fit), n, "share", "estimated", f"none: {why}")], 0.0
     share, mean = fit.model.short_part(fit.theta)
     half = [
         fit.quantile * fit.error(lambda theta, i=i: float(np.log(fit.model.short_part(theta)[i])))  # type: ignore[misc]
@@ -262,6 +269,24 @@ def _short(fit: GroupedFit, laws: list[_Candidate], name: str, n: int) -> tuple[
         Estimate("mean of short calls", name, mean, mean * np.exp(-half[1]), mean * np.exp(half[1]), n, "s",
                  "estimated", said),
     ], below  # fmt: skip
+
+
+def _most_short(fit: GroupedFit) -> float:
+    """Return the largest share of short calls of mean 5 s beside the fitted law that the likelihood allows at 97.5 %."""
+    inside, beyond = (np.exp(v) for v in fit.model.logs(fit.theta, fit.data.edges, fit.data.at))
+    few, later = (np.exp(v) for v in Model("exponential").logs(np.log([5.0]), fit.data.edges, fit.data.at))
+    ended, cut = fit.data.total
+
+    def value(share: float) -> float:
+        return float(
+            ended @ np.log(np.maximum((1 - share) * inside + share * few, 1e-300))
+            + cut @ np.log(np.maximum((1 - share) * beyond + share * later, 1e-300))
+        )
+
+    tried = np.concatenate([[0.0], np.geomspace(1e-6, 0.5, 200)])
+    found = np.array([value(s) for s in tried])
+    allowed = np.flatnonzero(found >= found.max() - 1.92)
+    return float(tried[min(allowed[-1] + 1, len(tried) - 1)])
 
 
 def _tail(values: np.ndarray, day: np.ndarray, name: str) -> Estimate:

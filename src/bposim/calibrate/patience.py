@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from scipy.special import betaincinv, chdtri, stdtrit
@@ -12,8 +14,12 @@ from bposim.calibrate.grouped import GroupedFit, Model, cells, fit_cells, whole_
 from bposim.distributions import Distribution, km_median, piecewise_hazard, restricted_mean, with_zero
 
 PATIENCE_KINDS = ("exponential", "weibull", "lognormal", "gamma")
-#: AIC by which each further degree of complexity must be better.
+#: AIC by which each further step of complexity must be better, and the steps: under censoring Weibull and gamma are hard
+#: to tell apart, and taking whichever happens to fit would move the mean; so the Weibull stands until clearly beaten.
 CLEARLY = 6.0
+STEPS = {"exponential": 0.0, "weibull": 1.0, "gamma": 1.5, "lognormal": 1.5, "piecewise_hazard": 2.0}
+#: Share of the mean beyond the waits seen from which every law that fits counts in full for its interval.
+HALF = 0.5
 #: Times the waiting per abandonment beyond which a law's mean is no estimate but a guess about its tail.
 ABSURD = 5.0
 #: Share of a mean that may come from beyond the waits seen before the estimate says so.
@@ -41,8 +47,8 @@ def fit_patience(
 
     Candidates are the parametric laws and a hazard constant between breaks given in advance, compared by AIC, where each
     step of complexity must be better by 6; one whose mean is infinite or more than ``ABSURD`` times the waiting time per
-    abandonment is not taken, and the estimate says so. The interval of the mean allows for the other candidates by their
-    AIC weights (Buckland, Burnham & Augustin, 1997). Contacts answered at once say nothing about patience; those that
+    abandonment is not taken, and the estimate says so. The interval of the mean allows for the other candidates by weights
+    of the same criterion (Buckland, Burnham & Augustin, 1997). Contacts answered at once say nothing about patience; those that
     left at once are a mass at zero. In a log of whole seconds a wait stands for the second around it.
 
     Parameters
@@ -76,23 +82,24 @@ def fit_patience(
     fits = {k: fit_cells(Model(k), data) for k in PATIENCE_KINDS}
     breaks, rate, count = _pieces(t, left, rounded)
     pieces = piecewise_hazard(breaks.tolist(), rate.tolist())
-    scores, means, errors = _compared(fits, pieces, rate, breaks, count, data)
+    scores, means, errors = _compared(fits, pieces, rate, breaks, count)
     usual = float(t.sum() / max(left.sum(), 1))
     sane = {k: bool(np.isfinite(m) and m <= ABSURD * usual) for k, m in means.items()}
-    order = {"exponential": 0, "weibull": 1, "gamma": 1, "lognormal": 1, "piecewise_hazard": 2}
-    wanted = min(scores, key=lambda k: scores[k] + CLEARLY * order[k])
-    kind = min((k for k in scores if sane[k]), key=lambda k: scores[k] + CLEARLY * order[k])
+    judged = {k: scores[k] + CLEARLY * STEPS[k] for k in scores}
+    wanted = min(judged, key=lambda k: judged[k])
+    kind = min((k for k in judged if sane[k]), key=lambda k: judged[k])
     law: Distribution = pieces if kind == "piecewise_hazard" else fits[kind].law
-    km = _product_limit(t, left, rounded)
+    km = _product_limit(np.append(np.zeros(zero_left), t), np.append(np.ones(zero_left, dtype=bool), left), rounded)
     median = km_median(km)
     said = f"{kind.replace('_', ' ')}; " + (
         f"Kaplan–Meier median {median:.0f} s" if np.isfinite(median) else "more than half never hung up"
     )
     n_left = int(left.sum())
-    low, high = _mean_interval(kind, scores, means, errors, sane, n_left)
-    mean = law.mean
     longest = float(np.sort(t)[-min(10, len(t))])
     beyond = 1 - float(law.limited_mean(longest)) / law.mean
+    error = _mean_error(kind, judged if beyond <= HALF else scores, means, errors, sane)
+    if zero_left:
+        error = float(np.sqrt(error**2 + zero / (1 - zero) / (zero_left + len(t))))
     if beyond > BEYOND:
         said += (
             f"; {100 * beyond:.0f} % of this mean is extrapolated: fewer than 10 waited longer than {longest:.0f} s. Seen are "
@@ -104,22 +111,28 @@ def fit_patience(
     if zero_left:
         said += f"; {100 * zero:.1f} % of those who must wait leave at once"
         law = with_zero(zero, law)
-        mean, low, high = mean * (1 - zero), low * (1 - zero), high * (1 - zero)
-    all_scores = [
-        (k, scores[k], fits[k].ks if k in fits else _distance(pieces, km), means[k], k == kind, sane[k]) for k in scores
+    rows = [
+        (k, scores[k], _distance(with_zero(zero, pieces if k not in fits else fits[k].law), km), means[k], k == kind, sane[k])
+        for k in scores
     ]
-    estimates = [Estimate("mean patience", name, float(mean), float(low), float(high), n_left, "s", "estimated", said + said_pool)]
-    estimates += _by_kaplan_meier(km, t, name, n_left, zero)
-    estimates.append(_shape(fits["weibull"], name, n_left))
+    half = float(stdtrit(max(n_left - 1, 1), 0.975)) * error
+    mean = law.mean
+    shape = _shape(fits["weibull"], name, n_left)
+    estimates = [
+        Estimate("mean patience", name, float(mean), float(mean * np.exp(-half)), float(mean * np.exp(half)), n_left, "s",
+                 "estimated", said + said_pool),
+        *_by_kaplan_meier(km, t, name, n_left),
+        shape,
+    ]  # fmt: skip
     estimates.append(_balking(zero_left, len(t), name))
     estimates.append(aggregate_patience(np.array([abandoned.sum()]), np.array([waits.sum()]), name))
     estimates += _hazards(t, left, rounded, name)
     fit = DurationFit(
-        law, pd.DataFrame(all_scores, columns=["kind", "aic", "ks", "mean_s", "chosen", "mean_plausible"]),
+        law, pd.DataFrame(rows, columns=["kind", "aic", "ks", "mean_s", "chosen", "mean_plausible"]),
         tuple(estimates), waits, abandoned,
     )  # fmt: skip
-    note = _disagreement(t, left, rounded, zero_left, name, km, _shape(fits["weibull"], name, n_left))
-    return fit if note is None else DurationFit(**{**fit.__dict__, "notes": (note,)})
+    note = _disagreement(t, left, rounded, zero_left, name, km, shape, float(mean), error)
+    return fit if note is None else replace(fit, notes=(note,))
 
 
 def aggregate_patience(abandoned: np.ndarray, waiting_s: np.ndarray, name: str) -> Estimate:
@@ -156,7 +169,7 @@ def aggregate_patience(abandoned: np.ndarray, waiting_s: np.ndarray, name: str) 
 
 
 def _compared(
-    fits: dict[str, GroupedFit], pieces: Distribution, rate: np.ndarray, breaks: np.ndarray, count: np.ndarray, data: object,
+    fits: dict[str, GroupedFit], pieces: Distribution, rate: np.ndarray, breaks: np.ndarray, count: np.ndarray,
 ) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:  # fmt: skip
     """Return AIC, mean, and the standard error of the logarithm of the mean by kind."""
     grouped = fits["exponential"].data
@@ -178,47 +191,58 @@ def _compared(
     return scores, means, errors
 
 
-def _mean_interval(
-    kind: str, scores: dict[str, float], means: dict[str, float], errors: dict[str, float], sane: dict[str, bool], n: int
-) -> tuple[float, float]:
-    """Return the interval of the chosen law's mean, the other plausible laws in it by their AIC weights."""
+def _mean_error(
+    kind: str, scores: dict[str, float], means: dict[str, float], errors: dict[str, float], sane: dict[str, bool]
+) -> float:
+    """Return the standard error of the log mean of the chosen law, the other plausible laws in it by their weights."""
     of = [k for k in scores if sane[k] and np.isfinite(errors[k])]
     if kind not in of:
-        return float("nan"), float("nan")
+        return float("nan")
     weight = np.exp(-(np.array([scores[k] for k in of]) - min(scores[k] for k in of)) / 2)
     weight /= weight.sum()
     shift = np.log(np.array([means[k] for k in of]) / means[kind])
     error = float(np.sqrt(weight @ (np.array([errors[k] for k in of]) ** 2 + shift**2)))
-    error = max(error, errors[kind])
-    half = float(stdtrit(max(n - 1, 1), 0.975)) * error
-    return float(means[kind] * np.exp(-half)), float(means[kind] * np.exp(half))
+    return max(error, errors[kind])
 
 
 def _counted(
     t: np.ndarray, left: np.ndarray, rounded: bool, breaks: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+) -> tuple[np.ndarray, np.ndarray]:
     """Return abandonments and exposure (seconds) between breaks, the last without end.
 
-    Of a log in whole seconds, an abandonment on a break is half on each side of it.
+    Of a log in whole seconds, an abandonment on a break is shared out (expectation and maximisation).
     """
-    order = np.sort(t[left])
-    half = 0.0
     upper = np.append(breaks[1:], np.inf)
-    if rounded:
-        below = (np.searchsorted(order, upper, side="left") + np.searchsorted(order, upper, side="right")) / 2
-    else:
-        below = np.searchsorted(order, upper, side="right").astype(float)
-    below[-1] = len(order)
-    count = np.diff(np.append(half, below))
     every = np.sort(t)
     sums = np.append(0.0, every.cumsum())
 
     def clipped(b: np.ndarray) -> np.ndarray:
         place = np.searchsorted(every, b)
-        return sums[place] + np.where(np.isinf(b), 0.0, np.where(np.isinf(b), 0.0, b) * (len(every) - place))
+        return sums[place] + np.where(np.isinf(b), 0.0, b) * (len(every) - place)
 
-    exposure = clipped(upper) - clipped(np.asarray(breaks, dtype=float))
-    return count, exposure
+    with np.errstate(invalid="ignore"):
+        exposure = clipped(np.minimum(upper, every[-1] + 1)) - clipped(np.minimum(breaks, every[-1] + 1))
+    ends = np.sort(t[left])
+    below = np.searchsorted(ends, breaks, side="right")
+    count = np.diff(np.append(below, len(ends))).astype(float)
+    count[0] += below[0]
+    if not rounded or len(breaks) == 1:
+        return count, exposure
+    # An abandonment in the second around a break belongs to either side in proportion to the hazards there.
+    on = below[1:] - np.searchsorted(ends, breaks[1:], side="left")
+    sure = count.copy()
+    sure[:-1] -= on
+    for _ in range(200):
+        rate = np.divide(count, exposure, out=np.zeros(len(count)), where=exposure > 0)
+        both = rate[:-1] + rate[1:]
+        part = np.divide(rate[:-1], both, out=np.full(len(on), 0.5), where=both > 0)
+        new = sure.copy()
+        new[:-1] += on * part
+        new[1:] += on * (1 - part)
+        if np.abs(new - count).max() < 1e-6:
+            break
+        count = new
+    return new, exposure
 
 
 def _pieces(t: np.ndarray, left: np.ndarray, rounded: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -274,12 +298,13 @@ def _product_limit(t: np.ndarray, left: np.ndarray, rounded: bool) -> pd.DataFra
 
 
 def _distance(law: Distribution, km: pd.DataFrame) -> float:
-    ended = km["events"].to_numpy() > 0
+    """Return the largest distance from Kaplan–Meier, up to the wait that enough contacts reached."""
+    ended = (km["events"].to_numpy() > 0) & (km["at_risk"].to_numpy() >= min(REACHED, km["at_risk"].iloc[0]))
     return float(np.abs(np.asarray(law.sf(km["time"].to_numpy())) - km["survival"].to_numpy())[ended].max(initial=0.0))
 
 
-def _by_kaplan_meier(km: pd.DataFrame, t: np.ndarray, name: str, n: int, zero: float) -> list[Estimate]:
-    """Return the restricted mean and the share still patient at waits given in advance, of those who do not balk."""
+def _by_kaplan_meier(km: pd.DataFrame, t: np.ndarray, name: str, n: int) -> list[Estimate]:
+    """Return the restricted mean and the share still patient at waits given in advance."""
     at_risk = {h: int((t >= h).sum()) for h in HORIZONS}
     seen = [h for h in HORIZONS if at_risk[h] >= REACHED]
     result = [_restricted(km, float(seen[-1]), name, n)] if seen else []
@@ -295,7 +320,7 @@ def _by_kaplan_meier(km: pd.DataFrame, t: np.ndarray, name: str, n: int, zero: f
         if log == 0:
             continue
         spread = 1.959964 * error / abs(log)
-        said = f"Kaplan–Meier: share of those who wait whose patience exceeds {s} s"
+        said = f"Kaplan–Meier: share of those who must wait whose patience exceeds {s} s"
         low, high = (float(np.exp(log * np.exp(sign * spread))) for sign in (1, -1))
         result.append(Estimate(f"still patient at {s} s", name, float(np.exp(log)), low, high, n, "share", "estimated", said))
     return result
@@ -386,8 +411,9 @@ def _off_the_clock(waits: np.ndarray, abandoned: np.ndarray, rounded: bool) -> t
 
 
 def _disagreement(
-    t: np.ndarray, left: np.ndarray, rounded: bool, zero_left: int, name: str, km: pd.DataFrame, shape: Estimate
-) -> str | None:
+    t: np.ndarray, left: np.ndarray, rounded: bool, zero_left: int, name: str, km: pd.DataFrame,
+    shape: Estimate, mean: float, mean_error: float,
+) -> str | None:  # fmt: skip
     """Return what to say where abandonments over waiting time and the contacts tell a different patience."""
     horizons = [h for h in HORIZONS if (t >= h).sum() >= REACHED]
     if not horizons or left.sum() < FEW:
@@ -396,21 +422,26 @@ def _disagreement(
     zeros = np.bincount(np.arange(zero_left) % _BLOCKS, minlength=_BLOCKS)
     block = np.arange(len(t)) % _BLOCKS
 
+    aggregate = float(t.sum() / (left.sum() + zero_left))
+
     def gap(without: int) -> float:
         use = block != without
-        gone = left[use].sum() + zero_left - (zeros[without] if without >= 0 else 0)
-        mean = t[use].sum() / gone
-        frame = km if without < 0 else _product_limit(t[use], left[use], rounded)
-        balk = 1 - (gone - left[use].sum()) / (gone - left[use].sum() + use.sum())
-        return float(np.log(balk * restricted_mean(frame, until)) - np.log(-mean * np.expm1(-until / mean)))
+        at_once = zero_left - (int(zeros[without]) if without >= 0 else 0)
+        per = t[use].sum() / (left[use].sum() + at_once)
+        every, gone = np.append(np.zeros(at_once), t[use]), np.append(np.ones(at_once, dtype=bool), left[use])
+        frame = km if without < 0 else _product_limit(every, gone, rounded)
+        return float(np.log(restricted_mean(frame, until)) - np.log(-per * np.expm1(-until / per)))
 
     value = gap(-1)
     without = np.array([gap(b) for b in range(_BLOCKS)])
-    error = np.sqrt((_BLOCKS - 1) / _BLOCKS * ((without - without.mean()) ** 2).sum())
-    if abs(value) <= MATTERS or abs(value) <= float(stdtrit(_BLOCKS - 1, 1 - RISK / 2)) * error:
+    error = float(np.sqrt((_BLOCKS - 1) / _BLOCKS * ((without - without.mean()) ** 2).sum()))
+    quantile = float(stdtrit(_BLOCKS - 1, 1 - RISK / 4))
+    off = float(np.log(mean / aggregate))
+    within = abs(value) > max(MATTERS, quantile * error)
+    overall = np.isfinite(mean_error) and abs(off) > max(MATTERS, quantile * mean_error)
+    if not within and not overall:
         return None
-    aggregate = float(t.sum() / (left.sum() + zero_left))
-    contact = (1 - zero_left / (zero_left + len(t))) * restricted_mean(km, until)
+    contact = restricted_mean(km, until)
     why = []
     if zero_left:
         why.append(f"{100 * zero_left / (zero_left + len(t)):.1f} % of those who must wait leave at once (balking)")
@@ -424,9 +455,9 @@ def _disagreement(
         why.append("those who have waited long hang up sooner")
     if not why:
         why.append("the hazard is not constant")
-    mean = -aggregate * np.expm1(-until / aggregate)
+    cut = -aggregate * np.expm1(-until / aggregate)
     return (
-        f"patience of {name!r}: abandonments over waiting time make a mean of {aggregate:,.0f} s, which within {until:.0f} s "
-        f"would be {mean:,.0f} s; the contacts themselves show {contact:,.0f} s. Patience is not exponential: "
-        f"{'; '.join(why)}. Trust the contacts; Erlang A with the aggregate's mean misses abandonment."
+        f"patience of {name!r}: abandonments over waiting time make a mean of {aggregate:,.0f} s, {cut:,.0f} s of it within the "
+        f"first {until:.0f} s; the contacts themselves show {mean:,.0f} s and {contact:,.0f} s. Patience is not exponential: "
+        f"{'; '.join(why)}. Trust the contacts: an Erlang A with the aggregate's mean misses abandonment."
     )
