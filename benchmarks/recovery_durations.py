@@ -123,7 +123,7 @@ def handle_rows(case: str, seed: int, n: int = 8000, days: int = 60) -> list[tup
     return _rows(case, truth, fit.estimates)
 
 
-def agents_rows(case: str, seed: int, agents: int = 60, days: int = 150, n: int = 24000) -> list[tuple[object, ...]]:
+def agents_rows(case: str, seed: int, agents: int = 60, days: int = 150, n: int = 60000) -> list[tuple[object, ...]]:
     spread, daily, slope = AGENTS[case]
     rng = np.random.default_rng((seed, 3))
     start = np.where(rng.random(agents) < 0.3, rng.integers(35, days - 40, agents), 0)
@@ -146,7 +146,7 @@ def agents_rows(case: str, seed: int, agents: int = 60, days: int = 150, n: int 
     last = pd.Series(day).groupby(agent).max().reindex(code).to_numpy()
     first = pd.Series(day).groupby(agent).min().reindex(code).to_numpy()
     level = own[code] + np.where(start[code] > 0, slope * np.log2(1 + (last - first) / 30), 0.0)
-    true = np.exp(-(level - np.average(level, weights=seen["contacts"])))
+    true = np.exp(level - np.average(level, weights=seen["contacts"]))
     for v, low, high, t in zip(seen["speed"], seen["ci_low"], seen["ci_high"], true, strict=True):
         rows.append((case, "speed of an agent (over its own)", 1.0, v / t, (high - low) / 3.92 / t, low <= t <= high))
     return rows

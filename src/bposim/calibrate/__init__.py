@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bposim.calibrate.agents import AgentFit
 from bposim.calibrate.arrivals import ArrivalFit, fit_arrivals
 from bposim.calibrate.backtest import Backtest, backtest
 from bposim.calibrate.draft import draft_scenario
 from bposim.calibrate.drift import drift_rows
-from bposim.calibrate.durations import FEW, DurationFit, fit_handle_time, fit_patience
+from bposim.calibrate.durations import FEW, DurationFit, fit_patience
 from bposim.calibrate.estimates import Estimate, estimate_frame
+from bposim.calibrate.handled import day_factor_changes, fit_handled, speed_changes
 from bposim.calibrate.heads import HeadsFit, fit_heads, heads_changes, heads_factors, replay_errors
 from bposim.errors import CalibrationError, CalibrationWarning, require
 from bposim.provenance import Provenance
@@ -47,6 +49,8 @@ class Calibration:
     handle_time, patience : mapping of contact type to DurationFit
     heads : HeadsFit or None
         None where the history names no agents.
+    agents : DataFrame or None
+        ``agent, contacts, speed, ci_low, ci_high, tenure_days``; speed multiplies the handle time, as in a scenario.
     notes : tuple of str
         What a reader must know, in plain sentences.
     days : (date, date)
@@ -66,6 +70,7 @@ class Calibration:
     gap_s: float | None = None
     grouped: bool = True
     heads: HeadsFit | None = None
+    agents: pd.DataFrame | None = None
     _cache: dict[str, Any] = field(default_factory=dict)
 
     def summary(self) -> pd.DataFrame:
@@ -185,18 +190,14 @@ def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: 
         )
     estimates = list(arrivals.estimates)
     date_of = pd.DatetimeIndex(contacts["arrived"]).tz_localize(None).normalize()
-    day = date_of.asi8
     name_of = contacts["contact_type"].astype(str).to_numpy()
     answered = (contacts["outcome"] == "answered").to_numpy() & contacts["handle_s"].notna().to_numpy()
     handle_s = _without_multiplier(contacts, base)
-    handle: dict[str, DurationFit] = {}
+    handle, effects = fit_handled(contacts, base, first, last, missing, handle_s, estimates, notes)
     for t in types:
-        here = answered & (name_of == t)
-        if here.sum() < 30:
-            _assume(estimates, notes, "mean handle time", t, base.contact_types[t].handle_time[0].mean, int(here.sum()))
-        else:
-            handle[t] = fit_handle_time(handle_s[here], day[here], t)
-            estimates += handle[t].estimates
+        if t not in handle:
+            few = int((answered & (name_of == t)).sum())
+            _assume(estimates, notes, "mean handle time", t, base.contact_types[t].handle_time[0].mean, few)
     patience = _patience(contacts, name_of, types, base, estimates, notes)
     gap_s = None if presence_gap is None else seconds(presence_gap, what="presence_gap")
     heads = fit_heads(contacts, base, first, last, missing | set(arrivals.unusual), gap_s, estimates, notes)
@@ -210,14 +211,14 @@ def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: 
             estimates.append(Estimate("day factor of heads cv", g, group.day_factor.cv, source="assumed",
                                       detail="kept from the base scenario"))  # fmt: skip
     if heads is not None:
-        steady = _scenario(base, arrivals, handle, patience, heads, first, [])
+        steady = _scenario(base, arrivals, handle, patience, heads, first, [], effects)
         errors = replay_errors(heads, steady, contacts)
         heads = replace(heads, cv=heads_factors(heads, errors, _busyness(arrivals), estimates, notes))
     handled = {t: (date_of[use], handle_s[use]) for t in handle for use in [answered & (name_of == t)]}
     trends, told = drift_rows(arrivals.days, handled, None if heads is None else heads.days)
     estimates += trends
     notes += told
-    scenario = _scenario(base, arrivals, handle, patience, heads, first, estimates)
+    scenario = _scenario(base, arrivals, handle, patience, heads, first, estimates, effects)
     for note in notes:
         if "assumed" in note:
             warnings.warn(note, CalibrationWarning, stacklevel=2)
@@ -238,6 +239,7 @@ def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: 
         gap_s,
         heads is not None and heads.grouped,
         heads,
+        None if effects is None else effects.agents,
     )
 
 
@@ -279,6 +281,7 @@ def _patience(
     settled = contacts["outcome"].isin(["answered", "abandoned"]).to_numpy()
     waits = contacts["wait_s"].to_numpy(dtype=float, na_value=np.nan)
     left = (contacts["outcome"] == "abandoned").to_numpy()
+    day = pd.DatetimeIndex(contacts["arrived"]).tz_localize(None).normalize().asi8
     live = np.isin(name_of, [t for t in types if not base.contact_types[t].deferred])
     result: dict[str, DurationFit] = {}
     for t in types:
@@ -287,21 +290,24 @@ def _patience(
         here = settled & (name_of == t) & np.isfinite(waits)
         n_left = int((left & here & (waits > 0)).sum())
         if n_left >= FEW:
-            result[t] = fit_patience(waits[here], left[here], t)
+            result[t] = fit_patience(waits[here], left[here], t, days=day[here])
         elif int((left & settled & live & (waits > 0)).sum()) >= FEW and (settled & (name_of == t)).any():
             pool = settled & live & np.isfinite(waits)
-            result[t] = fit_patience(waits[pool], left[pool], t, pooled=True)
+            result[t] = fit_patience(waits[pool], left[pool], t, pooled=True, days=day[pool])
             notes.append(f"patience of {t!r} is that of all types together: only {n_left} of its contacts hung up.")
         else:
             _assume(estimates, notes, "mean patience", t, base.contact_types[t].patience[0].mean, n_left)
             continue
         estimates += result[t].estimates
+        for note in result[t].notes:
+            notes.append(note)
+            warnings.warn(note, CalibrationWarning, stacklevel=3)
     return result
 
 
 def _scenario(
     base: Scenario, arrivals: ArrivalFit, handle: Mapping[str, DurationFit], patience: Mapping[str, DurationFit],
-    heads: HeadsFit | None, first: date, estimates: list[Estimate],
+    heads: HeadsFit | None, first: date, estimates: list[Estimate], effects: AgentFit | None = None,
 ) -> Scenario:  # fmt: skip
     changes: dict[str, Any] = {"start": first, "days": max(base.days, 1)}
     for t in arrivals.types:
@@ -311,11 +317,11 @@ def _scenario(
         own = arrivals.own_cv[t]
         changes[f"contact_types.{t}.day_factor"] = {"gamma": {"cv": round(own, 6)}} if own > 0 else None
         if t in handle:
-            changes[f"contact_types.{t}.handle_time"] = handle[t].distribution.to_spec()
+            changes[f"contact_types.{t}.handle_time"] = handle[t].spec()
         if t in patience:
             changes[f"contact_types.{t}.patience"] = patience[t].distribution.to_spec()
     changes["day_factor"] = {"gamma": {"cv": round(arrivals.common_cv, 6)}} if arrivals.common_cv > 0 else None
-    changes |= heads_changes(heads, WEEKDAYS)
+    changes |= heads_changes(heads, WEEKDAYS) | day_factor_changes(handle, effects) | speed_changes(base, effects)
     assumed = tuple(f"{e.parameter} of {e.subject}: {e.detail}" for e in estimates if e.source == "assumed")
     changes["assumptions"] = [*base.assumptions, *assumed]
     return base.replace(changes)

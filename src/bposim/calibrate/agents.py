@@ -30,9 +30,9 @@ class AgentFit:
     Attributes
     ----------
     agents : DataFrame
-        ``agent, contacts, speed, ci_low, ci_high, tenure_days``: speed is the average agent's handle time over this
-        one's, at the end of the log, drawn towards 1 the less is known of the agent. The tenure is missing where the
-        agent was there from the beginning.
+        ``agent, contacts, speed, ci_low, ci_high, tenure_days``: speed multiplies the handle time as in a scenario
+        (0.9 is a tenth faster than the average contact's agent), at the end of the log, drawn towards 1 the less is
+        known of the agent. The tenure is missing where the agent may have been there before.
     estimates : tuple of Estimate
     agent_sd, day_sd : float
         Of the logarithm; 0 where none is clearly there.
@@ -180,8 +180,8 @@ def _solve(
         edf_d = n_d - error / day * float(diagonal[of_d].sum())
         before = np.array([error, agent, day])
         floor = 1e-7 * error
-        # Below a twentieth of what an agent's or day's mean errs by, a variance is as good as 0.
-        slack = 0.05 * error * np.array([0.0, n_a, n_d]) / n.sum()
+        # What an agent's or day's mean errs by is the scale on which a variance near 0 may stop moving.
+        slack = 2 * error * np.array([0.0, n_a, n_d]) / n.sum()
         agent_new = max(float(b[of_a] @ b[of_a]) / max(edf_a, 1e-9), floor)
         day_new = max(float(b[of_d] @ b[of_d]) / max(edf_d, 1e-9), floor)
         error = float(n @ residual**2) / max(m - p - edf_a - edf_d, 1.0)
@@ -277,5 +277,5 @@ def _speeds(
     level = pick @ solved.b
     error = np.sqrt(solved.error * np.maximum(np.einsum("ij,ij->i", pick @ solved.inverse, pick), 0.0))
     return {
-        "speed": np.exp(-level), "ci_low": np.exp(-level - 1.959964 * error), "ci_high": np.exp(-level + 1.959964 * error),
+        "speed": np.exp(level), "ci_low": np.exp(level - 1.959964 * error), "ci_high": np.exp(level + 1.959964 * error),
     }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ class DurationFit:
     short_below_s : float
         Of a handle time: seconds below which a contact is more likely an artefact than a contact; 0 where none were found.
     by_interval : DataFrame or None
-        Of a handle time that varies over the day: ``slot, n, mean_s, factor, error``.
+        Of a handle time that varies over the day and a scenario that can hold it: ``slot, n, mean_s, factor, error``.
     notes : tuple of str
         What a reader must know, in plain sentences.
     """
@@ -43,3 +44,9 @@ class DurationFit:
     short_below_s: float = 0.0
     by_interval: pd.DataFrame | None = None
     notes: tuple[str, ...] = field(default=())
+
+    def spec(self) -> Any:
+        """Return the law as a scenario writes it: one, or one for each interval of the day."""
+        if self.by_interval is None:
+            return self.distribution.to_spec()
+        return [self.distribution.scaled(float(f)).to_spec() for f in self.by_interval["factor"]]

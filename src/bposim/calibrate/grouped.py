@@ -81,21 +81,19 @@ def cells(values: np.ndarray, observed: np.ndarray, clusters: np.ndarray) -> Cel
     """
     top = float(values.max(initial=1.0))
     if whole_seconds(values):
-        inner = np.exp(np.arange(0, np.log(max(top, 2) * 1.01) + STEP, STEP))
-        inner = np.unique(np.round(inner)) + 0.5
-        inner = np.concatenate([[0.5], inner[inner <= top]])
+        inner = np.unique(np.round(np.exp(np.arange(0, np.log(max(top, 2)), STEP)))) + 0.5
+        inner = np.concatenate([[0.5], inner[inner < top], [top + 0.5]])
     else:
-        positive = values[values > 0]
-        low = max(float(np.quantile(positive, 1e-3)) if len(positive) else 1.0, top * 1e-6)
-        inner = np.exp(np.arange(np.log(low), np.log(top), STEP))
-    edges = np.concatenate([[0.0], inner, [np.inf]])
+        low = max(float(values[values > 0].min(initial=top)) * (1 - STEP), top * 1e-6)
+        inner = np.append(np.exp(np.arange(np.log(low), np.log(top), STEP)), top * (1 + STEP / 2))
+    edges = np.unique(np.concatenate([[0.0], inner, [np.inf]]))
     place = np.searchsorted(edges, values, side="right") - 1
     m, k = len(edges) - 1, int(clusters.max(initial=0)) + 1
     ended, cut = (
         np.bincount(clusters[pick] * m + place[pick], minlength=m * k).reshape(k, m).astype(float)
         for pick in (observed, ~observed)
     )
-    at = (edges[:-1] + np.append(edges[1:-1], max(top, edges[-2]))) / 2
+    at = (edges[:-1] + np.append(edges[1:-1], edges[-2] * (1 + STEP))) / 2
     return Cells(edges, at, ended, cut)
 
 
