@@ -11,7 +11,7 @@ from scipy import linalg, sparse, special
 from bposim.calibrate.estimates import Estimate
 
 #: Risk of telling a spread where there is none.
-RISK = 0.01
+RISK = 0.001
 #: Days before an agent's first contact that the log must hold for its tenure to be known: so many, of the last so many.
 SEEN_BEFORE, NEW_AFTER = 10, 28
 #: New agents below which learning is not told, and the days and contacts that each must have.

@@ -154,6 +154,8 @@ def _candidates(data: Cells) -> list[GroupedFit]:
     early = ended[data.edges[1:] <= SHORT_S].sum()
     if data.n >= MANY and early >= MANY / 20:
         found += [fit_cells(Model(kind, short=True), data) for kind in KINDS if kind != "hyperexponential"]
+        # Two phases of which one is short are an exponential with short calls by another name.
+        found = [f for f in found if f.model.kind != "hyperexponential" or np.exp(f.theta[1:3]).min() > SHORT_S]
     return found
 
 
