@@ -157,9 +157,7 @@ STUDIES: dict[str, tuple[Callable[[str, int], list[tuple[object, ...]]], Iterabl
 }  # fmt: skip
 
 
-def study(
-    which: str, histories: int = 200, first_seed: int = 5000, cases: Iterable[str] | None = None
-) -> pd.DataFrame:
+def study(which: str, histories: int = 200, first_seed: int = 5000, cases: Iterable[str] | None = None) -> pd.DataFrame:
     """Return ``case, parameter, truth, mean_estimate, bias_in_errors, sd_in_errors, coverage, n``.
 
     Parameters

@@ -137,7 +137,9 @@ def fit_agents(
         learning = _learning(solved, a, n, p, learner, subject, estimates, notes)
     else:
         said = f"not estimated: {int(learner.sum())} agents begin inside the log, {NEW_AGENTS} are needed"
-        estimates.append(Estimate("learning", subject, np.nan, n=int(learner.sum()), unit="%", source="assumed", detail=said))
+        estimates.append(
+            Estimate("learning", subject, np.nan, n=int(learner.sum()), unit="%", source="assumed", detail=said)
+        )
     latest = np.log2(1 + (last - first) / MONTH)
     speeds = _speeds(solved, p, learner if learns else np.zeros(n_a, dtype=bool), latest, contacts)
     rows = pd.DataFrame({
@@ -154,7 +156,11 @@ def _solve(
     p, m = fixed.shape[1], len(n)
     cell, one = np.arange(m), np.ones(m)
     design = sparse.hstack(
-        [fixed, sparse.csr_matrix((one, (cell, a)), shape=(m, n_a)), sparse.csr_matrix((one, (cell, d)), shape=(m, n_d))]
+        [
+            fixed,
+            sparse.csr_matrix((one, (cell, a)), shape=(m, n_a)),
+            sparse.csr_matrix((one, (cell, d)), shape=(m, n_d)),
+        ]
     ).tocsr()
     weighted = design.multiply(n[:, None]).tocsr()
     gram = (design.T @ weighted).toarray()
@@ -227,7 +233,9 @@ def _spread(
     _, p_value, upper = test
     said = f"standard deviation of log handle time between {q} {units} (p = {p_value:.2g})"
     if p_value >= RISK:
-        estimates.append(Estimate(what, subject, 0.0, 0.0, float(np.sqrt(upper)), n, "log", "estimated", f"none: {said}"))
+        estimates.append(
+            Estimate(what, subject, 0.0, 0.0, float(np.sqrt(upper)), n, "log", "estimated", f"none: {said}")
+        )
         return 0.0
     freedom = max(edf * edf / max(q - 1, 1), 0.5)
     low, high = (float(np.sqrt(variance * freedom / special.chdtri(freedom, 1 - c))) for c in (0.975, 0.025))

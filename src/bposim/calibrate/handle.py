@@ -98,9 +98,7 @@ def fit_handle_time(
     off = abs(fit.law.mean / mean - 1) if not censored else 0.0
     lead = tried[-1].score - best.score
     # Where the tail was cut, only a law can tell it.
-    by_table = bool(
-        not censored and (off > OFF_MEAN or (fit.ks > POOR_FIT and lead.sum() > CLEARLY * _error(lead)))
-    )
+    by_table = bool(not censored and (off > OFF_MEAN or (fit.ks > POOR_FIT and lead.sum() > CLEARLY * _error(lead))))
     if by_table:
         law: Distribution = empirical(quantiles=_quantiles(v).tolist())
         law = law.scaled(mean / law.mean)
@@ -120,7 +118,9 @@ def fit_handle_time(
     if zero > 0:
         said += f"; {100 * zero:.1f} % last 0 s"
         law = with_zero(zero, law)
-        mean, low, high = _clustered(values, day, "mean") if not censored else (mean * (1 - zero), low * (1 - zero), high)
+        mean, low, high = (
+            _clustered(values, day, "mean") if not censored else (mean * (1 - zero), low * (1 - zero), high)
+        )
         cv, cv_low, cv_high = _clustered(values, day, "cv") if not censored else (law.cv, np.nan, np.nan)
     top = max([*laws, tried[-1]], key=lambda k: k.score.sum())
     rows = [

@@ -67,7 +67,9 @@ def handle_profile(
     high = float(np.sqrt(max(spread2 + half, 0.0)))
     n = int(use.sum())
     if gain.sum() <= CLEARLY * error or spread < MATTERS:
-        said = f"none: means by {'interval' if over == 'day' else 'weekday'} are no better on days held out than one mean"
+        said = (
+            f"none: means by {'interval' if over == 'day' else 'weekday'} are no better on days held out than one mean"
+        )
         return Estimate(what, name, 0.0, 0.0, high, n, "share", "estimated", said), None
     low = float(np.sqrt(max(spread2 - half, 0.0)))
     said = f"factors from {factor.min():.2f} to {factor.max():.2f}, clearly better on days held out than one mean"

@@ -66,10 +66,14 @@ def fit_handled(
         course, frame = handle_profile(seconds[here], day[here], slot[here], t, "day")
         week, by_weekday = handle_profile(seconds[here], day[here], np.asarray(stamp.day_of_week)[here], t, "week")
         if frame is not None and not uniform:
-            course = replace(course, detail=f"{course.detail}; not in the scenario, whose weekdays are open at different hours")
+            course = replace(
+                course, detail=f"{course.detail}; not in the scenario, whose weekdays are open at different hours"
+            )
             frame = None
         if by_weekday is not None:
-            week = replace(week, detail=f"{week.detail}; not in the scenario, whose handle times are the same on all weekdays")
+            week = replace(
+                week, detail=f"{week.detail}; not in the scenario, whose handle times are the same on all weekdays"
+            )
         laws[t] = replace(fit, by_interval=frame)
         estimates += [*fit.estimates, course, week]
         notes += fit.notes
@@ -86,7 +90,8 @@ def speed_changes(base: Scenario, effects: AgentFit | None) -> dict[str, Any]:
         if any(a in speed.index for a in group.agents):
             body = base.canonical["agent_groups"][g]["agents"]
             changes[f"agent_groups.{g}.agents"] = {
-                a: {**spec, **({"speed": round(float(speed[a]), 6)} if a in speed.index else {})} for a, spec in body.items()
+                a: {**spec, **({"speed": round(float(speed[a]), 6)} if a in speed.index else {})}
+                for a, spec in body.items()
             }
     return changes
 
@@ -100,7 +105,12 @@ def day_factor_changes(laws: Mapping[str, DurationFit], effects: AgentFit | None
 
 
 def _laws(
-    seconds: np.ndarray, seen: np.ndarray, usable: np.ndarray, day: np.ndarray, name_of: np.ndarray, types: tuple[str, ...]
+    seconds: np.ndarray,
+    seen: np.ndarray,
+    usable: np.ndarray,
+    day: np.ndarray,
+    name_of: np.ndarray,
+    types: tuple[str, ...],
 ) -> dict[str, DurationFit]:
     result = {}
     for t in types:
@@ -138,7 +148,9 @@ def _effects(
     return result
 
 
-def _slots(stamp: pd.DatetimeIndex, base: Scenario, first: date, last: date, missing: set[date]) -> tuple[np.ndarray, bool]:
+def _slots(
+    stamp: pd.DatetimeIndex, base: Scenario, first: date, last: date, missing: set[date]
+) -> tuple[np.ndarray, bool]:
     """Return the open interval of the day of each contact (−1 outside), and whether every weekday has the same ones."""
     n_days = (last - first).days + 1
     grid = make_grid(first, n_days, zone(base.time_zone), base.interval, base.opening_hours, (*base.closed, *missing))

@@ -65,8 +65,8 @@ def fit_patience(
 
     Notes
     -----
-    Restricted mean and survival are Kaplan–Meier's with Greenwood's variance; hazards are abandonments over exposure with
-    the chi-square's interval; the share that balks has Jeffreys' interval.
+    Restricted mean and survival are Kaplan–Meier's with Greenwood's variance; hazards are abandonments over exposure, they
+    and the share that balks have Jeffreys' intervals.
     """
     said_pool = " (all types together: too few abandonments)" if pooled else ""
     waits, abandoned = np.asarray(waits, dtype=float), np.asarray(abandoned, dtype=bool)
@@ -77,7 +77,9 @@ def fit_patience(
     told = np.round(t) if rounded else t  # a quarter of a second stands for the first half
     # One who finds an agent free cannot show impatience: the share that balks is of those who had to wait.
     zero = zero_left / max(zero_left + len(t), 1)
-    cluster = np.zeros(len(t), dtype=int) if days is None else np.unique(np.asarray(days)[reached], return_inverse=True)[1]
+    cluster = (
+        np.zeros(len(t), dtype=int) if days is None else np.unique(np.asarray(days)[reached], return_inverse=True)[1]
+    )
     data = cells(told, left, cluster)
     fits = {k: fit_cells(Model(k), data) for k in PATIENCE_KINDS}
     breaks, rate, count = _pieces(t, left, rounded)
@@ -112,7 +114,14 @@ def fit_patience(
         said += f"; {100 * zero:.1f} % of those who must wait leave at once"
         law = with_zero(zero, law)
     rows = [
-        (k, scores[k], _distance(with_zero(zero, pieces if k not in fits else fits[k].law), km), means[k], k == kind, sane[k])
+        (
+            k,
+            scores[k],
+            _distance(with_zero(zero, pieces if k not in fits else fits[k].law), km),
+            means[k],
+            k == kind,
+            sane[k],
+        )
         for k in scores
     ]
     half = float(stdtrit(max(n_left - 1, 1), 0.975)) * error
@@ -142,7 +151,7 @@ def aggregate_patience(abandoned: np.ndarray, waiting_s: np.ndarray, name: str) 
     ----------
     abandoned, waiting_s : ndarray
         Abandonments and total waiting in seconds by interval or day; with 20 and more, the interval is a jackknife over
-        them, else the chi-square's.
+        them, else Jeffreys'.
     name : str
 
     Returns
@@ -186,7 +195,9 @@ def _compared(
     for i in range(len(rate)):
         step = np.ones(len(rate))
         step[i] = 1.001
-        gradient[i] = np.log(piecewise_hazard(breaks.tolist(), (rate * step).tolist()).mean / pieces.mean) / np.log(1.001)
+        gradient[i] = np.log(piecewise_hazard(breaks.tolist(), (rate * step).tolist()).mean / pieces.mean) / np.log(
+            1.001
+        )
     errors["piecewise_hazard"] = float(np.sqrt((gradient**2 / np.maximum(count, 0.5)).sum()))
     return scores, means, errors
 
@@ -205,9 +216,7 @@ def _mean_error(
     return max(error, errors[kind])
 
 
-def _counted(
-    t: np.ndarray, left: np.ndarray, rounded: bool, breaks: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _counted(t: np.ndarray, left: np.ndarray, rounded: bool, breaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return abandonments and exposure (seconds) between breaks, the last without end.
 
     Of a log in whole seconds, an abandonment on a break is shared out (expectation and maximisation).
@@ -322,7 +331,9 @@ def _by_kaplan_meier(km: pd.DataFrame, t: np.ndarray, name: str, n: int) -> list
         spread = 1.959964 * error / abs(log)
         said = f"Kaplan–Meier: share of those who must wait whose patience exceeds {s} s"
         low, high = (float(np.exp(log * np.exp(sign * spread))) for sign in (1, -1))
-        result.append(Estimate(f"still patient at {s} s", name, float(np.exp(log)), low, high, n, "share", "estimated", said))
+        result.append(
+            Estimate(f"still patient at {s} s", name, float(np.exp(log)), low, high, n, "share", "estimated", said)
+        )
     return result
 
 
@@ -365,11 +376,11 @@ def _balking(zero_left: int, waited: int, name: str) -> Estimate:
 
 
 def _poisson(events: float, exposure: float) -> tuple[float, float, float]:
-    """Return events over exposure with the interval of the chi-square, half an event on either side."""
+    """Return events over exposure with Jeffreys' interval for a Poisson rate (chi-square with 2 events + 1 degrees)."""
     if exposure <= 0:
         return np.nan, np.nan, np.nan
-    low = chdtri(2 * events, 0.975) / 2 if events > 0 else 0.0
-    high = chdtri(2 * events + 2, 0.025) / 2
+    low = chdtri(2 * events + 1, 0.975) / 2 if events > 0 else 0.0
+    high = chdtri(2 * events + 1, 0.025) / 2
     return events / exposure, float(low) / exposure, float(high) / exposure
 
 
@@ -385,7 +396,9 @@ def _hazards(t: np.ndarray, left: np.ndarray, rounded: bool, name: str) -> list[
         value, low, high = (60 * v for v in _poisson(float(count[i]), float(exposure[i])))
         where = f"{name}, {breaks[i]:.0f}-{breaks[i + 1]:.0f} s"
         said = "abandonments over the time waited between these waits"
-        result.append(Estimate("hazard of patience", where, value, low, high, int(count[i]), "1/min", "estimated", said))
+        result.append(
+            Estimate("hazard of patience", where, value, low, high, int(count[i]), "1/min", "estimated", said)
+        )
     return result
 
 
@@ -403,7 +416,7 @@ def _off_the_clock(waits: np.ndarray, abandoned: np.ndarray, rounded: bool) -> t
     zeros = np.flatnonzero(abandoned & (waits == 0))
     if not rounded or not len(zeros):
         return waits, len(zeros)
-    expected = int(round((abandoned & (waits >= 1) & (waits <= 5)).sum() / 10))
+    expected = round(float((abandoned & (waits >= 1) & (waits <= 5)).sum()) / 10)
     inside = zeros if len(zeros) <= 3 * expected + 3 else zeros[:expected]
     waits = waits.copy()
     waits[inside] = 0.25
