@@ -20,6 +20,7 @@ from bposim.calibrate.durations import FEW, DurationFit, fit_patience
 from bposim.calibrate.estimates import Estimate, estimate_frame
 from bposim.calibrate.handled import day_factor_changes, fit_handled, speed_changes
 from bposim.calibrate.heads import HeadsFit, fit_heads, heads_changes, heads_factors, replay_errors
+from bposim.calibrate.routing import OrderFit, fit_order, order_changes
 from bposim.errors import CalibrationError, CalibrationWarning, require
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario
@@ -32,6 +33,7 @@ __all__ = [
     "DurationFit",
     "Estimate",
     "HeadsFit",
+    "OrderFit",
     "calibrate",
     "draft_scenario",
 ]
@@ -51,6 +53,8 @@ class Calibration:
         None where the history names no agents.
     agents : DataFrame or None
         ``agent, contacts, speed, ci_low, ci_high, tenure_days``; speed multiplies the handle time, as in a scenario.
+    order : OrderFit
+        The order of service.
     notes : tuple of str
         What a reader must know, in plain sentences.
     days : (date, date)
@@ -71,6 +75,7 @@ class Calibration:
     grouped: bool = True
     heads: HeadsFit | None = None
     agents: pd.DataFrame | None = None
+    order: OrderFit | None = None
     _cache: dict[str, Any] = field(default_factory=dict)
 
     def summary(self) -> pd.DataFrame:
@@ -183,12 +188,16 @@ def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: 
     missing = set(history.missing_days)
     if missing:
         notes.append(f"{len(missing)} days without contacts were left out: {', '.join(map(str, sorted(missing)[:6]))}.")
+    order = fit_order(contacts, base)
+    ruled, told = order_changes(order, base)
+    notes += [*order.notes, *told]
+    base, given = base.replace(ruled), base
     arrivals = fit_arrivals(contacts, base, first, last, missing)
     if arrivals.unusual:
         notes.append(
             f"{len(arrivals.unusual)} unusual days were left out of the profile: {', '.join(map(str, arrivals.unusual[:6]))}."
         )
-    estimates = list(arrivals.estimates)
+    estimates = [*arrivals.estimates, *order.estimates]
     date_of = pd.DatetimeIndex(contacts["arrived"]).tz_localize(None).normalize()
     name_of = contacts["contact_type"].astype(str).to_numpy()
     answered = (contacts["outcome"] == "answered").to_numpy() & contacts["handle_s"].notna().to_numpy()
@@ -223,12 +232,12 @@ def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: 
         if "assumed" in note:
             warnings.warn(note, CalibrationWarning, stacklevel=2)
     made = Provenance(
-        "calibrate", {"base": base.hash, "until": str(until), "presence_gap": presence_gap, "first": first, "last": last},
+        "calibrate", {"base": given.hash, "until": str(until), "presence_gap": presence_gap, "first": first, "last": last},
         (history.provenance,),
     )  # fmt: skip
     return Calibration(
         scenario,
-        base,
+        given,
         arrivals,
         handle,
         patience,
@@ -240,6 +249,7 @@ def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: 
         heads is not None and heads.grouped,
         heads,
         None if effects is None else effects.agents,
+        order,
     )
 
 
