@@ -164,6 +164,25 @@ def draw_history(truth: Scenario, *, seed: int = 1, bad_days: tuple[date, ...] =
     return log.assign(agent=name.where(log["outcome"] == "answered"))
 
 
+def name_customers(log: pd.DataFrame, *, customers: int, seed: int = 1) -> pd.DataFrame:
+    """Return a log with a column ``customer``: whoever tries again has the code of the contact that it began with.
+
+    Parameters
+    ----------
+    log : DataFrame
+        From :func:`draw_history`. Without redials every contact is a first one.
+    customers : int
+        Size of the base. Each first contact is a customer's by lot; customers differ in how often they call, gamma with
+        cv 1, so that frequent callers call again by chance as well.
+    seed : int
+    """
+    rng = np.random.default_rng((seed, 22))
+    weight = rng.gamma(1.0, 1.0, customers)
+    code = rng.choice(customers, size=len(log), p=weight / weight.sum())
+    first = log["client"].to_numpy() if "client" in log else np.arange(len(log))
+    return log.assign(customer=pd.Series(code[first], index=log.index).astype(str))
+
+
 @lru_cache(maxsize=4)
 def _voice(seed: int) -> Synthetic:
     truth = voice_truth()

@@ -20,6 +20,7 @@ from bposim.calibrate.durations import FEW, DurationFit, fit_patience
 from bposim.calibrate.estimates import Estimate, estimate_frame
 from bposim.calibrate.handled import day_factor_changes, fit_handled, speed_changes
 from bposim.calibrate.heads import HeadsFit, fit_heads, heads_changes, heads_factors, replay_errors
+from bposim.calibrate.redials import RedialFit, fit_redials, fresh_arrivals, redial_changes, without_redials
 from bposim.calibrate.routing import OrderFit, fit_order, order_changes
 from bposim.errors import CalibrationError, CalibrationWarning, require
 from bposim.provenance import Provenance
@@ -34,6 +35,7 @@ __all__ = [
     "Estimate",
     "HeadsFit",
     "OrderFit",
+    "RedialFit",
     "calibrate",
     "draft_scenario",
 ]
@@ -55,6 +57,8 @@ class Calibration:
         ``agent, contacts, speed, ci_low, ci_high, tenure_days``; speed multiplies the handle time, as in a scenario.
     order : OrderFit
         The order of service.
+    redials : RedialFit
+        Who calls again.
     notes : tuple of str
         What a reader must know, in plain sentences.
     days : (date, date)
@@ -76,6 +80,7 @@ class Calibration:
     heads: HeadsFit | None = None
     agents: pd.DataFrame | None = None
     order: OrderFit | None = None
+    redials: RedialFit | None = None
     _cache: dict[str, Any] = field(default_factory=dict)
 
     def summary(self) -> pd.DataFrame:
@@ -190,14 +195,19 @@ def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: 
         notes.append(f"{len(missing)} days without contacts were left out: {', '.join(map(str, sorted(missing)[:6]))}.")
     order = fit_order(contacts, base)
     ruled, told = order_changes(order, base)
-    notes += [*order.notes, *told]
-    base, given = base.replace(ruled), base
-    arrivals = fit_arrivals(contacts, base, first, last, missing)
+    redials = fit_redials(contacts, base)
+    again, kept = redial_changes(redials, base)
+    notes += [*order.notes, *told, *redials.notes, *kept]
+    base, given = base.replace({**ruled, **again}), base
+    arrivals, told = fresh_arrivals(
+        fit_arrivals(contacts, base, first, last, missing), contacts, base, redials, first, last, missing
+    )
+    notes += told
     if arrivals.unusual:
         notes.append(
             f"{len(arrivals.unusual)} unusual days were left out of the profile: {', '.join(map(str, arrivals.unusual[:6]))}."
         )
-    estimates = [*arrivals.estimates, *order.estimates]
+    estimates = [*arrivals.estimates, *order.estimates, *redials.estimates]
     date_of = pd.DatetimeIndex(contacts["arrived"]).tz_localize(None).normalize()
     name_of = contacts["contact_type"].astype(str).to_numpy()
     answered = (contacts["outcome"] == "answered").to_numpy() & contacts["handle_s"].notna().to_numpy()
@@ -221,6 +231,7 @@ def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: 
                                       detail="kept from the base scenario"))  # fmt: skip
     if heads is not None:
         steady = _scenario(base, arrivals, handle, patience, heads, first, [], effects)
+        steady = _scenario(without_redials(base), arrivals, handle, patience, heads, first, [])
         errors = replay_errors(heads, steady, contacts)
         heads = replace(heads, cv=heads_factors(heads, errors, _busyness(arrivals), estimates, notes))
     handled = {t: (date_of[use], handle_s[use]) for t in handle for use in [answered & (name_of == t)]}
@@ -250,6 +261,7 @@ def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: 
         heads,
         None if effects is None else effects.agents,
         order,
+        redials,
     )
 
 

@@ -81,12 +81,17 @@ def refined(scenario: Scenario, step_s: float, **changes: Any) -> Scenario:
 def replay_world(
     scenario: Scenario, first: date, days: int, closed: Any, *, step_s: float = STEP_S
 ) -> tuple[Scenario, Scenario]:
-    """Return the scenario of a stretch of history without day factors, on its own grid and on the fine one of a replay."""
+    """Return the scenario of a stretch of history, on its own grid and on the fine one of a replay.
+
+    Without day factors and redials: what came is known.
+    """
     changes: dict[str, Any] = {
         "start": first, "days": days, "day_factor": None, "closed": sorted({*scenario.closed, *closed})
     }  # fmt: skip
     changes |= {f"contact_types.{t}.day_factor": None for t in scenario.contact_types}
     changes |= {f"contact_types.{t}.handle_day_factor": None for t in scenario.contact_types}
+    # The redials among the contacts that came have come already.
+    changes |= {f"contact_types.{t}.redial": None for t in scenario.contact_types}
     own = scenario.replace(changes)
     n_open = len(np.unique(own.grid.day))
     return own, own if n_open > MOST_DAYS else refined(own, step_s)
