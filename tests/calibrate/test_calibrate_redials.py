@@ -14,16 +14,8 @@ import pytest
 
 import bposim as bp
 from bposim import datasets
-from bposim.calibrate.redials import (
-    FOLLOW_S,
-    closing_ms,
-    expected_redials,
-    fit_redials,
-    fresh_arrivals,
-    named_customers,
-    redial_changes,
-    without_redials,
-)
+from bposim.calibrate.fresh import expected_redials, fresh_arrivals, redial_changes, without_redials
+from bposim.calibrate.redials import FOLLOW_S, closing_ms, fit_redials, named_customers
 
 CLOSE = ["replication", "origin", "client", "attempt", "released"]
 

@@ -19,8 +19,9 @@ from bposim.calibrate.drift import drift_rows
 from bposim.calibrate.durations import FEW, DurationFit, fit_patience
 from bposim.calibrate.estimates import Estimate, estimate_frame
 from bposim.calibrate.handled import day_factor_changes, fit_handled, speed_changes
+from bposim.calibrate.fresh import fresh_arrivals, redial_changes, without_redials
 from bposim.calibrate.heads import HeadsFit, fit_heads, heads_changes, heads_factors, replay_errors
-from bposim.calibrate.redials import RedialFit, fit_redials, fresh_arrivals, redial_changes, without_redials
+from bposim.calibrate.redials import RedialFit, fit_redials
 from bposim.calibrate.routing import OrderFit, fit_order, order_changes
 from bposim.errors import CalibrationError, CalibrationWarning, require
 from bposim.provenance import Provenance
