@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 import bposim as bp
@@ -81,7 +82,82 @@ def redials(histories: int = 200, first_seed: int = 5000) -> pd.DataFrame:
     return judged(rows)
 
 
-STUDIES: dict[str, Callable[..., pd.DataFrame]] = {"redials": redials}
+def day_counts(
+    rng: np.random.Generator, days: int, *, common: float, own: float, half: float, slot: float = 0.0, phi: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw counts by day, interval (24) and type (2), and the weekdays.
+
+    Parameters
+    ----------
+    common, own, half : float
+        cv of gamma factors: common to both types, of each type's own, and of each half day's own (common to the types).
+    slot, phi : float
+        cv of a factor of each interval's own, and its correlation from one to the next (lognormal).
+    """
+    weekday = np.arange(days) % 6
+    level = np.outer(np.array([1.25, 1.05, 1.0, 0.95, 0.9, 0.5]), [700, 300])[weekday]
+    shape = 0.4 + np.exp(-((np.linspace(-1, 1, 24) / 0.5) ** 2))
+    p = shape / shape.sum()
+
+    def factor(cv: float, size: tuple[int, ...]) -> np.ndarray:
+        return rng.gamma(cv**-2, cv**2, size) if cv > 0 else np.ones(size)
+
+    busy = factor(common, (days, 1, 1)) * factor(own, (days, 1, 2)) * np.repeat(factor(half, (days, 2, 1)), 12, axis=1)
+    if slot > 0:
+        noise = np.zeros((days, 24))
+        noise[:, 0] = rng.normal(size=days)
+        for k in range(1, 24):
+            noise[:, k] = phi * noise[:, k - 1] + np.sqrt(1 - phi**2) * rng.normal(size=days)
+        sigma = np.sqrt(np.log1p(slot**2))
+        busy = busy * np.exp(sigma * noise - sigma**2 / 2)[:, :, None]
+    return rng.poisson(level[:, None, :] * p[:, None] * busy).astype(float), weekday
+
+
+def days(histories: int = 200, length: int = 102, first_seed: int = 6000) -> pd.DataFrame:
+    """Study day factors, their correlation between queues, and the correlation within the day."""
+    from bposim.calibrate.arrivals import _day_factors
+    from bposim.calibrate.correlation import between_queues, within_day
+
+    rows: list[Row] = []
+    slots = np.full(length, 24)
+    for common, own, half in ((0.10, 0.0, 0.0), (0.10, 0.08, 0.0), (0.12, 0.0, 0.10)):
+        squares = {k: v**2 for k, v in (("common", common), ("own", own), ("half", half))}
+        product = (1 + squares["common"]) * (1 + squares["own"]) - 1
+        truth = {("correlation of day factors", "a and b"): squares["common"] / product if half == 0 else np.nan,
+                 ("correlation within the day", "all"): squares["common"] / ((1 + squares["common"]) * (1 + squares["half"]) - 1)
+                 if own == 0 else np.nan, ("day factor cv", "all"): common if half == 0 else np.nan}  # fmt: skip
+        for k in range(histories):
+            counts, weekday = day_counts(
+                np.random.default_rng(first_seed + k), length, common=common, own=own, half=half
+            )
+            totals = counts.sum(axis=1)
+            mean = np.stack([totals[weekday == d].mean(axis=0) for d in range(6)])[weekday]
+            found = [*_day_factors(totals, mean, weekday, ("a", "b"))[2], *between_queues(totals, weekday, ("a", "b")),
+                     *within_day(counts.sum(axis=2), weekday, slots, "all")[0]]  # fmt: skip
+            known = {key: v for key, v in truth.items() if np.isfinite(v)}
+            rows += [(r[0], f"{r[1]} ({common}, {own}, {half})", *r[2:]) for r in rows_of(found, known)]
+    return judged(rows)
+
+
+def neighbours(histories: int = 200, length: int = 102, first_seed: int = 6500) -> pd.DataFrame:
+    """Study how often neighbouring intervals are said to go together, with and without a factor of their own."""
+    from bposim.calibrate.correlation import within_day
+
+    rows = []
+    for slot, phi in ((0.0, 0.0), (0.15, 0.0), (0.15, 0.6)):
+        for k in range(histories):
+            counts, weekday = day_counts(
+                np.random.default_rng(first_seed + k), length, common=0.1, own=0, half=0, slot=slot, phi=phi
+            )
+            found = within_day(counts.sum(axis=2), weekday, np.full(length, 24), "all")[0][-1]
+            rows.append(
+                (slot, phi, found.value, found.detail.startswith("none"), found.low > 0, found.low <= phi <= found.high)
+            )
+    frame = pd.DataFrame(rows, columns=["slot_cv", "phi", "value", "none", "clear", "covered"])
+    return frame.groupby(["slot_cv", "phi"]).mean().reset_index()
+
+
+STUDIES: dict[str, Callable[..., pd.DataFrame]] = {"redials": redials, "days": days, "neighbours": neighbours}
 
 
 def main(words: list[str]) -> None:

@@ -23,6 +23,7 @@ from bposim.calibrate.fresh import fresh_arrivals, redial_changes, without_redia
 from bposim.calibrate.heads import HeadsFit, fit_heads, heads_changes, heads_factors, replay_errors
 from bposim.calibrate.redials import RedialFit, fit_redials
 from bposim.calibrate.routing import OrderFit, fit_order, order_changes
+from bposim.calibrate.short_abandons import fit_short_abandons
 from bposim.errors import CalibrationError, CalibrationWarning, require
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario
@@ -146,7 +147,9 @@ class Calibration:
         return self.summary().to_html(index=False, float_format=lambda x: f"{x:,.4g}") + f"<ul>{notes}</ul>"
 
 
-def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: str | None = None) -> Calibration:
+def calibrate(
+    base: Scenario, history: Any, *, until: Any = None, presence_gap: str | None = None, special_days: Any = None
+) -> Calibration:
     """Fit a scenario to a contact log.
 
     Parameters
@@ -161,6 +164,8 @@ def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: 
     presence_gap : str, optional
         Idle time for which an agent is still taken to be on duty; None infers presence from the queue: an agent was
         away in a pause in which somebody waited whom it could have served.
+    special_days : list of dates, or mapping of name to dates, optional
+        Days unlike their weekday (``{"payday": ["2026-03-31"]}``), besides those before and after closed days.
 
     Returns
     -------
@@ -201,14 +206,15 @@ def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: 
     notes += [*order.notes, *told, *redials.notes, *kept]
     base, given = base.replace({**ruled, **again}), base
     arrivals, told = fresh_arrivals(
-        fit_arrivals(contacts, base, first, last, missing), contacts, base, redials, first, last, missing
+        fit_arrivals(contacts, base, first, last, missing, special_days), contacts, base, redials, first, last, missing
     )
     notes += told
     if arrivals.unusual:
         notes.append(
             f"{len(arrivals.unusual)} unusual days were left out of the profile: {', '.join(map(str, arrivals.unusual[:6]))}."
         )
-    estimates = [*arrivals.estimates, *order.estimates, *redials.estimates]
+    notes += arrivals.notes
+    estimates = [*arrivals.estimates, *fit_short_abandons(contacts, types), *order.estimates, *redials.estimates]
     date_of = pd.DatetimeIndex(contacts["arrived"]).tz_localize(None).normalize()
     name_of = contacts["contact_type"].astype(str).to_numpy()
     answered = (contacts["outcome"] == "answered").to_numpy() & contacts["handle_s"].notna().to_numpy()

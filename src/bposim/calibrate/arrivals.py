@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bposim.calibrate.correlation import fit_correlation
 from bposim.calibrate.estimates import Estimate, jackknife_ratio, mean_interval
+from bposim.calibrate.special_days import around_closed, fit_special_days, read_special_days
 from bposim.errors import CalibrationError
 from bposim.scenario import Scenario
 from bposim.units import WEEKDAYS, clock_text, make_grid, zone
@@ -33,6 +36,9 @@ class ArrivalFit:
         0 where the data show no over-dispersion.
     unusual : tuple of date
     estimates : tuple of Estimate
+    special : tuple of date
+        Special days with a clear effect, left out of the profile.
+    notes : tuple of str
     """
 
     types: tuple[str, ...]
@@ -43,6 +49,8 @@ class ArrivalFit:
     own_cv: dict[str, float]
     unusual: tuple[date, ...]
     estimates: tuple[Estimate, ...]
+    special: tuple[date, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def day_tables(
@@ -100,8 +108,19 @@ def unusual_days(totals: np.ndarray, weekday: np.ndarray) -> np.ndarray:
     return np.abs(rest) > UNUSUAL * spread
 
 
-def fit_arrivals(contacts: pd.DataFrame, base: Scenario, first: date, last: date, missing: set[date]) -> ArrivalFit:
-    """Fit arrivals by weekday and interval and the day factor.
+def fit_arrivals(
+    contacts: pd.DataFrame, base: Scenario, first: date, last: date, missing: set[date], special: Any = None
+) -> ArrivalFit:
+    """Fit arrivals by weekday and interval, special days, the day factor, and what goes together.
+
+    Parameters
+    ----------
+    contacts : DataFrame
+    base : Scenario
+    first, last : date
+    missing : set of date
+    special : list of dates, or mapping of name to dates, optional
+        Special days besides those before and after closed ones.
 
     Raises
     ------
@@ -113,6 +132,10 @@ def fit_arrivals(contacts: pd.DataFrame, base: Scenario, first: date, last: date
     totals = counts.sum(axis=(1, 2))
     odd = unusual_days(totals, weekday)
     used = ~odd & (totals > 0)
+    named = around_closed(days[totals > 0], base.closed, missing) | read_special_days(special)
+    seen = _day_frame(days, types, counts.sum(axis=1), np.full((len(days), len(types)), np.nan), used)
+    told, notes, clear = fit_special_days(seen, dict(zip(days, weekday.tolist(), strict=True)), named)
+    used &= np.array([d not in clear for d in days])
     problems = [
         f"the scenario opens on {WEEKDAYS[d]}, but the history holds no usable {WEEKDAYS[d]}. Close it or give more history."
         for d in range(7)
@@ -120,7 +143,7 @@ def fit_arrivals(contacts: pd.DataFrame, base: Scenario, first: date, last: date
     ]
     if problems:
         raise CalibrationError(problems)
-    estimates: list[Estimate] = []
+    estimates: list[Estimate] = list(told)
     rows = []
     per_interval: dict[str, dict[int, tuple[float, ...]]] = {t: {} for t in types}
     expected = np.zeros((len(days), len(types)))
@@ -147,21 +170,31 @@ def fit_arrivals(contacts: pd.DataFrame, base: Scenario, first: date, last: date
             Estimate("contacts outside opening hours", "all", outside, n=len(contacts), unit="contacts",
                      detail="not in the profile: the scenario is closed then")
         )  # fmt: skip
-    with np.errstate(invalid="ignore", divide="ignore"):
-        day_frame = pd.DataFrame(
-            {
-                "date": np.repeat(pd.to_datetime(days), len(types)),
-                "contact_type": np.tile(types, len(days)),
-                "contacts": by_type.reshape(-1),
-                "expected": expected.reshape(-1),
-                "ratio": (by_type / expected).reshape(-1),
-                "used": np.repeat(used, len(types)),
-            }
-        )
+    joint, more = fit_correlation(counts[used], weekday[used], n_slots[used], types)
+    estimates += joint
+    day_frame = _day_frame(days, types, by_type, expected, used)
     profile = pd.DataFrame(
         rows, columns=["contact_type", "weekday", "interval", "contacts", "ci_low", "ci_high", "days"]
     )
-    return ArrivalFit(types, per_interval, profile, day_frame, common, own, tuple(days[odd]), tuple(estimates))
+    return ArrivalFit(types, per_interval, profile, day_frame, common, own, tuple(days[odd]), tuple(estimates),
+                      tuple(sorted(clear)), (*notes, *more))  # fmt: skip
+
+
+def _day_frame(
+    days: np.ndarray, types: tuple[str, ...], counts: np.ndarray, expected: np.ndarray, used: np.ndarray
+) -> pd.DataFrame:
+    """Return ``date, contact_type, contacts, expected, ratio, used``."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return pd.DataFrame(
+            {
+                "date": np.repeat(pd.to_datetime(days), len(types)),
+                "contact_type": np.tile(types, len(days)),
+                "contacts": counts.reshape(-1),
+                "expected": expected.reshape(-1),
+                "ratio": (counts / expected).reshape(-1),
+                "used": np.repeat(used, len(types)),
+            }
+        )
 
 
 def _roots(*values: float) -> tuple[float, float, float]:
