@@ -176,9 +176,14 @@ def calibrate(
     CalibrationError
         The history has no contacts, or types that the scenario lacks; all problems at once.
     """
+    if getattr(history, "kind", None) == "intervals":
+        from bposim.calibrate.reports import calibrate_reports
+
+        return calibrate_reports(base, history, until=until)
     if getattr(history, "contacts", None) is None:
         raise CalibrationError(
-            "calibrate() needs a contact log: one row for each contact. This history holds counts by interval."
+            "calibrate() needs a contact log, one row for each contact, or an interval report that tells what became of the "
+            "contacts. This history holds bare counts."
         )
     if until is not None:
         history = history.between(history.days[0], until)

@@ -1,0 +1,370 @@
+"""Heads and patience for which the simulated interval report is the observed one (simulated moments)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bposim.calibrate.erlang_likelihood import QueueTable, Scores, scores
+from bposim.calibrate.report_cells import Columns, Pool, ReportCells
+from bposim.calibrate.smoothing import Prior
+from bposim.distributions import Distribution, exponential, piecewise_hazard, weibull
+
+if TYPE_CHECKING:
+    from bposim.scenario import Scenario
+
+#: Wait in seconds at which a Weibull patience is pinned down: its two parameters are then nearly independent.
+PIN_S = 60.0
+#: Replays of the history in each step, at least and at most, and contacts in all of them.
+REPLAYS = (8, 64)
+CONTACTS = 2_000_000
+#: Steps with Erlang A, then with simulation.
+STEPS = (14, 8)
+#: Change of a parameter by which its effect is measured, on the log scale.
+NUDGE = 0.06
+
+
+@dataclass(frozen=True)
+class PatienceFamily:
+    """A law of patience with parameters on the whole real line.
+
+    Attributes
+    ----------
+    kind : "exponential", "weibull", "piecewise" or "fixed"
+    breaks : tuple of float
+        Of a piecewise hazard, beginning with 0.
+    fixed : Distribution or None
+        A law without parameters.
+    """
+
+    kind: str
+    breaks: tuple[float, ...] = ()
+    fixed: Distribution | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return {"fixed": 0, "exponential": 1, "weibull": 2}.get(self.kind, len(self.breaks))
+
+    def law(self, psi: np.ndarray) -> Distribution:
+        """Return the distribution of these parameters."""
+        if self.fixed is not None:
+            return self.fixed
+        if self.kind == "exponential":
+            return exponential(float(np.exp(psi[0])))
+        if self.kind == "weibull":
+            shape = float(np.exp(psi[1]))
+            return weibull(shape=shape, scale=float(PIN_S * np.exp(-psi[0] / shape)))
+        return piecewise_hazard(self.breaks, np.exp(psi).tolist())
+
+    def start(self, mean: float) -> np.ndarray:
+        """Return the parameters of an exponential patience of this mean."""
+        if self.kind == "exponential":
+            return np.array([np.log(mean)])
+        if self.kind == "weibull":
+            return np.array([np.log(PIN_S / mean), 0.0])
+        return np.full(len(self.breaks), -np.log(mean))
+
+
+@dataclass
+class PoolFit:
+    """What is known so far of a pool: its heads by cell and its patience.
+
+    Attributes
+    ----------
+    cells : ReportCells
+    code : ndarray of int, shape (n_intervals,)
+        Parameter of each interval's heads.
+    heads : ndarray, shape (n_parameters,)
+        Logarithms.
+    prior : Prior
+    family : PatienceFamily
+    psi : ndarray
+    handle_s : float
+        Mean handle time, mean over the contacts of the pool.
+    """
+
+    pool: Pool
+    cells: ReportCells
+    code: np.ndarray
+    heads: np.ndarray
+    prior: Prior
+    family: PatienceFamily
+    psi: np.ndarray
+    handle_s: float
+    columns: Columns
+    day: np.ndarray
+    cv: float = 0.0
+    free: bool = True
+    tried: tuple[tuple[str, int, float], ...] = ()
+    info: np.ndarray = field(default_factory=lambda: np.empty(0))
+    pull: np.ndarray = field(default_factory=lambda: np.empty(0))
+    _tables: dict[Any, QueueTable] = field(default_factory=dict)
+
+    @property
+    def staffing(self) -> np.ndarray:
+        """Heads by interval."""
+        return np.exp(self.heads)[self.code]
+
+    @property
+    def n_within(self) -> int:
+        """Number of thresholds of the answered."""
+        return len(self.columns.answered_within)
+
+    def table(self, psi: np.ndarray | None = None) -> QueueTable:
+        """Return Erlang A's answers with these parameters of patience."""
+        psi = self.psi if psi is None else psi
+        key = tuple(np.round(psi, 10))
+        if key not in self._tables:
+            if len(self._tables) > 8:
+                self._tables.clear()
+            top = float(self.cells.load.max(initial=0.1))
+            self._tables[key] = QueueTable(
+                self.handle_s, self.family.law(psi), self.columns, top, max(3 * top, top + 12)
+            )
+        return self._tables[key]
+
+    def scores(self) -> Scores:
+        """Return scores at the present heads."""
+        return scores(self.table(), self.cells, self.staffing, self.n_within)
+
+    def limit(self, heads: np.ndarray) -> np.ndarray:
+        """Return log-heads kept within the table."""
+        top = float(self.cells.load.max(initial=0.1))
+        return np.clip(heads, np.log(0.05), np.log(max(3 * top, top + 12)))
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """Simulated reports of a pool: shapes (n_replays, n_intervals) and (n_replays, n_intervals, n_moments)."""
+
+    settled: np.ndarray
+    moments: np.ndarray
+
+
+class Replayer:
+    """Plays a history's own contacts under given heads and patience.
+
+    Parameters
+    ----------
+    world : Scenario
+        On the history's days, with its handle times.
+    volumes : DataFrame
+    """
+
+    def __init__(self, world: Scenario, volumes: pd.DataFrame, fits: Sequence[PoolFit], seed: int = 1):
+        self.world, self.volumes, self.seed = world, volumes, seed
+        total = max(int(volumes["contacts"].sum()), 1)
+        self.replays = int(np.clip(CONTACTS // total, *REPLAYS))
+        self.columns = fits[0].columns
+        self._patience: Any = None
+
+    def play(
+        self, fits: Sequence[PoolFit], *, replays: int | None = None, shift: float = 0.0,
+        psis: Sequence[np.ndarray] | None = None, seed: int | None = None,
+    ) -> list[Played]:  # fmt: skip
+        """Return every pool's simulated reports.
+
+        Parameters
+        ----------
+        shift : float
+            Added to the logarithm of all heads.
+        psis : sequence of ndarray, optional
+            Parameters of patience in place of the present ones.
+        """
+        changes = {
+            f"contact_types.{t}.patience": f.family.law(p).to_spec()
+            for f, p in zip(fits, psis or [f.psi for f in fits], strict=True) if f.family.fixed is None
+            for t in f.pool.types
+        }  # fmt: skip
+        world = self.world.replace(changes) if changes else self.world
+        replays, seed = replays or self.replays, self.seed if seed is None else seed
+        heads = {f.pool.group: f.staffing * np.exp(shift) for f in fits}
+        if not any(f.cv for f in fits):
+            return self._once(world, fits, heads, replays, seed)
+        parts = []
+        for k in range(max(replays // 2, 4)):  # days as they are drawn, two replays each
+            rng = np.random.default_rng((seed, k))
+            drawn = {f.pool.group: heads[f.pool.group] * _factors(f, rng) for f in fits}
+            parts.append(self._once(world, fits, drawn, 2, seed + 1000 * k))
+        return [
+            Played(np.concatenate([p[j].settled for p in parts]), np.concatenate([p[j].moments for p in parts]))
+            for j in range(len(fits))
+        ]
+
+    def _once(
+        self, world: Scenario, fits: Sequence[PoolFit], heads: Mapping[str, np.ndarray], replays: int, seed: int
+    ) -> list[Played]:
+        from bposim.simulate import simulate
+
+        within = self.columns.thresholds or (20.0,)
+        runs = simulate(
+            world, volumes=self.volumes, staffing=dict(heads), replications=replays, seed=seed,
+            within=[f"{t:.10g}s" for t in within], progress=False,
+        )  # fmt: skip
+        counts = runs.counts(within)
+        result = []
+        for f in fits:
+            use = [counts.types.index(t) for t in f.pool.types]
+            settled = sum(counts.column(c)[:, :, use].sum(axis=2) for c in ("answered", "abandoned"))
+            moments = [counts.column(c)[:, :, use].sum(axis=2) for c in self.columns.names]
+            known = f.cells.known
+            result.append(Played(settled * known, np.stack(moments, axis=-1) * known[:, None]))
+        return result
+
+
+def _factors(fit: PoolFit, rng: np.random.Generator) -> np.ndarray:
+    if not fit.cv:
+        return np.ones(len(fit.code))
+    days = int(fit.day.max()) + 1
+    return np.asarray(rng.gamma(fit.cv**-2, fit.cv**2, days))[fit.day]
+
+
+def heads_step(
+    fit: PoolFit, score: Scores, settled: np.ndarray, moments: np.ndarray, damp: float, over: float | None = None
+) -> None:
+    """Move heads by one step of Fisher scoring, with the expected counts of Erlang A or of simulation.
+
+    Parameters
+    ----------
+    over : float, optional
+        Variance of a score over that of independent contacts; None takes it from what is left now.
+    """
+    residual = score.of(fit.cells.moments, fit.cells.settled) - score.of(moments, settled)
+    # Contacts of an interval wait together: fewer independent observations than contacts.
+    over = max(over or float((residual**2).sum() / max(score.info.sum(), 1e-9)), 1.0)
+    n = len(fit.heads)
+    fit.pull = np.bincount(fit.code, residual, minlength=n) / over
+    fit.info = np.bincount(fit.code, score.info, minlength=n) / over
+    step = fit.prior.solve(fit.pull, fit.info, fit.heads) - fit.heads
+    fit.heads = fit.limit(fit.heads + np.clip(damp * step, -0.3, 0.3))
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """How the sum of each moment over the history follows the parameters, and what the report says of them.
+
+    Attributes
+    ----------
+    gap : ndarray, shape (n_moments,)
+        Observed less simulated totals.
+    cov : ndarray, shape (n_moments, n_moments)
+        Of the gap.
+    by_head, by_psi : ndarray, shape (n_moments,), (n_moments, n_psi)
+        Derivatives.
+    """
+
+    gap: np.ndarray
+    cov: np.ndarray
+    by_head: np.ndarray
+    by_psi: np.ndarray
+
+    @property
+    def map(self) -> np.ndarray:
+        """Matrix that turns a gap into the change of psi: blind to the level of heads, efficient otherwise (Hansen 1982)."""
+        j = np.column_stack([self.by_head, self.by_psi])
+        weight = np.linalg.inv(self.cov)
+        return np.linalg.solve(j.T @ weight @ j, j.T @ weight)[1:]
+
+    @property
+    def misfit(self) -> float:
+        """Hansen's J: what no level of heads and no parameter of patience explains."""
+        j = np.column_stack([self.by_head, self.by_psi])
+        weight = np.linalg.inv(self.cov)
+        left = self.gap - j @ np.linalg.solve(j.T @ weight @ j, j.T @ weight @ self.gap)
+        return float(left @ weight @ left)
+
+
+def day_sums(fit: PoolFit, values: np.ndarray) -> np.ndarray:
+    """Return sums by day of values of shape (n_intervals, n)."""
+    out = np.zeros((int(fit.day.max()) + 1, values.shape[-1]))
+    np.add.at(out, fit.day, values)
+    return out
+
+
+def cov_of(fit: PoolFit, expected: np.ndarray, replays: np.ndarray | None) -> np.ndarray:
+    """Return the covariance of the totals: over days as observed, and no less than the replays say, shape (n, n)."""
+    rest = day_sums(fit, fit.cells.moments - expected)
+    days = len(rest)
+    weeks = max(days / max(len(np.unique(fit.code)) / max(np.bincount(fit.day).max(), 1), 1), 2.0)
+    cov = np.cov(rest.T).reshape(rest.shape[1], -1) * days * weeks / (weeks - 1)
+    if replays is not None:
+        told = np.cov(replays.sum(axis=1).T).reshape(cov.shape)
+        scale = np.sqrt(np.maximum(np.diag(told) / np.maximum(np.diag(cov), 1e-12), 1.0))
+        cov = cov * scale[:, None] * scale
+    return np.asarray(cov + np.diag(1e-4 * np.diag(cov) + 1e-9))
+
+
+def by_erlang(fits: Sequence[PoolFit]) -> None:
+    """Bring heads and patience of every pool to where Erlang A by interval meets the report."""
+    for fit in fits:
+        for k in range(STEPS[0]):
+            settled = fit.cells.settled[:, None]
+            table = fit.table()
+            expected = settled * table.at(fit.cells.load, fit.staffing)
+            heads_step(fit, fit.scores(), fit.cells.settled, expected, 1.0)
+            if k in (4, 8):
+                fit.prior = fit.prior.chosen(fit.pull, fit.info, fit.heads)
+            if not fit.free or k < 2:
+                continue
+            expected = settled * table.at(fit.cells.load, fit.staffing)
+            by_psi = []
+            for p in range(fit.family.size):
+                ends = [fit.psi + s * NUDGE * np.eye(fit.family.size)[p] for s in (1, -1)]
+                high, low = (fit.table(e).at(fit.cells.load, fit.staffing) for e in ends)
+                by_psi.append((settled * (high - low)).sum(axis=0) / (2 * NUDGE))
+            match = Match(
+                (fit.cells.moments - expected).sum(axis=0), cov_of(fit, expected, None),
+                (settled * table.slope(fit.cells.load, fit.staffing)).sum(axis=0), np.array(by_psi).T,
+            )  # fmt: skip
+            fit.psi = fit.psi + np.clip(match.map @ match.gap, -0.5, 0.5)
+
+
+def matches(fits: Sequence[PoolFit], replayer: Replayer, played: Sequence[Played]) -> list[Match]:
+    """Measure by simulation how the totals follow the level of heads and the parameters of patience."""
+    size = max(f.family.size for f in fits)
+
+    def slope(**change: Any) -> list[np.ndarray]:
+        ends = [replayer.play(fits, **{k: v(s) for k, v in change.items()}) for s in (1, -1)]
+        return [
+            (high.moments.mean(axis=0).sum(axis=0) - low.moments.mean(axis=0).sum(axis=0)) / (2 * NUDGE)
+            for high, low in zip(*ends, strict=True)
+        ]
+
+    by_head = slope(shift=lambda s: s * NUDGE)
+    by_psi: list[list[np.ndarray]] = [[] for _ in fits]
+    for p in range(size):
+        moved = slope(psis=lambda s, p=p: [f.psi + s * NUDGE * (np.arange(f.family.size) == p) for f in fits])
+        for k, f in enumerate(fits):
+            if p < f.family.size:
+                by_psi[k].append(moved[k])
+    result = []
+    for k, (f, p_) in enumerate(zip(fits, played, strict=True)):
+        expected = p_.moments.mean(axis=0)
+        gap = (f.cells.moments - expected).sum(axis=0)
+        result.append(Match(gap, cov_of(f, expected, p_.moments), by_head[k], np.array(by_psi[k]).T))
+    return result
+
+
+def by_simulation(fits: Sequence[PoolFit], replayer: Replayer, steps: int = STEPS[1]) -> list[Match]:
+    """Move heads and patience until the simulated report meets the observed one; return the last match of each pool."""
+    found: list[Match] = []
+    for k in range(steps):
+        played = replayer.play(fits)
+        for fit, p in zip(fits, played, strict=True):
+            heads_step(fit, fit.scores(), p.settled.mean(axis=0), p.moments.mean(axis=0), 0.8)
+        if any(f.free for f in fits) and k % 2:
+            found = matches(fits, replayer, replayer.play(fits))
+            for fit, match in zip(fits, found, strict=True):
+                if fit.free:
+                    fit.psi = fit.psi + np.clip(match.map @ match.gap, -0.3, 0.3)
+    return found
+
+
+def with_family(fit: PoolFit, family: PatienceFamily, psi: np.ndarray) -> PoolFit:
+    """Return a copy with another law of patience."""
+    return replace(fit, family=family, psi=psi, heads=np.array(fit.heads), _tables={})

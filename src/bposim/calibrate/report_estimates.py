@@ -1,0 +1,175 @@
+"""What matched reports say: patience, agent-hours and the day factor of heads, each with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bposim.calibrate.estimates import Estimate, jackknife_ratio
+from bposim.calibrate.moments import NUDGE, Match, Played, PoolFit, Replayer
+from bposim.distributions import Distribution
+
+#: Risk of taking noise for a day factor of heads.
+RISK = 0.01
+#: A smaller cv is told as none.
+SMALLEST = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """What the last simulation of a pool tells about scores.
+
+    Attributes
+    ----------
+    residual : ndarray, shape (n_intervals,)
+        Observed less simulated score.
+    replays : ndarray, shape (n_replays, n_intervals)
+        Of each replay, less their mean.
+    info : ndarray, shape (n_intervals,)
+        By how much the expected score rises with log-heads, carry-over between intervals included.
+    by_psi : ndarray, shape (n_intervals, n_psi)
+        The same by the parameters of patience.
+    """
+
+    residual: np.ndarray
+    replays: np.ndarray
+    info: np.ndarray
+    by_psi: np.ndarray
+
+
+def tell(fits: Sequence[PoolFit], replayer: Replayer, played: Sequence[Played]) -> list[Told]:
+    """Measure scores and their slopes by simulation."""
+    score = [f.scores() for f in fits]
+
+    def mean(p: Sequence[Played]) -> list[np.ndarray]:
+        return [s.of(q.moments, q.settled).mean(axis=0) for s, q in zip(score, p, strict=True)]
+
+    up, down = (mean(replayer.play(fits, shift=s * NUDGE)) for s in (1, -1))
+    by_psi: list[list[np.ndarray]] = [[] for _ in fits]
+    for p in range(max(f.family.size for f in fits)):
+        ends = [
+            mean(replayer.play(fits, psis=[f.psi + s * NUDGE * (np.arange(f.family.size) == p) for f in fits]))
+            for s in (1, -1)
+        ]
+        for k, f in enumerate(fits):
+            if p < f.family.size:
+                by_psi[k].append((ends[0][k] - ends[1][k]) / (2 * NUDGE))
+    result = []
+    for k, (f, q) in enumerate(zip(fits, played, strict=True)):
+        of = score[k].of(q.moments, q.settled)
+        slope = (up[k] - down[k]).sum() / (2 * NUDGE) / max(score[k].info.sum(), 1e-9)
+        result.append(
+            Told(score[k].of(f.cells.moments, f.cells.settled) - of.mean(axis=0), of - of.mean(axis=0),
+                 score[k].info * max(slope, 0.05), np.array(by_psi[k]).T)
+        )  # fmt: skip
+    return result
+
+
+def patience_estimates(fit: PoolFit, match: Match, replays: int, freedom: int, shares: Sequence[float]) -> list[Estimate]:
+    """Return mean patience and the share still patient after each threshold."""
+    from scipy.special import stdtrit
+
+    cov = match.map @ match.cov @ match.map.T * (1 + 1 / replays)
+    quantile = float(stdtrit(max(freedom, 1), 0.975))
+    settled = int(fit.cells.moments[:, 0].sum())
+
+    def spread(of: Callable[[Distribution], float]) -> tuple[float, float]:
+        eye = np.eye(fit.family.size)
+        slope = [(of(fit.family.law(fit.psi + 0.01 * e)) - of(fit.family.law(fit.psi - 0.01 * e))) / 0.02 for e in eye]
+        return of(fit.family.law(fit.psi)), quantile * float(np.sqrt(np.array(slope) @ cov @ np.array(slope)))
+
+    together = f"common to {', '.join(fit.pool.types)}; " if len(fit.pool.types) > 1 else ""
+    law = fit.family.law(fit.psi)
+    result = []
+    for t in fit.pool.types:
+        value, half = spread(lambda d: float(np.log(d.mean)))
+        how = f"{together}{law.kind}, with which the simulated report meets the observed one"
+        result.append(Estimate("mean patience", t, *np.exp([value, value - half, value + half]), settled, "s",
+                               "estimated", how))  # fmt: skip
+        for s in shares:
+            value, half = spread(lambda d, s=s: float(np.log(-np.log(d.sf(s)))))  # type: ignore[misc]
+            ends = np.exp(-np.exp([value, value + half, value - half]))
+            result.append(Estimate(f"patience beyond {s:g} s", t, *ends, settled, "share", "estimated", together.rstrip("; ")))
+    return result
+
+
+def hours_estimate(fit: PoolFit, told: Told, match: Match, played: Played, length_s: np.ndarray, handle_error: float,
+                   freedom: int) -> Estimate:  # fmt: skip
+    """Return agent-hours on duty on a day, mean over the days used.
+
+    Notes
+    -----
+    Errors of heads follow those of the scores and of patience linearly; their spread is that of the replays or, where it is
+    larger, that between days. The error of the mean handle time is added, for the same waits with longer contacts need
+    more heads in proportion.
+    """
+    from scipy.special import stdtrit
+
+    n, days = len(fit.heads), int(fit.day.max()) + 1
+    over = max(float((told.residual**2).sum() / max(told.info.sum(), 1e-9)), 1.0)
+    info = np.bincount(fit.code, told.info, minlength=n)
+    hours = fit.staffing * length_s / 3600
+    weight = np.bincount(fit.code, hours, minlength=n) / days
+    by_psi = np.stack([np.bincount(fit.code, column, minlength=n) for column in told.by_psi.T], axis=-1)
+
+    def moved(scores: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+        """Hours per day that go with scores, shape (n, n_cells), and gaps of totals, shape (n, n_moments)."""
+        pulls = scores - (gaps @ match.map.T) @ by_psi.T
+        return np.asarray(fit.prior.spread(pulls / over, info / over) @ weight)
+
+    cell = np.zeros((len(told.replays), n))
+    for r, row in enumerate(told.replays):
+        cell[r] = np.bincount(fit.code, row, minlength=n)
+    totals = played.moments.sum(axis=1)
+    model = float(moved(cell, totals - totals.mean(axis=0)).std(ddof=1))
+    by_day = np.zeros((days, n))
+    np.add.at(by_day, (fit.day, fit.code), told.residual)
+    gaps = np.zeros((days, fit.cells.moments.shape[1]))
+    np.add.at(gaps, fit.day, fit.cells.moments - played.moments.mean(axis=0))
+    between = moved(by_day, gaps)
+    robust = float(between.std(ddof=1) * np.sqrt(days))
+    value = float(hours.sum()) / days
+    error = np.sqrt(max(model, robust) ** 2 + (value * handle_error) ** 2)
+    half = float(stdtrit(max(freedom, 1), 0.975) * error)
+    how = "heads that explain waits and abandonments, pauses and slow work included: effective, not present"
+    return Estimate("agent-hours on duty per day", fit.pool.group, value, value - half, value + half, days, "h",
+                    "estimated", how)  # fmt: skip
+
+
+def heads_factor(fit: PoolFit, told: Told, weekday: np.ndarray) -> Estimate:
+    """Return the cv of the day factor of heads.
+
+    Parameters
+    ----------
+    weekday : ndarray, shape (n_days,)
+
+    Notes
+    -----
+    A day's log-level of heads is read off its score over its information. Replays with the same heads on every day, whole
+    numbers of them included, tell how much it varies by chance; what is beyond is the factor.
+    """
+    from scipy.stats import chi2
+
+    what, name = "day factor of heads cv", fit.pool.group
+    top = np.bincount(fit.day, told.residual)
+    bottom = np.bincount(fit.day, told.info)
+    chance = np.array([np.bincount(fit.day, row) for row in told.replays])
+    count = np.bincount(weekday, minlength=7)[weekday]
+    freedom = len(top) - len(np.unique(weekday))
+    if freedom < 10 or not (bottom > 0).any():
+        text = f"only {len(top)} days: too few to tell how much staffing varies from day to day; taken as none"
+        return Estimate(what, name, 0.0, n=len(top), source="assumed", detail=text)
+    scale = np.where(count > 1, count / np.maximum(count - 1, 1), 0.0)
+    seen, noise = top**2 * scale, (chance**2).mean(axis=0) * (count > 1)
+    base = bottom**2 * (count > 1)
+    ratio = float(seen.sum() / noise.sum())
+    p = float(chi2.sf(ratio * freedom, freedom))
+    said = f"days spread by {100 * np.sqrt(seen.sum() / base.sum()):.1f} %, of which chance explains {100 * np.sqrt(noise.sum() / base.sum()):.1f} %"
+    value, low, high = jackknife_ratio(seen - noise, base, None, freedom)
+    cv = float(np.sqrt(fit.cv**2 + value)) if fit.cv else float(np.sqrt(value))
+    if not fit.cv and (p > RISK or cv < SMALLEST):
+        most = float(np.sqrt(seen.sum() / base.sum() * freedom / chi2.ppf(0.025, freedom)))
+        return Estimate(what, name, 0.0, 0.0, most, len(top), "", "estimated", f"none: {said} (p = {p:.2f})")
+    return Estimate(what, name, cv, float(np.sqrt(max(low, 0.0))), float(np.sqrt(high)), len(top), "", "estimated", said)
