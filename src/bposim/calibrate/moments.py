@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 #: Wait in seconds at which a Weibull patience is pinned down: its two parameters are then nearly independent.
 PIN_S = 60.0
-#: Replays of the history in each step, at least and at most, and contacts in all of them.
-REPLAYS = (8, 64)
-CONTACTS = 2_000_000
+#: Replays of the history in each step, at least and at most, and contacts in all of them; the last steps take more.
+REPLAYS = (8, 24)
+CONTACTS = 500_000
+MORE = 3
 #: Steps with Erlang A, then with simulation.
 STEPS = (14, 8)
 #: Change of a parameter by which its effect is measured, on the log scale.
@@ -187,10 +188,10 @@ class Replayer:
         if not any(f.cv for f in fits):
             return self._once(world, fits, heads, replays, seed)
         parts = []
-        for k in range(max(replays // 2, 4)):  # days as they are drawn, two replays each
+        for k in range(max(replays // 4, 2)):  # days as they are drawn, four replays each
             rng = np.random.default_rng((seed, k))
             drawn = {f.pool.group: heads[f.pool.group] * _factors(f, rng) for f in fits}
-            parts.append(self._once(world, fits, drawn, 2, seed + 1000 * k))
+            parts.append(self._once(world, fits, drawn, 4, seed + 1000 * k))
         return [
             Played(np.concatenate([p[j].settled for p in parts]), np.concatenate([p[j].moments for p in parts]))
             for j in range(len(fits))
@@ -324,45 +325,61 @@ def by_erlang(fits: Sequence[PoolFit]) -> None:
             fit.psi = fit.psi + np.clip(match.map @ match.gap, -0.5, 0.5)
 
 
-def matches(fits: Sequence[PoolFit], replayer: Replayer, played: Sequence[Played]) -> list[Match]:
-    """Measure by simulation how the totals follow the level of heads and the parameters of patience."""
-    size = max(f.family.size for f in fits)
+@dataclass(frozen=True, eq=False)
+class Slopes:
+    """How a pool's expected simulated report follows the level of heads and each parameter of patience, by interval.
 
-    def slope(**change: Any) -> list[np.ndarray]:
-        ends = [replayer.play(fits, **{k: v(s) for k, v in change.items()}) for s in (1, -1)]
-        return [
-            (high.moments.mean(axis=0).sum(axis=0) - low.moments.mean(axis=0).sum(axis=0)) / (2 * NUDGE)
-            for high, low in zip(*ends, strict=True)
-        ]
+    Attributes
+    ----------
+    settled, moments : ndarray, shape (1 + n_psi, n_intervals), (1 + n_psi, n_intervals, n_moments)
+        The level of heads first.
+    """
 
-    by_head = slope(shift=lambda s: s * NUDGE)
-    by_psi: list[list[np.ndarray]] = [[] for _ in fits]
-    for p in range(size):
-        moved = slope(psis=lambda s, p=p: [f.psi + s * NUDGE * (np.arange(f.family.size) == p) for f in fits])
+    settled: np.ndarray
+    moments: np.ndarray
+
+
+def slopes(fits: Sequence[PoolFit], replayer: Replayer, replays: int | None = None) -> list[Slopes]:
+    """Measure slopes by replays under the same luck, the parameters moved up and down."""
+    found: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in fits]
+    for p in range(-1, max(f.family.size for f in fits)):
+        ends = []
+        for s in (NUDGE, -NUDGE):
+            psis = [f.psi + s * (np.arange(f.family.size) == p) for f in fits]
+            ends.append(replayer.play(fits, replays=replays, shift=s if p < 0 else 0.0, psis=psis))
         for k, f in enumerate(fits):
             if p < f.family.size:
-                by_psi[k].append(moved[k])
-    result = []
-    for k, (f, p_) in enumerate(zip(fits, played, strict=True)):
-        expected = p_.moments.mean(axis=0)
-        gap = (f.cells.moments - expected).sum(axis=0)
-        result.append(Match(gap, cov_of(f, expected, p_.moments), by_head[k], np.array(by_psi[k]).T))
-    return result
+                high, low = ends[0][k], ends[1][k]
+                found[k].append(
+                    ((high.settled.mean(axis=0) - low.settled.mean(axis=0)) / (2 * NUDGE),
+                     (high.moments.mean(axis=0) - low.moments.mean(axis=0)) / (2 * NUDGE))
+                )  # fmt: skip
+    return [Slopes(np.array([a for a, _ in rows]), np.array([b for _, b in rows])) for rows in found]
+
+
+def match(fit: PoolFit, played: Played, slope: Slopes) -> Match:
+    """Compare the totals of the observed report with those of the simulated ones."""
+    expected = played.moments.mean(axis=0)
+    totals = slope.moments.sum(axis=1)
+    gap = (fit.cells.moments - expected).sum(axis=0)
+    return Match(gap, cov_of(fit, expected, played.moments), totals[0], totals[1:].T)
 
 
 def by_simulation(fits: Sequence[PoolFit], replayer: Replayer, steps: int = STEPS[1]) -> list[Match]:
-    """Move heads and patience until the simulated report meets the observed one; return the last match of each pool."""
-    found: list[Match] = []
+    """Move heads and patience until the simulated report meets the observed one; return how it does in the end."""
+    slope: list[Slopes] = []
     for k in range(steps):
-        played = replayer.play(fits)
-        for fit, p in zip(fits, played, strict=True):
-            heads_step(fit, fit.scores(), p.settled.mean(axis=0), p.moments.mean(axis=0), 0.8)
-        if any(f.free for f in fits) and k % 2:
-            found = matches(fits, replayer, replayer.play(fits))
-            for fit, match in zip(fits, found, strict=True):
-                if fit.free:
-                    fit.psi = fit.psi + np.clip(match.map @ match.gap, -0.3, 0.3)
-    return found
+        if k == min(2, steps - 2):
+            slope = slopes(fits, replayer)
+        played = replayer.play(fits, replays=replayer.replays * (MORE if k >= steps - 2 else 1))
+        for j, (fit, p) in enumerate(zip(fits, played, strict=True)):
+            score = fit.scores()
+            if fit.free and slope:
+                m = match(fit, p, slope[j])
+                fit.psi = fit.psi + np.clip(m.map @ m.gap, -0.3, 0.3)
+            heads_step(fit, score, p.settled.mean(axis=0), p.moments.mean(axis=0), 0.8)
+    played = replayer.play(fits, replays=replayer.replays * MORE)
+    return [match(f, p, s) for f, p, s in zip(fits, played, slope, strict=True)]
 
 
 def with_family(fit: PoolFit, family: PatienceFamily, psi: np.ndarray) -> PoolFit:

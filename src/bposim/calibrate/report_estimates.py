@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bposim.calibrate.estimates import Estimate, jackknife_ratio
-from bposim.calibrate.moments import NUDGE, Match, Played, PoolFit, Replayer
+from bposim.calibrate.moments import Match, Played, PoolFit, Slopes
 from bposim.distributions import Distribution
 
 #: Risk of taking noise for a day factor of heads.
@@ -39,32 +39,15 @@ class Told:
     by_psi: np.ndarray
 
 
-def tell(fits: Sequence[PoolFit], replayer: Replayer, played: Sequence[Played]) -> list[Told]:
-    """Measure scores and their slopes by simulation."""
-    score = [f.scores() for f in fits]
-
-    def mean(p: Sequence[Played]) -> list[np.ndarray]:
-        return [s.of(q.moments, q.settled).mean(axis=0) for s, q in zip(score, p, strict=True)]
-
-    up, down = (mean(replayer.play(fits, shift=s * NUDGE)) for s in (1, -1))
-    by_psi: list[list[np.ndarray]] = [[] for _ in fits]
-    for p in range(max(f.family.size for f in fits)):
-        ends = [
-            mean(replayer.play(fits, psis=[f.psi + s * NUDGE * (np.arange(f.family.size) == p) for f in fits]))
-            for s in (1, -1)
-        ]
-        for k, f in enumerate(fits):
-            if p < f.family.size:
-                by_psi[k].append((ends[0][k] - ends[1][k]) / (2 * NUDGE))
-    result = []
-    for k, (f, q) in enumerate(zip(fits, played, strict=True)):
-        of = score[k].of(q.moments, q.settled)
-        slope = (up[k] - down[k]).sum() / (2 * NUDGE) / max(score[k].info.sum(), 1e-9)
-        result.append(
-            Told(score[k].of(f.cells.moments, f.cells.settled) - of.mean(axis=0), of - of.mean(axis=0),
-                 score[k].info * max(slope, 0.05), np.array(by_psi[k]).T)
-        )  # fmt: skip
-    return result
+def tell(fit: PoolFit, played: Played, slope: Slopes) -> Told:
+    """Return scores of the observed and the simulated reports, and their slopes."""
+    score = fit.scores()
+    of = score.of(played.moments, played.settled)
+    moved = score.of(slope.moments, slope.settled)
+    # Heads of one interval help the next, so the slope of a single score is less than that of their sum.
+    share = float(moved[0].sum() / max(score.info.sum(), 1e-9))
+    residual = score.of(fit.cells.moments, fit.cells.settled) - of.mean(axis=0)
+    return Told(residual, of - of.mean(axis=0), score.info * max(share, 0.05), moved[1:].T)
 
 
 def patience_estimates(fit: PoolFit, match: Match, replays: int, freedom: int, shares: Sequence[float]) -> list[Estimate]:
@@ -168,8 +151,8 @@ def heads_factor(fit: PoolFit, told: Told, weekday: np.ndarray) -> Estimate:
     p = float(chi2.sf(ratio * freedom, freedom))
     said = f"days spread by {100 * np.sqrt(seen.sum() / base.sum()):.1f} %, of which chance explains {100 * np.sqrt(noise.sum() / base.sum()):.1f} %"
     value, low, high = jackknife_ratio(seen - noise, base, None, freedom)
-    cv = float(np.sqrt(fit.cv**2 + value)) if fit.cv else float(np.sqrt(value))
-    if not fit.cv and (p > RISK or cv < SMALLEST):
+    cv = float(np.sqrt(value))
+    if p > RISK or cv < SMALLEST:
         most = float(np.sqrt(seen.sum() / base.sum() * freedom / chi2.ppf(0.025, freedom)))
         return Estimate(what, name, 0.0, 0.0, most, len(top), "", "estimated", f"none: {said} (p = {p:.2f})")
-    return Estimate(what, name, cv, float(np.sqrt(max(low, 0.0))), float(np.sqrt(high)), len(top), "", "estimated", said)
+    return Estimate(what, name, cv, float(np.sqrt(low)), float(np.sqrt(high)), len(top), "", "estimated", said)

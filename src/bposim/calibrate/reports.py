@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from bposim.calibrate.arrivals import ArrivalFit, fit_arrivals
+from bposim.calibrate.arrivals import fit_arrivals
 from bposim.calibrate.durations import CLEARLY, FEW, DurationFit
 from bposim.calibrate.estimates import Estimate, jackknife_ratio
 from bposim.calibrate.heads import HeadsFit
 from bposim.calibrate.moments import (
+    MORE,
     Match,
     PatienceFamily,
+    Played,
     PoolFit,
     Replayer,
     by_erlang,
     by_simulation,
     heads_step,
-    matches,
+    match,
+    slopes,
     with_family,
 )
 from bposim.calibrate.report_cells import (
@@ -40,7 +42,6 @@ from bposim.calibrate.report_estimates import Told, heads_factor, hours_estimate
 from bposim.calibrate.smoothing import interval_prior, profile_prior
 from bposim.errors import CalibrationError, CalibrationWarning, require
 from bposim.provenance import Provenance
-from bposim.units import WEEKDAYS
 
 if TYPE_CHECKING:
     from bposim.calibrate import Calibration
@@ -48,8 +49,8 @@ if TYPE_CHECKING:
 
 #: Precision of the guess about heads that is made from the load alone: it decides only where nobody ever waits.
 GUESS = 4.0
-#: Replays of the last simulation, from which intervals are told.
-LAST = 120
+#: Replays of the last simulation, from which intervals are told: times those of a step.
+LAST = 5
 #: What no interval report tells.
 UNTOLD = (
     "handle time cv", "whether agents work at different speeds", "redials",
@@ -102,19 +103,15 @@ def calibrate_reports(base: Scenario, history: Any, *, until: Any = None) -> Cal
             notes.append(f"mean patience of {t!r} was assumed from the base scenario: only {n} contacts hung up.")
     replayer = Replayer(world, report_volumes(table, world), fits)
     by_erlang(fits)
-    by_simulation(fits, replayer)
-    fits = _families(fits, replayer, notes)
-    fits, told, found, played = _factors(fits, replayer, world)
+    fits = _families(fits, replayer, by_simulation(fits, replayer))
+    factors, told, found, played = _factors(fits, replayer, world)
     weekday = _weekdays(world)
     freedom = len(weekday) - len(np.unique(weekday))
     length_s = (world.grid.end_ms - world.grid.start_ms) / 1000
-    factors = {}
     patience: dict[str, DurationFit] = {}
     for f, t_, m, p in zip(fits, told, found, played, strict=True):
-        factor = heads_factor(f, t_, weekday)
-        factors[f.pool.group] = replace(factor, value=f.cv) if f.cv else factor
         if f.free:
-            told_of = patience_estimates(f, m, LAST, freedom, columns.thresholds or (20.0,))
+            told_of = patience_estimates(f, m, MORE * replayer.replays, freedom, columns.thresholds or (20.0,))
             estimates += told_of
             law = f.family.law(f.psi)
             patience |= {t: DurationFit(law, _candidates(f), tuple(e for e in told_of if e.subject == t), np.empty(0))
@@ -273,7 +270,7 @@ def _start(pool: Pool, cells: ReportCells, world: Scenario, columns: Columns, ha
     return PoolFit(pool, cells, code, centre, prior, family, family.start(mean), handle_s, columns, day)
 
 
-def _families(fits: Sequence[PoolFit], replayer: Replayer, notes: list[str]) -> list[PoolFit]:
+def _families(fits: Sequence[PoolFit], replayer: Replayer, found: Sequence[Match]) -> list[PoolFit]:
     """Give each pool the simplest law of patience with which the simulated report meets the observed one."""
     columns = replayer.columns
     free = len(columns.names) - 1
@@ -286,27 +283,24 @@ def _families(fits: Sequence[PoolFit], replayer: Replayer, notes: list[str]) -> 
     result = list(fits)
     if not candidates or not any(f.free for f in fits):
         return result
-    best = [_misfit(m) for m in matches(fits, replayer, replayer.play(fits))]
+    best = [m.misfit for m in found]
     tables = [[("exponential", 1, b)] for b in best]
     for family in candidates:
+        if not any(f.free and b > CLEARLY for f, b in zip(fits, best, strict=True)):
+            break  # nothing is left that another law could explain better
         tried = [
             with_family(f, family, family.start(float(f.family.law(f.psi).mean))) if f.free else f for f in fits
         ]
-        by_simulation(tried, replayer)
-        for k, (f, m) in enumerate(zip(tried, matches(tried, replayer, replayer.play(tried)), strict=True)):
+        for k, (f, m) in enumerate(zip(tried, by_simulation(tried, replayer), strict=True)):
             if not f.free:
                 continue
-            value = _misfit(m) + CLEARLY * (family.size - 1)
-            tables[k].append((family.kind, family.size, _misfit(m)))
+            tables[k].append((family.kind, family.size, m.misfit))
+            value = m.misfit + CLEARLY * (family.size - 1)
             if value < best[k]:
                 best[k], result[k] = value, f
     for f, rows in zip(result, tables, strict=True):
         f.tried = tuple(rows)
     return result
-
-
-def _misfit(match: Match) -> float:
-    return match.misfit
 
 
 def _candidates(fit: PoolFit) -> pd.DataFrame:
@@ -316,23 +310,29 @@ def _candidates(fit: PoolFit) -> pd.DataFrame:
 
 def _weekdays(world: Scenario) -> np.ndarray:
     grid = world.grid
-    days, at = np.unique(grid.day, return_index=True)
+    _, at = np.unique(grid.day, return_index=True)
     return np.asarray(grid.weekday[at])
 
 
-def _factors(fits: list[PoolFit], replayer: Replayer, world: Scenario) -> tuple[list[PoolFit], list[Told], list[Match], list[Any]]:
+def _factors(
+    fits: list[PoolFit], replayer: Replayer, world: Scenario
+) -> tuple[dict[str, Estimate], list[Told], list[Match], list[Played]]:
     """Estimate the day factors of heads and match again with them; return all that intervals are told from."""
     weekday = _weekdays(world)
-    for last in (False, True):
-        played = replayer.play(fits, replays=LAST)
-        told = tell(fits, replayer, played)
-        found = [heads_factor(f, t, weekday) for f, t in zip(fits, told, strict=True)]
-        if last or not any(e.value > 0 for e in found):
+    factors: dict[str, Estimate] = {}
+    while True:
+        played = replayer.play(fits, replays=LAST * replayer.replays)
+        slope = slopes(fits, replayer)
+        told = [tell(f, p, s) for f, p, s in zip(fits, played, slope, strict=True)]
+        if factors:
             break
-        for f, e in zip(fits, found, strict=True):
-            f.cv = e.value
-        by_simulation(fits, replayer)
-    return fits, told, matches(fits, replayer, played), played
+        factors = {f.pool.group: heads_factor(f, t, weekday) for f, t in zip(fits, told, strict=True)}
+        if not any(e.value > 0 for e in factors.values()):
+            break
+        for f in fits:
+            f.cv = factors[f.pool.group].value
+        by_simulation(fits, replayer, 5)
+    return factors, told, [match(f, p, s) for f, p, s in zip(fits, played, slope, strict=True)], played
 
 
 def _heads_fit(fits: Sequence[PoolFit], told: Sequence[Told], world: Scenario, factors: Mapping[str, Estimate]) -> HeadsFit:
