@@ -141,10 +141,11 @@ class PoolFit:
 
 @dataclass(frozen=True, eq=False)
 class Played:
-    """Simulated reports of a pool: shapes (n_replays, n_intervals) and (n_replays, n_intervals, n_moments)."""
+    """Simulated reports of a pool: shape (n_replays, n_intervals), the moments (n_replays, n_intervals, n_moments)."""
 
     settled: np.ndarray
     moments: np.ndarray
+    handle: np.ndarray
 
 
 class Replayer:
@@ -193,7 +194,7 @@ class Replayer:
             drawn = {f.pool.group: heads[f.pool.group] * _factors(f, rng) for f in fits}
             parts.append(self._once(world, fits, drawn, 4, seed + 1000 * k))
         return [
-            Played(np.concatenate([p[j].settled for p in parts]), np.concatenate([p[j].moments for p in parts]))
+            Played(*(np.concatenate([getattr(p[j], c) for p in parts]) for c in ("settled", "moments", "handle")))
             for j in range(len(fits))
         ]
 
@@ -214,7 +215,8 @@ class Replayer:
             settled = sum(counts.column(c)[:, :, use].sum(axis=2) for c in ("answered", "abandoned"))
             moments = [counts.column(c)[:, :, use].sum(axis=2) for c in self.columns.names]
             known = f.cells.known
-            result.append(Played(settled * known, np.stack(moments, axis=-1) * known[:, None]))
+            handle = counts.column("handle_sum_s")[:, :, use].sum(axis=2)
+            result.append(Played(settled * known, np.stack(moments, axis=-1) * known[:, None], handle * known))
         return result
 
 
@@ -253,29 +255,36 @@ class Match:
     ----------
     gap : ndarray, shape (n_moments,)
         Observed less simulated totals.
-    cov : ndarray, shape (n_moments, n_moments)
-        Of the gap.
+    between, within : ndarray, shape (n_moments, n_moments)
+        Covariance of the gap, as the days tell and as the replays do.
     by_head, by_psi : ndarray, shape (n_moments,), (n_moments, n_psi)
         Derivatives.
     """
 
     gap: np.ndarray
-    cov: np.ndarray
+    between: np.ndarray
+    within: np.ndarray
     by_head: np.ndarray
     by_psi: np.ndarray
+
+    @property
+    def weight(self) -> np.ndarray:
+        """Inverse of the mean of both covariances."""
+        cov = (self.between + self.within) / 2
+        return np.linalg.inv(cov + np.diag(1e-4 * np.diag(cov) + 1e-9))
 
     @property
     def map(self) -> np.ndarray:
         """Matrix that turns a gap into the change of psi: blind to the level of heads, efficient otherwise (Hansen 1982)."""
         j = np.column_stack([self.by_head, self.by_psi])
-        weight = np.linalg.inv(self.cov)
+        weight = self.weight
         return np.linalg.solve(j.T @ weight @ j, j.T @ weight)[1:]
 
     @property
     def misfit(self) -> float:
         """Hansen's J: what no level of heads and no parameter of patience explains."""
         j = np.column_stack([self.by_head, self.by_psi])
-        weight = np.linalg.inv(self.cov)
+        weight = self.weight
         left = self.gap - j @ np.linalg.solve(j.T @ weight @ j, j.T @ weight @ self.gap)
         return float(left @ weight @ left)
 
@@ -287,17 +296,10 @@ def day_sums(fit: PoolFit, values: np.ndarray) -> np.ndarray:
     return out
 
 
-def cov_of(fit: PoolFit, expected: np.ndarray, replays: np.ndarray | None) -> np.ndarray:
-    """Return the covariance of the totals: over days as observed, and no less than the replays say, shape (n, n)."""
+def cov_between(fit: PoolFit, expected: np.ndarray) -> np.ndarray:
+    """Return the covariance of the totals from how days differ from what is expected, shape (n_moments, n_moments)."""
     rest = day_sums(fit, fit.cells.moments - expected)
-    days = len(rest)
-    weeks = max(days / max(len(np.unique(fit.code)) / max(np.bincount(fit.day).max(), 1), 1), 2.0)
-    cov = np.cov(rest.T).reshape(rest.shape[1], -1) * days * weeks / (weeks - 1)
-    if replays is not None:
-        told = np.cov(replays.sum(axis=1).T).reshape(cov.shape)
-        scale = np.sqrt(np.maximum(np.diag(told) / np.maximum(np.diag(cov), 1e-12), 1.0))
-        cov = cov * scale[:, None] * scale
-    return np.asarray(cov + np.diag(1e-4 * np.diag(cov) + 1e-9))
+    return np.cov(rest.T).reshape(rest.shape[1], -1) * len(rest)
 
 
 def by_erlang(fits: Sequence[PoolFit]) -> None:
@@ -318,11 +320,12 @@ def by_erlang(fits: Sequence[PoolFit]) -> None:
                 ends = [fit.psi + s * NUDGE * np.eye(fit.family.size)[p] for s in (1, -1)]
                 high, low = (fit.table(e).at(fit.cells.load, fit.staffing) for e in ends)
                 by_psi.append((settled * (high - low)).sum(axis=0) / (2 * NUDGE))
-            match = Match(
-                (fit.cells.moments - expected).sum(axis=0), cov_of(fit, expected, None),
+            cov = cov_between(fit, expected)
+            found = Match(
+                (fit.cells.moments - expected).sum(axis=0), cov, cov,
                 (settled * table.slope(fit.cells.load, fit.staffing)).sum(axis=0), np.array(by_psi).T,
             )  # fmt: skip
-            fit.psi = fit.psi + np.clip(match.map @ match.gap, -0.5, 0.5)
+            fit.psi = fit.psi + np.clip(found.map @ found.gap, -0.5, 0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -362,7 +365,8 @@ def match(fit: PoolFit, played: Played, slope: Slopes) -> Match:
     expected = played.moments.mean(axis=0)
     totals = slope.moments.sum(axis=1)
     gap = (fit.cells.moments - expected).sum(axis=0)
-    return Match(gap, cov_of(fit, expected, played.moments), totals[0], totals[1:].T)
+    within = np.cov(played.moments.sum(axis=1).T).reshape(len(gap), -1)
+    return Match(gap, cov_between(fit, expected), within, totals[0], totals[1:].T)
 
 
 def by_simulation(fits: Sequence[PoolFit], replayer: Replayer, steps: int = STEPS[1]) -> list[Match]:

@@ -68,12 +68,16 @@ class ReportCells:
     load : ndarray, shape (n_intervals,)
         Erlangs offered: contacts times mean handle time over the interval's length.
     known : ndarray of bool, shape (n_intervals,)
+    handle, answered : ndarray, shape (n_intervals,)
+        Sum of handle times in seconds, 0 where not known; contacts they belong to.
     """
 
     settled: np.ndarray
     moments: np.ndarray
     load: np.ndarray
     known: np.ndarray
+    handle: np.ndarray
+    answered: np.ndarray
 
 
 def pools_of(base: Scenario) -> tuple[Pool, ...]:
@@ -197,7 +201,12 @@ def report_cells(
         known = np.isfinite(settled) & np.isfinite(moments).all(axis=1)
         seconds = rows["offered"].to_numpy(dtype=float, na_value=np.nan) * name[use].map(handle_s).to_numpy(dtype=float)
         load = np.nan_to_num(np.bincount(i, seconds, minlength=n)) / length
-        result.append(ReportCells(np.where(known, settled, 0.0), np.where(known[:, None], moments, 0.0), load, known))
+        handle = total("handle_sum_s")
+        timed = known & np.isfinite(handle)
+        result.append(
+            ReportCells(np.where(known, settled, 0.0), np.where(known[:, None], moments, 0.0), load, known,
+                        np.where(timed, handle, 0.0), np.where(timed, total("answered"), 0.0))
+        )  # fmt: skip
     return result
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bposim.calibrate.estimates import Estimate, jackknife_ratio
-from bposim.calibrate.moments import Match, Played, PoolFit, Slopes
+from bposim.calibrate.moments import Match, Played, PoolFit, Slopes, day_sums
 from bposim.distributions import Distribution
 
 #: Risk of taking noise for a day factor of heads.
@@ -54,14 +54,15 @@ def patience_estimates(fit: PoolFit, match: Match, replays: int, freedom: int, s
     """Return mean patience and the share still patient after each threshold."""
     from scipy.special import stdtrit
 
-    cov = match.map @ match.cov @ match.map.T * (1 + 1 / replays)
+    covs = [match.map @ c @ match.map.T * (1 + 1 / replays) for c in (match.between, match.within)]
     quantile = float(stdtrit(max(freedom, 1), 0.975))
     settled = int(fit.cells.moments[:, 0].sum())
 
     def spread(of: Callable[[Distribution], float]) -> tuple[float, float]:
         eye = np.eye(fit.family.size)
         slope = [(of(fit.family.law(fit.psi + 0.01 * e)) - of(fit.family.law(fit.psi - 0.01 * e))) / 0.02 for e in eye]
-        return of(fit.family.law(fit.psi)), quantile * float(np.sqrt(np.array(slope) @ cov @ np.array(slope)))
+        error = max(float(np.array(slope) @ cov @ np.array(slope)) for cov in covs)  # days that differ more than replays
+        return of(fit.family.law(fit.psi)), quantile * float(np.sqrt(error))
 
     together = f"common to {', '.join(fit.pool.types)}; " if len(fit.pool.types) > 1 else ""
     law = fit.family.law(fit.psi)
@@ -78,15 +79,14 @@ def patience_estimates(fit: PoolFit, match: Match, replays: int, freedom: int, s
     return result
 
 
-def hours_estimate(fit: PoolFit, told: Told, match: Match, played: Played, length_s: np.ndarray, handle_error: float,
-                   freedom: int) -> Estimate:  # fmt: skip
+def hours_estimate(fit: PoolFit, told: Told, match: Match, played: Played, length_s: np.ndarray, freedom: int) -> Estimate:
     """Return agent-hours on duty on a day, mean over the days used.
 
     Notes
     -----
     Errors of heads follow those of the scores and of patience linearly; their spread is that of the replays or, where it is
-    larger, that between days. The error of the mean handle time is added, for the same waits with longer contacts need
-    more heads in proportion.
+    larger, that between days. What goes with the handle times that happened to be drawn is taken out of both: the mean
+    handle time was taken from the same contacts, so that their workload is known.
     """
     from scipy.special import stdtrit
 
@@ -97,25 +97,26 @@ def hours_estimate(fit: PoolFit, told: Told, match: Match, played: Played, lengt
     weight = np.bincount(fit.code, hours, minlength=n) / days
     by_psi = np.stack([np.bincount(fit.code, column, minlength=n) for column in told.by_psi.T], axis=-1)
 
-    def moved(scores: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    def moved(scores: np.ndarray, gaps: np.ndarray, work: np.ndarray) -> np.ndarray:
         """Hours per day that go with scores, shape (n, n_cells), and gaps of totals, shape (n, n_moments)."""
         pulls = scores - (gaps @ match.map.T) @ by_psi.T
-        return np.asarray(fit.prior.spread(pulls / over, info / over) @ weight)
+        found = fit.prior.spread(pulls / over, info / over) @ weight
+        x = work - work.mean()
+        return np.asarray(found - x * (x @ found) / max(float(x @ x), 1e-9))
 
     cell = np.zeros((len(told.replays), n))
     for r, row in enumerate(told.replays):
         cell[r] = np.bincount(fit.code, row, minlength=n)
     totals = played.moments.sum(axis=1)
-    model = float(moved(cell, totals - totals.mean(axis=0)).std(ddof=1))
+    model = float(moved(cell, totals - totals.mean(axis=0), played.handle.sum(axis=1)).std(ddof=2))
     by_day = np.zeros((days, n))
     np.add.at(by_day, (fit.day, fit.code), told.residual)
-    gaps = np.zeros((days, fit.cells.moments.shape[1]))
-    np.add.at(gaps, fit.day, fit.cells.moments - played.moments.mean(axis=0))
-    between = moved(by_day, gaps)
-    robust = float(between.std(ddof=1) * np.sqrt(days))
+    gaps = day_sums(fit, fit.cells.moments - played.moments.mean(axis=0))
+    mean = fit.cells.handle.sum() / max(fit.cells.answered.sum(), 1.0)
+    work = np.bincount(fit.day, fit.cells.handle - mean * fit.cells.answered)
+    robust = float(moved(by_day, gaps, work).std(ddof=2) * np.sqrt(days))
     value = float(hours.sum()) / days
-    error = np.sqrt(max(model, robust) ** 2 + (value * handle_error) ** 2)
-    half = float(stdtrit(max(freedom, 1), 0.975) * error)
+    half = float(stdtrit(max(freedom, 1), 0.975) * max(model, robust))
     how = "heads that explain waits and abandonments, pauses and slow work included: effective, not present"
     return Estimate("agent-hours on duty per day", fit.pool.group, value, value - half, value + half, days, "h",
                     "estimated", how)  # fmt: skip

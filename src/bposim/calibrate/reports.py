@@ -80,7 +80,7 @@ def calibrate_reports(base: Scenario, history: Any, *, until: Any = None) -> Cal
             f"{len(arrivals.unusual)} unusual days were left out of the profile: {', '.join(map(str, arrivals.unusual[:6]))}."
         )
     estimates = list(arrivals.estimates)
-    handle, handle_error = _handle_times(table, base, estimates, notes)
+    handle = _handle_times(table, base, estimates, notes)
     used = set(arrivals.days.loc[arrivals.days["used"], "date"].dt.date)
     every = pd.date_range(first, last).date
     world = base.replace(
@@ -116,8 +116,7 @@ def calibrate_reports(base: Scenario, history: Any, *, until: Any = None) -> Cal
             law = f.family.law(f.psi)
             patience |= {t: DurationFit(law, _candidates(f), tuple(e for e in told_of if e.subject == t), np.empty(0))
                          for t in f.pool.types}  # fmt: skip
-        error = max(handle_error[t] for t in f.pool.types)
-        estimates += [hours_estimate(f, t_, m, p, length_s, error, freedom), factors[f.pool.group]]
+        estimates += [hours_estimate(f, t_, m, p, length_s, freedom), factors[f.pool.group]]
     estimates += [Estimate("shrinkage", g, 0.0, unit="share", source="assumed",
                            detail="heads on duty are net: they are those that the waits show") for g in base.agent_groups]  # fmt: skip
     notes += _said(columns, fits, history)
@@ -215,19 +214,17 @@ def _dated(table: pd.DataFrame) -> pd.DataFrame:
 
 def _handle_times(
     table: pd.DataFrame, base: Scenario, estimates: list[Estimate], notes: list[str]
-) -> tuple[dict[str, Any], dict[str, float]]:
-    """Return each type's handle time, the base scenario's law at the report's mean, and the error of log-means."""
+) -> dict[str, Any]:
+    """Return each type's handle time: the base scenario's law at the report's mean."""
     day = pd.DatetimeIndex(table["interval_start"]).tz_localize(None).normalize().asi8
     named = table["contact_type"].astype(str)
     laws: dict[str, Any] = {}
-    errors: dict[str, float] = {}
     for t, kind in base.contact_types.items():
         own = kind.handle_time[0]
         rows = table[(named == t).to_numpy()]
         use = (rows["handle_sum_s"].notna() & rows["answered"].notna()).to_numpy()
         code = np.unique(day[(named == t).to_numpy()][use], return_inverse=True)[1]
         top, bottom = (np.bincount(code, rows[c].to_numpy(dtype=float, na_value=0.0)[use]) for c in ("handle_sum_s", "answered"))
-        errors[t] = 0.0
         if bottom.sum() < FEW or not top.sum() > 0:
             estimates.append(Estimate("mean handle time", t, own.mean, n=int(bottom.sum()), unit="s", source="assumed",
                                       detail="kept from the base scenario"))  # fmt: skip
@@ -235,13 +232,12 @@ def _handle_times(
         else:
             keep = bottom > 0
             value, low, high = jackknife_ratio(top[keep], bottom[keep], None, int(keep.sum()) - 1)
-            errors[t] = float(np.log(high / low) / 3.92) if low > 0 else 0.0
             laws[t] = own.scaled(value / own.mean)
             estimates.append(Estimate("mean handle time", t, value, low, high, int(bottom.sum()), "s", "estimated",
                                       f"sum of the report over its answered; {own.kind} as in the base scenario"))  # fmt: skip
         estimates.append(Estimate("handle time cv", t, own.cv, source="assumed",
                                   detail="kept from the base scenario: sums tell no spread"))  # fmt: skip
-    return laws, errors
+    return laws
 
 
 def _mean_handle(pool: Pool, means: Mapping[str, float], table: pd.DataFrame) -> float:
