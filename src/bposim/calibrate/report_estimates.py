@@ -50,13 +50,74 @@ def tell(fit: PoolFit, played: Played, slope: Slopes) -> Told:
     return Told(residual, of - of.mean(axis=0), score.info * max(share, 0.05), moved[1:].T)
 
 
-def patience_estimates(fit: PoolFit, match: Match, replays: int, freedom: int, shares: Sequence[float]) -> list[Estimate]:
+@dataclass(frozen=True, eq=False)
+class Responses:
+    """By how much the estimates would differ, had the report been that of one replay, or had one day counted more.
+
+    Attributes
+    ----------
+    psi : (ndarray, ndarray), shapes (n_replays, n_psi) and (n_days, n_psi)
+    hours : (ndarray, ndarray), shapes (n_replays,) and (n_days,)
+        Agent-hours per day.
+    """
+
+    psi: tuple[np.ndarray, np.ndarray]
+    hours: tuple[np.ndarray, np.ndarray]
+
+    def psi_cov(self) -> list[np.ndarray]:
+        """Return the covariance of the parameters of patience, as the replays and as the days tell it."""
+        by_replay, by_day = self.psi
+        size = by_replay.shape[1]
+        return [np.cov(by_replay.T).reshape(size, size), np.cov(by_day.T).reshape(size, size) * len(by_day)]
+
+
+def responses(fit: PoolFit, told: Told, match: Match, played: Played, length_s: np.ndarray) -> Responses:
+    """Follow the noise of replays and days through both equations at once: heads by cell, and patience.
+
+    Notes
+    -----
+    Heads move by A⁻¹ (S − B ψ) with scores S, their slopes B by patience and the information A with the prior in it;
+    patience by Ω (s − D u), the totals s less what the heads u explain. Ω alone is blind to the level of heads only.
+    """
+    n, days = len(fit.heads), int(fit.day.max()) + 1
+    over = max(float((told.residual**2).sum() / max(told.info.sum(), 1e-9)), 1.0)
+    info = np.bincount(fit.code, told.info, minlength=n)
+    by_psi = np.stack([np.bincount(fit.code, column, minlength=n) for column in told.by_psi.T], axis=-1)
+    slope = fit.cells.settled[:, None] * fit.table().slope(fit.cells.load, fit.staffing)
+    scale = match.by_head / np.where(slope.sum(axis=0) == 0, 1.0, slope.sum(axis=0))
+    by_head = np.stack([np.bincount(fit.code, column, minlength=n) for column in (slope * scale).T], axis=-1)
+    weight = np.bincount(fit.code, fit.staffing * length_s / 3600, minlength=n) / days
+
+    def moved(pulls: np.ndarray) -> np.ndarray:
+        return fit.prior.spread(pulls / over, info / over)
+
+    def of(scores: np.ndarray, gaps: np.ndarray, work: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        loop = moved(by_psi.T) @ by_head @ match.map.T
+        psi = np.linalg.solve((np.eye(len(loop)) - loop).T, ((gaps - moved(scores) @ by_head) @ match.map.T).T).T
+        hours = moved(scores - psi @ by_psi.T) @ weight
+        x = work - work.mean()
+        return psi, hours - x * (x @ hours) / max(float(x @ x), 1e-9)
+
+    cell = np.zeros((len(told.replays), n))
+    for r, row in enumerate(told.replays):
+        cell[r] = np.bincount(fit.code, row, minlength=n)
+    totals = played.moments.sum(axis=1)
+    model = of(cell, totals - totals.mean(axis=0), played.handle.sum(axis=1))
+    by_day = np.zeros((days, n))
+    np.add.at(by_day, (fit.day, fit.code), told.residual)
+    mean = fit.cells.handle.sum() / max(fit.cells.answered.sum(), 1.0)
+    work = np.bincount(fit.day, fit.cells.handle - mean * fit.cells.answered)
+    seen = of(by_day, day_sums(fit, fit.cells.moments - played.moments.mean(axis=0)), work)
+    return Responses((model[0], seen[0]), (model[1], seen[1]))
+
+
+def patience_estimates(fit: PoolFit, response: Responses, replays: int, freedom: int, shares: Sequence[float]) -> list[Estimate]:
     """Return mean patience and the share still patient after each threshold."""
     from scipy.special import stdtrit
 
-    covs = [match.map @ c @ match.map.T * (1 + 1 / replays) for c in (match.between, match.within)]
+    covs = [c * (1 + 1 / replays) for c in response.psi_cov()]
     quantile = float(stdtrit(max(freedom, 1), 0.975))
-    settled = int(fit.cells.moments[:, 0].sum())
+    left = int(fit.cells.moments[:, 0].sum())
 
     def spread(of: Callable[[Distribution], float]) -> tuple[float, float]:
         eye = np.eye(fit.family.size)
@@ -70,53 +131,31 @@ def patience_estimates(fit: PoolFit, match: Match, replays: int, freedom: int, s
     for t in fit.pool.types:
         value, half = spread(lambda d: float(np.log(d.mean)))
         how = f"{together}{law.kind}, with which the simulated report meets the observed one"
-        result.append(Estimate("mean patience", t, *np.exp([value, value - half, value + half]), settled, "s",
+        result.append(Estimate("mean patience", t, *np.exp([value, value - half, value + half]), left, "s",
                                "estimated", how))  # fmt: skip
         for s in shares:
             value, half = spread(lambda d, s=s: float(np.log(-np.log(d.sf(s)))))  # type: ignore[misc]
             ends = np.exp(-np.exp([value, value + half, value - half]))
-            result.append(Estimate(f"patience beyond {s:g} s", t, *ends, settled, "share", "estimated", together.rstrip("; ")))
+            result.append(Estimate(f"patience beyond {s:g} s", t, *ends, left, "share", "estimated", together.rstrip("; ")))
     return result
 
 
-def hours_estimate(fit: PoolFit, told: Told, match: Match, played: Played, length_s: np.ndarray, freedom: int) -> Estimate:
+def hours_estimate(fit: PoolFit, response: Responses, length_s: np.ndarray, freedom: int) -> Estimate:
     """Return agent-hours on duty on a day, mean over the days used.
 
     Notes
     -----
-    Errors of heads follow those of the scores and of patience linearly; their spread is that of the replays or, where it is
-    larger, that between days. What goes with the handle times that happened to be drawn is taken out of both: the mean
-    handle time was taken from the same contacts, so that their workload is known.
+    The spread is that of the replays or, where it is larger, that between days. What goes with the handle times that
+    happened to be drawn is taken out of both: the mean handle time was taken from the same contacts, so that their workload
+    is known.
     """
     from scipy.special import stdtrit
 
-    n, days = len(fit.heads), int(fit.day.max()) + 1
-    over = max(float((told.residual**2).sum() / max(told.info.sum(), 1e-9)), 1.0)
-    info = np.bincount(fit.code, told.info, minlength=n)
-    hours = fit.staffing * length_s / 3600
-    weight = np.bincount(fit.code, hours, minlength=n) / days
-    by_psi = np.stack([np.bincount(fit.code, column, minlength=n) for column in told.by_psi.T], axis=-1)
-
-    def moved(scores: np.ndarray, gaps: np.ndarray, work: np.ndarray) -> np.ndarray:
-        """Hours per day that go with scores, shape (n, n_cells), and gaps of totals, shape (n, n_moments)."""
-        pulls = scores - (gaps @ match.map.T) @ by_psi.T
-        found = fit.prior.spread(pulls / over, info / over) @ weight
-        x = work - work.mean()
-        return np.asarray(found - x * (x @ found) / max(float(x @ x), 1e-9))
-
-    cell = np.zeros((len(told.replays), n))
-    for r, row in enumerate(told.replays):
-        cell[r] = np.bincount(fit.code, row, minlength=n)
-    totals = played.moments.sum(axis=1)
-    model = float(moved(cell, totals - totals.mean(axis=0), played.handle.sum(axis=1)).std(ddof=2))
-    by_day = np.zeros((days, n))
-    np.add.at(by_day, (fit.day, fit.code), told.residual)
-    gaps = day_sums(fit, fit.cells.moments - played.moments.mean(axis=0))
-    mean = fit.cells.handle.sum() / max(fit.cells.answered.sum(), 1.0)
-    work = np.bincount(fit.day, fit.cells.handle - mean * fit.cells.answered)
-    robust = float(moved(by_day, gaps, work).std(ddof=2) * np.sqrt(days))
-    value = float(hours.sum()) / days
-    half = float(stdtrit(max(freedom, 1), 0.975) * max(model, robust))
+    by_replay, by_day = response.hours
+    days = len(by_day)
+    value = float((fit.staffing * length_s).sum()) / 3600 / days
+    error = max(float(by_replay.std(ddof=2)), float(by_day.std(ddof=2)) * np.sqrt(days))
+    half = float(stdtrit(max(freedom, 1), 0.975)) * error
     how = "heads that explain waits and abandonments, pauses and slow work included: effective, not present"
     return Estimate("agent-hours on duty per day", fit.pool.group, value, value - half, value + half, days, "h",
                     "estimated", how)  # fmt: skip

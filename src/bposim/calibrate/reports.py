@@ -38,7 +38,14 @@ from bposim.calibrate.report_cells import (
     report_cells,
     report_volumes,
 )
-from bposim.calibrate.report_estimates import Told, heads_factor, hours_estimate, patience_estimates, tell
+from bposim.calibrate.report_estimates import (
+    Told,
+    heads_factor,
+    hours_estimate,
+    patience_estimates,
+    responses,
+    tell,
+)
 from bposim.calibrate.smoothing import interval_prior, profile_prior
 from bposim.errors import CalibrationError, CalibrationWarning, require
 from bposim.provenance import Provenance
@@ -110,13 +117,14 @@ def calibrate_reports(base: Scenario, history: Any, *, until: Any = None) -> Cal
     length_s = (world.grid.end_ms - world.grid.start_ms) / 1000
     patience: dict[str, DurationFit] = {}
     for f, t_, m, p in zip(fits, told, found, played, strict=True):
+        response = responses(f, t_, m, p, length_s)
         if f.free:
-            told_of = patience_estimates(f, m, MORE * replayer.replays, freedom, columns.thresholds or (20.0,))
+            told_of = patience_estimates(f, response, MORE * replayer.replays, freedom, columns.thresholds or (20.0,))
             estimates += told_of
             law = f.family.law(f.psi)
             patience |= {t: DurationFit(law, _candidates(f), tuple(e for e in told_of if e.subject == t), np.empty(0))
                          for t in f.pool.types}  # fmt: skip
-        estimates += [hours_estimate(f, t_, m, p, length_s, freedom), factors[f.pool.group]]
+        estimates += [hours_estimate(f, response, length_s, freedom), factors[f.pool.group]]
     estimates += [Estimate("shrinkage", g, 0.0, unit="share", source="assumed",
                            detail="heads on duty are net: they are those that the waits show") for g in base.agent_groups]  # fmt: skip
     notes += _said(columns, fits, history)
@@ -271,7 +279,7 @@ def _families(fits: Sequence[PoolFit], replayer: Replayer, found: Sequence[Match
     columns = replayer.columns
     free = len(columns.names) - 1
     candidates = []
-    if free >= 3:
+    if columns.wait_abandoned or columns.abandoned_within:  # only they tell how soon people hang up
         candidates.append(PatienceFamily("weibull"))
     if columns.abandoned_within and free >= 2 + len(columns.abandoned_within):
         candidates.append(PatienceFamily("piecewise", (0.0, *(t for t in columns.abandoned_within if t > 0))))
@@ -365,9 +373,9 @@ def _said(columns: Columns, fits: Sequence[PoolFit], history: Any) -> list[str]:
     for f in fits:
         if len(f.pool.types) > 1:
             notes.append(f"{', '.join(f.pool.types)} wait for the same agents ({f.pool.group}): their patience is told in common.")
-    if not any(f.family.kind != "exponential" for f in fits) and len(columns.names) - 1 < 3:
-        notes.append("The shape of patience was taken as exponential (assumed): the report has too few columns to tell it. "
-                     "A second threshold, or the sum of the waits of the abandoned, would.")  # fmt: skip
+    if not (columns.wait_abandoned or columns.abandoned_within):
+        notes.append("The shape of patience was taken as exponential (assumed): the report says nothing of how long those "
+                     "who hung up had waited. The sum of their waits, or abandoned within a threshold, would tell it.")  # fmt: skip
     if history.booking == "end":
         notes.append("The report books contacts to the interval in which they end; they are taken as if booked at arrival (assumed).")
     return notes
