@@ -15,6 +15,9 @@ from bposim.distributions import Distribution
 RISK = 0.01
 #: A smaller cv is told as none.
 SMALLEST = 0.01
+#: Days from which on errors are those that the days tell; with fewer they are those of replays, whose heads are rounded
+#: to whole agents anew on every day, which makes them too wide.
+ENOUGH = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +67,20 @@ class Responses:
     psi: tuple[np.ndarray, np.ndarray]
     hours: tuple[np.ndarray, np.ndarray]
 
-    def psi_cov(self) -> list[np.ndarray]:
-        """Return the covariance of the parameters of patience, as the replays and as the days tell it."""
+    def psi_cov(self) -> np.ndarray:
+        """Return the covariance of the parameters of patience."""
         by_replay, by_day = self.psi
         size = by_replay.shape[1]
-        return [np.cov(by_replay.T).reshape(size, size), np.cov(by_day.T).reshape(size, size) * len(by_day)]
+        if len(by_day) < ENOUGH:
+            return np.cov(by_replay.T).reshape(size, size)
+        return np.cov(by_day.T).reshape(size, size) * len(by_day)
+
+    def hours_error(self) -> float:
+        """Return the standard error of the agent-hours per day."""
+        by_replay, by_day = self.hours
+        if len(by_day) < ENOUGH:
+            return float(by_replay.std(ddof=2))
+        return float(by_day.std(ddof=2) * np.sqrt(len(by_day)))
 
 
 def responses(fit: PoolFit, told: Told, match: Match, played: Played, length_s: np.ndarray) -> Responses:
@@ -115,15 +127,14 @@ def patience_estimates(fit: PoolFit, response: Responses, replays: int, freedom:
     """Return mean patience and the share still patient after each threshold."""
     from scipy.special import stdtrit
 
-    covs = [c * (1 + 1 / replays) for c in response.psi_cov()]
+    cov = response.psi_cov() * (1 + 1 / replays)
     quantile = float(stdtrit(max(freedom, 1), 0.975))
     left = int(fit.cells.moments[:, 0].sum())
 
     def spread(of: Callable[[Distribution], float]) -> tuple[float, float]:
         eye = np.eye(fit.family.size)
         slope = [(of(fit.family.law(fit.psi + 0.01 * e)) - of(fit.family.law(fit.psi - 0.01 * e))) / 0.02 for e in eye]
-        error = max(float(np.array(slope) @ cov @ np.array(slope)) for cov in covs)  # days that differ more than replays
-        return of(fit.family.law(fit.psi)), quantile * float(np.sqrt(error))
+        return of(fit.family.law(fit.psi)), quantile * float(np.sqrt(np.array(slope) @ cov @ np.array(slope)))
 
     together = f"common to {', '.join(fit.pool.types)}; " if len(fit.pool.types) > 1 else ""
     law = fit.family.law(fit.psi)
@@ -145,17 +156,14 @@ def hours_estimate(fit: PoolFit, response: Responses, length_s: np.ndarray, free
 
     Notes
     -----
-    The spread is that of the replays or, where it is larger, that between days. What goes with the handle times that
-    happened to be drawn is taken out of both: the mean handle time was taken from the same contacts, so that their workload
-    is known.
+    What goes with the handle times that happened to be drawn is taken out of the error: the mean handle time was taken from
+    the same contacts, so that their workload is known.
     """
     from scipy.special import stdtrit
 
-    by_replay, by_day = response.hours
-    days = len(by_day)
+    days = len(response.hours[1])
     value = float((fit.staffing * length_s).sum()) / 3600 / days
-    error = max(float(by_replay.std(ddof=2)), float(by_day.std(ddof=2)) * np.sqrt(days))
-    half = float(stdtrit(max(freedom, 1), 0.975)) * error
+    half = float(stdtrit(max(freedom, 1), 0.975)) * response.hours_error()
     how = "heads that explain waits and abandonments, pauses and slow work included: effective, not present"
     return Estimate("agent-hours on duty per day", fit.pool.group, value, value - half, value + half, days, "h",
                     "estimated", how)  # fmt: skip
