@@ -76,6 +76,7 @@ class QueueTable:
         if columns.wait_abandoned:
             parts.append(mass @ (mean - x * sf))
         self.values = np.stack(parts, axis=-1)
+        self.values[:, heads == 0] = _unstaffed(patience, columns)
         self._load, self._heads = np.log(load), heads
         self._limits = load[0], load[-1]
 
@@ -96,6 +97,13 @@ class QueueTable:
         low = np.maximum(heads - step, 0.0)
         change = self.at(load, heads + step) - self.at(load, low)
         return change * (heads / (heads + step - low))[..., None]
+
+
+def _unstaffed(patience: Distribution, columns: Columns) -> np.ndarray:
+    """Return the moments of a contact whom nobody will ever answer."""
+    parts = [1.0, *[0.0] * len(columns.answered_within), *[0.0] * columns.wait_answered]
+    parts += [float(patience.cdf(t)) for t in columns.abandoned_within]
+    return np.array(parts + [float(patience.limited_mean(float(_PANELS[-1])))] * columns.wait_abandoned)
 
 
 def classes(moments: np.ndarray, settled: np.ndarray, n_within: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -78,9 +78,8 @@ class Responses:
     def hours_error(self) -> float:
         """Return the standard error of the agent-hours per day."""
         by_replay, by_day = self.hours
-        if len(by_day) < ENOUGH:
-            return float(by_replay.std(ddof=2))
-        return float(by_day.std(ddof=2) * np.sqrt(len(by_day)))
+        # Nor does a report tell whether heads are whole, which replays round at random, or change within the interval.
+        return max(float(by_replay.std(ddof=2)), float(by_day.std(ddof=2) * np.sqrt(len(by_day))))
 
 
 def responses(fit: PoolFit, told: Told, match: Match, played: Played, length_s: np.ndarray) -> Responses:
@@ -204,3 +203,28 @@ def heads_factor(fit: PoolFit, told: Told, weekday: np.ndarray) -> Estimate:
         most = float(np.sqrt(seen.sum() / base.sum() * freedom / chi2.ppf(0.025, freedom)))
         return Estimate(what, name, 0.0, 0.0, most, len(top), "", "estimated", f"none: {said} (p = {p:.2f})")
     return Estimate(what, name, cv, float(np.sqrt(low)), float(np.sqrt(high)), len(top), "", "estimated", said)
+
+
+def day_spread(fit: PoolFit, told: Told) -> np.ndarray:
+    """Return the mean square of a day's score over the replays, shape (n_days,)."""
+    return np.asarray(np.mean([np.bincount(fit.day, row) ** 2 for row in told.replays], axis=0))
+
+
+def rescaled(estimate: Estimate, fit: PoolFit, told: Told, noise: np.ndarray, weekday: np.ndarray) -> Estimate:
+    """Return the day factor for which replays that have one vary as much as the report.
+
+    Scores are no straight line in heads, so the first estimate, made as if they were, is too small where days differ much.
+
+    Parameters
+    ----------
+    noise : ndarray, shape (n_days,)
+        :func:`day_spread` without a factor.
+    """
+    count = np.bincount(weekday, minlength=7)[weekday]
+    scale = np.where(count > 1, count / np.maximum(count - 1, 1), 0.0)
+    seen = float((np.bincount(fit.day, told.residual) ** 2 * scale).sum())
+    still, played = float((noise * (count > 1)).sum()), float((day_spread(fit, told) * (count > 1)).sum())
+    if seen <= still or played <= still:
+        return estimate
+    by = float(np.clip(np.sqrt((seen - still) / (played - still)), 0.6, 1.6))
+    return replace(estimate, value=estimate.value * by, low=estimate.low * by, high=estimate.high * by)

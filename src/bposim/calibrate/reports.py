@@ -40,9 +40,11 @@ from bposim.calibrate.report_cells import (
 )
 from bposim.calibrate.report_estimates import (
     Told,
+    day_spread,
     heads_factor,
     hours_estimate,
     patience_estimates,
+    rescaled,
     responses,
     tell,
 )
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
 GUESS = 4.0
 #: Replays of the last simulation, from which intervals are told: times those of a step.
 LAST = 5
+#: Times that heads and patience are matched again with the day factor found so far.
+FACTOR_STEPS = 3
 #: What no interval report tells.
 UNTOLD = (
     "handle time cv", "whether agents work at different speeds", "redials",
@@ -324,14 +328,19 @@ def _factors(
     """Estimate the day factors of heads and match again with them; return all that intervals are told from."""
     weekday = _weekdays(world)
     factors: dict[str, Estimate] = {}
-    while True:
+    still: list[np.ndarray] = []
+    for k in range(1 + FACTOR_STEPS):
         played = replayer.play(fits, replays=LAST * replayer.replays)
         slope = slopes(fits, replayer)
         told = [tell(f, p, s) for f, p, s in zip(fits, played, slope, strict=True)]
-        if factors:
-            break
-        factors = {f.pool.group: heads_factor(f, t, weekday) for f, t in zip(fits, told, strict=True)}
-        if not any(e.value > 0 for e in factors.values()):
+        if not k:
+            factors = {f.pool.group: heads_factor(f, t, weekday) for f, t in zip(fits, told, strict=True)}
+            still = [day_spread(f, t) for f, t in zip(fits, told, strict=True)]
+        elif k < FACTOR_STEPS:
+            for f, t, noise in zip(fits, told, still, strict=True):
+                if f.cv:
+                    factors[f.pool.group] = rescaled(factors[f.pool.group], f, t, noise, weekday)
+        if k == FACTOR_STEPS or not any(e.value > 0 for e in factors.values()):
             break
         for f in fits:
             f.cv = factors[f.pool.group].value
