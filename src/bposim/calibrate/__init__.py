@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
@@ -14,16 +14,27 @@ import pandas as pd
 from bposim.calibrate.agents import AgentFit
 from bposim.calibrate.arrivals import ArrivalFit, fit_arrivals
 from bposim.calibrate.backtest import Backtest, backtest
+from bposim.calibrate.balking import BalkingFit, balking_changes, fit_queues
 from bposim.calibrate.draft import draft_scenario
 from bposim.calibrate.drift import drift_rows
 from bposim.calibrate.durations import FEW, DurationFit, fit_patience
 from bposim.calibrate.estimates import Estimate, estimate_frame
-from bposim.calibrate.handled import day_factor_changes, fit_handled, speed_changes
 from bposim.calibrate.fresh import fresh_arrivals, redial_changes, without_redials
-from bposim.calibrate.heads import HeadsFit, fit_heads, heads_changes, heads_factors, replay_errors
+from bposim.calibrate.handled import day_factor_changes, fit_handled, speed_changes
+from bposim.calibrate.heads import (
+    HeadsFit,
+    fit_heads,
+    heads_changes,
+    heads_factors,
+    replay_errors,
+    tells_groups,
+    with_errors,
+)
+from bposim.calibrate.presence import skills_of
 from bposim.calibrate.redials import RedialFit, fit_redials
 from bposim.calibrate.routing import OrderFit, fit_order, order_changes
 from bposim.calibrate.short_abandons import fit_short_abandons
+from bposim.calibrate.wrap_up import ASSUMED_S, WrapUp, fit_wrap_up, queue_pauses, wrap_up_changes
 from bposim.errors import CalibrationError, CalibrationWarning, require
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario
@@ -61,6 +72,10 @@ class Calibration:
         The order of service.
     redials : RedialFit
         Who calls again.
+    wrap_up : WrapUp or None
+        The presence gap and the after-contact work that the log does not record.
+    balking : mapping of contact type to BalkingFit
+        Types whose contacts are deterred by the queue that they meet.
     notes : tuple of str
         What a reader must know, in plain sentences.
     days : (date, date)
@@ -83,6 +98,8 @@ class Calibration:
     agents: pd.DataFrame | None = None
     order: OrderFit | None = None
     redials: RedialFit | None = None
+    wrap_up: WrapUp | None = None
+    balking: Mapping[str, BalkingFit] = field(default_factory=dict)
     _cache: dict[str, Any] = field(default_factory=dict)
 
     def summary(self) -> pd.DataFrame:
@@ -98,7 +115,8 @@ class Calibration:
         heads: str = "observed",
         replications: int = 100,
         seed: int = 1,
-        within: str = "20s",
+        volumes: Any = None,
+        within: str | Sequence[str] = "20s",
     ) -> Backtest:
         """Play the contacts and the agents that a history really had, and compare what came of it.
 
@@ -115,15 +133,39 @@ class Calibration:
             Whose heads decide the verdict: those inferred for the very intervals (the other view is in the result's
             ``profile``), or the scenario's own alone.
         replications, seed : int
-        within : str
-            Acceptable waiting time, besides 60 s.
+        volumes : Forecast or DataFrame, optional
+            Plays these contacts instead of those that came: what a forecast would have promised.
+        within : str or list of str
+            Acceptable waiting times, besides 60 s.
 
         Returns
         -------
         Backtest
-            Observed against simulated, by metric and by day, with a verdict.
+            Observed against simulated, by metric, interval, day and week, with a verdict; Erlang A and Erlang C on the same
+            inputs beside it.
         """
-        return backtest(self, history, start, end, heads=heads, replications=replications, seed=seed, within=within)
+        return backtest(
+            self, history, start, end, heads=heads, volumes=volumes, replications=replications, seed=seed, within=within
+        )
+
+    @property
+    def wrap_up_s(self) -> float:
+        """Presence gap: seconds of somebody waiting in a pause from which an agent is taken to be away."""
+        return ASSUMED_S if self.wrap_up is None else self.wrap_up.gap_s
+
+    @property
+    def speeds(self) -> dict[str, float]:
+        """Handle time of each agent over that of the law; empty where the scenario names its agents, or nothing is known.
+
+        The law holds the contacts of all agents, so the mean over contacts is 1.
+        """
+        if self.agents is None or any(body.agents for body in self.base.agent_groups.values()):
+            return {}
+        speed = self.agents["speed"].to_numpy(dtype=float)
+        if not len(speed):
+            return {}
+        speed = speed / np.average(speed, weights=self.agents["contacts"].to_numpy(dtype=float))
+        return dict(zip(self.agents["agent"].astype(str), speed.tolist(), strict=True))
 
     def plot(self, axes: Any = None) -> Any:
         """Draw the intraday profile, handle times and patience; returns the axes."""
@@ -230,8 +272,20 @@ def calibrate(
             few = int((answered & (name_of == t)).sum())
             _assume(estimates, notes, "mean handle time", t, base.contact_types[t].handle_time[0].mean, few)
     patience = _patience(contacts, name_of, types, base, estimates, notes)
+    live = [t for t in types if not base.contact_types[t].deferred]
+    deterred = {t: f for t, f in fit_queues(contacts, live, FEW).items() if t in patience}
+    for t, found_there in deterred.items():
+        estimates += found_there.estimates
+        notes.append(
+            f"{t!r} leaves early the more the more wait: the scenario holds that as balking, and the patience of the others."
+        )
     gap_s = None if presence_gap is None else seconds(presence_gap, what="presence_gap")
-    heads = fit_heads(contacts, base, first, last, missing | set(arrivals.unusual), gap_s, estimates, notes)
+    wrap = None
+    if gap_s is None and contacts["agent"].notna().any():
+        wrap = fit_wrap_up(queue_pauses(contacts, skills_of(base), grouped=tells_groups(contacts, base)))
+        estimates += wrap.estimates
+    away_s = ASSUMED_S if wrap is None else wrap.gap_s
+    heads = fit_heads(contacts, base, first, last, missing | set(arrivals.unusual), gap_s, away_s, estimates, notes)
     seen = heads is not None
     for g, group in base.agent_groups.items():
         estimates.append(
@@ -242,15 +296,17 @@ def calibrate(
             estimates.append(Estimate("day factor of heads cv", g, group.day_factor.cv, source="assumed",
                                       detail="kept from the base scenario"))  # fmt: skip
     if heads is not None:
-        steady = _scenario(base, arrivals, handle, patience, heads, first, [], effects)
         steady = _scenario(without_redials(base), arrivals, handle, patience, heads, first, [])
+        steady = steady.replace(balking_changes(deterred) | wrap_up_changes(wrap, live))
         errors = replay_errors(heads, steady, contacts)
+        heads, estimates = with_errors(heads, errors, estimates)
         heads = replace(heads, cv=heads_factors(heads, errors, _busyness(arrivals), estimates, notes))
     handled = {t: (date_of[use], handle_s[use]) for t in handle for use in [answered & (name_of == t)]}
     trends, told = drift_rows(arrivals.days, handled, None if heads is None else heads.days)
     estimates += trends
     notes += told
     scenario = _scenario(base, arrivals, handle, patience, heads, first, estimates, effects)
+    scenario = scenario.replace(balking_changes(deterred) | wrap_up_changes(wrap, live))
     for note in notes:
         if "assumed" in note:
             warnings.warn(note, CalibrationWarning, stacklevel=2)
@@ -274,6 +330,8 @@ def calibrate(
         None if effects is None else effects.agents,
         order,
         redials,
+        wrap,
+        deterred,
     )
 
 

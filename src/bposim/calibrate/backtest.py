@@ -230,7 +230,7 @@ def _from_report(cal: Calibration, test: Any, first: date, last: date) -> Stretc
     from bposim.calibrate.reports import report_staffing
 
     own, _ = replay_world(cal.scenario, first, (last - first).days + 1, test.missing_days)
-    volumes, staffing = report_staffing(replace(cal, scenario=own), test)
+    volumes, staffing = report_staffing(cal, test, own)
     counts = test.counts((20.0, 60.0))
     busy = float(np.nansum(counts.contacts["handle_sum_s"])) if "handle_sum_s" in counts.contacts else np.nan
     present = sum(float((h * own.grid.hours).sum() * 3600) for h in staffing.values())

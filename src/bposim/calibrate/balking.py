@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,7 +166,7 @@ def _isotonic(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 def _patience(waits: np.ndarray, left: np.ndarray, short: np.ndarray) -> Distribution:
     """Return a piecewise hazard: the early pieces from those who met short queues, the later ones from all."""
-    breaks, rates = [0.0], []
+    breaks, rates = [0.0], list[float]()
     for end in (*_BREAKS[1:], np.inf):
         use = short if breaks[-1] < EARLY_S else np.ones(len(waits), dtype=bool)
         begin = breaks[-1]
@@ -179,3 +180,45 @@ def _patience(waits: np.ndarray, left: np.ndarray, short: np.ndarray) -> Distrib
         if np.isfinite(end):
             breaks.append(float(end))
     return piecewise_hazard(breaks[: len(rates)], rates)
+
+
+def fit_queues(contacts: pd.DataFrame, types: Sequence[str], fewest: int) -> dict[str, BalkingFit]:
+    """Return, for each live contact type, how the queue that its contacts meet deters; types without an answer are left out.
+
+    Parameters
+    ----------
+    contacts : DataFrame
+        ContactLog.
+    types : sequence of str
+        Contact types that wait in a queue.
+    fewest : int
+        Abandonments below which a type is told by all types together.
+    """
+    name = contacts["contact_type"].astype(str).to_numpy()
+    wait = contacts["wait_s"].to_numpy(dtype=float, na_value=np.nan)
+    left = (contacts["outcome"] == "abandoned").to_numpy()
+    settled = (
+        contacts["outcome"].isin(["answered", "abandoned"]).to_numpy() & np.isfinite(wait) & np.isin(name, list(types))
+    )
+    queued = settled & ((wait > 0) | left)
+    came = pd.DatetimeIndex(contacts["arrived"]).tz_convert("UTC").as_unit("ms").asi8
+    gone = came + np.round(np.nan_to_num(wait) * 1000).astype(np.int64)
+    met = queue_met(came, gone, settled & (wait > 0))
+    found = {}
+    for t in types:
+        own = queued & (name == t)
+        use = own if int((left & own).sum()) >= fewest else queued
+        fit = fit_balking(wait[use], left[use], met[use], t)
+        if fit.steps:
+            found[t] = fit
+    return found
+
+
+def balking_changes(found: Mapping[str, BalkingFit]) -> dict[str, Any]:
+    """Return what the fits change in a scenario."""
+    changes: dict[str, Any] = {}
+    for t, fit in found.items():
+        assert fit.patience is not None
+        changes |= {f"contact_types.{t}.balking": fit.spec(), f"contact_types.{t}.balking_queue": "all",
+                    f"contact_types.{t}.patience": fit.patience.to_spec()}  # fmt: skip
+    return changes

@@ -148,6 +148,7 @@ def _solve(
             q = erlang_c(rate, handle, agents, within=limits)
     except StabilityError:
         return [0.0] * len(within), 0.0, np.inf
+    assert q.service_level is not None
     level = np.atleast_1d(q.service_level["offered"])
     return [float(v) for v in level], _one(q.p_abandon), _one(q.asa)
 

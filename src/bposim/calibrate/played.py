@@ -56,7 +56,7 @@ def play_coarse(
     place = np.searchsorted(own.grid.start_ms, world.grid.start_ms, side="right") - 1
     most = CELLS // max(len(world.grid) * len(world.contact_types) * _COLUMNS, 1)
     batch = int(np.clip(most, 1, replications)) if world is not own else replications
-    parts, done = [], 0
+    parts, done = list[Counts](), 0
     while done < replications:
         n = min(batch, replications - done)
         runs = simulate(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bposim.errors import ParameterError, parameter
 from bposim.units import WEEKDAYS
 
 if TYPE_CHECKING:
@@ -80,29 +81,49 @@ def plot_calibration(cal: Calibration, axes: Any = None) -> Any:
     return axes
 
 
-def plot_backtest(test: Backtest, ax: Any = None, metric: str | None = None) -> Any:
-    """Draw the observed metric of each day over the simulated band."""
+def plot_backtest(test: Backtest, ax: Any = None, metric: str | None = None, level: str = "day") -> Any:
+    """Draw the observed metric of each day, week or interval over the simulated band."""
     if ax is None:
         from matplotlib.figure import Figure
 
         ax = Figure(figsize=(8, 3.4), layout="constrained").subplots()
-    name = metric or str(test.days["metric"].iloc[0])
-    day = test.days[test.days["metric"] == name]
-    x = pd.to_datetime(day["day"])
+    tables = {"day": (test.days, "day"), "week": (test.weeks, "week"), "interval": (test.intervals, "interval_start")}
+    if level not in tables:
+        raise ParameterError(parameter("level", "plot()", "'interval', 'day' or 'week'", level))
+    table, column = tables[level]
+    name = metric or str(table["metric"].iloc[0])
+    rows = table[table["metric"] == name]
+    x = pd.DatetimeIndex(rows[column]).tz_localize(None)
     scale = 1 if name == "asa" else 100
+    style: dict[str, Any] = {"step": "post"} if level == "interval" else {}
     ax.fill_between(
-        x,
-        day["low"] * scale,
-        day["high"] * scale,
-        color=_BLUE,
-        alpha=0.25,
-        lw=0,
-        label="simulated, 90 % of the replications",
-    )
-    ax.plot(x, day["simulated"] * scale, color=_BLUE, lw=1)
-    ax.plot(x, day["observed"] * scale, "o", ms=4, color=_RED, label="observed")
-    ax.set_ylabel(f"{name} ({'s' if name == 'asa' else '%'})")
+        x, rows["low"] * scale, rows["high"] * scale, color=_BLUE, alpha=0.25, lw=0, label="simulated, 90 % of the replications",
+        **style,
+    )  # fmt: skip
+    ax.plot(x, rows["simulated"] * scale, color=_BLUE, lw=1, drawstyle="steps-post" if level == "interval" else "default")
+    ax.plot(x, rows["observed"] * scale, "o", ms=2 if level == "interval" else 4, color=_RED, label="observed")
+    ax.set_ylabel(f"{name.replace('_', ' ')} ({'s' if name == 'asa' else '%'})")
     ax.set_title(f"Back-test {test.first} to {test.last}: {test.verdict}", fontsize=10)
     ax.tick_params(axis="x", rotation=30)
+    ax.legend(fontsize=8)
+    return ax
+
+
+def plot_coverage(test: Backtest, ax: Any = None) -> Any:
+    """Draw the share of intervals, days and weeks whose observed value lies in the band that should hold 90 %."""
+    if ax is None:
+        from matplotlib.figure import Figure
+
+        ax = Figure(figsize=(6, 3), layout="constrained").subplots()
+    names = list(dict.fromkeys(test.coverage["metric"]))
+    levels = list(dict.fromkeys(test.coverage["level"]))
+    for k, level in enumerate(levels):
+        mine = test.coverage[test.coverage["level"] == level].set_index("metric").reindex(names)
+        n = mine["windows"].max()
+        at = np.arange(len(names)) + (k - (len(levels) - 1) / 2) * 0.25
+        ax.bar(at, 100 * mine["inside"], width=0.22, color=f"C{k}", label=f"{level} ({n:.0f})")
+    ax.axhline(90, color="black", lw=0.8, ls="--")
+    ax.set_xticks(np.arange(len(names)), [n.replace("_", " ") for n in names], fontsize=8)
+    ax.set(ylabel="observed within the band (%)", ylim=(0, 105))
     ax.legend(fontsize=8)
     return ax

@@ -122,7 +122,9 @@ def responses(fit: PoolFit, told: Told, match: Match, played: Played, length_s: 
     return Responses((model[0], seen[0]), (model[1], seen[1]))
 
 
-def patience_estimates(fit: PoolFit, response: Responses, replays: int, freedom: int, shares: Sequence[float]) -> list[Estimate]:
+def patience_estimates(
+    fit: PoolFit, response: Responses, replays: int, freedom: int, shares: Sequence[float]
+) -> list[Estimate]:
     """Return mean patience and the share still patient after each threshold."""
     from scipy.special import stdtrit
 
@@ -146,7 +148,9 @@ def patience_estimates(fit: PoolFit, response: Responses, replays: int, freedom:
         for s in shares:
             value, half = spread(lambda d, s=s: float(np.log(-np.log(d.sf(s)))))  # type: ignore[misc]
             ends = np.exp(-np.exp([value, value + half, value - half]))
-            result.append(Estimate(f"patience beyond {s:g} s", t, *ends, left, "share", "estimated", together.rstrip("; ")))
+            result.append(
+                Estimate(f"patience beyond {s:g} s", t, *ends, left, "share", "estimated", together.rstrip("; "))
+            )
     return result
 
 

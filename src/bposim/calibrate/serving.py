@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -210,13 +211,15 @@ def agent_choice(contacts: pd.DataFrame, seed: int = 1) -> Estimate | None:
     return Estimate("rank of the agent by idle time", "all", value, low, high, int(use.sum()), "", "estimated", said)
 
 
-def group_agents(history: Any) -> Any:
+def group_agents(history: Any, *, types: Sequence[str] | None = None) -> Any:
     """Return a history whose ``agent_group`` tells agents of one type only from the rest.
 
     Parameters
     ----------
     history : History
         Contact log with agents' names and without groups. Not modified.
+    types : list of str, optional
+        Contact types that may have agents of their own; None: all.
 
     Returns
     -------
@@ -229,6 +232,8 @@ def group_agents(history: Any) -> Any:
     serving, _, _ = own_agents(whole)
     table = own_days(whole)
     shown = serving[serving["share"] >= SHOWN]
+    if types is not None:
+        shown = shown[shown["contact_type"].isin(list(types))]
     keys: dict[tuple[Any, Any], str] = {}
     for row in shown.itertuples():
         here = table[table["own"] & (table["kind"] == row.contact_type) & table["day"].between(row.since, row.until)]

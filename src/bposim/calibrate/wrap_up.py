@@ -7,9 +7,9 @@ belongs to the staffing. Where one ends and the other begins is the *presence ga
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -182,3 +182,10 @@ def _jackknife(value: float, left_out: np.ndarray | None, column: int) -> tuple[
     k = len(logs)
     half = float(stdtrit(k - 1, 0.975) * np.sqrt((k - 1) / k * ((logs - logs.mean()) ** 2).sum()))
     return value * np.exp(-half), value * np.exp(half)
+
+
+def wrap_up_changes(wrap: WrapUp | None, types: Sequence[str]) -> dict[str, Any]:
+    """Return what after-contact work changes in a scenario: the types' own, beside the handle time of the log."""
+    if wrap is None or wrap.law is None:
+        return {}
+    return {f"contact_types.{t}.after_contact_work": wrap.law.to_spec() for t in types}
