@@ -32,6 +32,7 @@ from bposim.calibrate.heads import (
 )
 from bposim.calibrate.presence import skills_of
 from bposim.calibrate.redials import RedialFit, fit_redials
+from bposim.calibrate.replay import agent_paces
 from bposim.calibrate.routing import OrderFit, fit_order, order_changes
 from bposim.calibrate.short_abandons import fit_short_abandons
 from bposim.calibrate.wrap_up import ASSUMED_S, WrapUp, fit_wrap_up, queue_pauses, wrap_up_changes
@@ -76,6 +77,8 @@ class Calibration:
         The presence gap and the after-contact work that the log does not record.
     balking : mapping of contact type to BalkingFit
         Types whose contacts are deterred by the queue that they meet.
+    paces : mapping of agent to float
+        Mean handle time of an agent's contacts over what their types lead one to expect, for a replay that knows who was there.
     notes : tuple of str
         What a reader must know, in plain sentences.
     days : (date, date)
@@ -100,6 +103,7 @@ class Calibration:
     redials: RedialFit | None = None
     wrap_up: WrapUp | None = None
     balking: Mapping[str, BalkingFit] = field(default_factory=dict)
+    paces: Mapping[str, float] = field(default_factory=dict)
     _cache: dict[str, Any] = field(default_factory=dict)
 
     def summary(self) -> pd.DataFrame:
@@ -152,20 +156,6 @@ class Calibration:
     def wrap_up_s(self) -> float:
         """Presence gap: seconds of somebody waiting in a pause from which an agent is taken to be away."""
         return ASSUMED_S if self.wrap_up is None else self.wrap_up.gap_s
-
-    @property
-    def speeds(self) -> dict[str, float]:
-        """Handle time of each agent over that of the law; empty where the scenario names its agents, or nothing is known.
-
-        The law holds the contacts of all agents, so the mean over contacts is 1.
-        """
-        if self.agents is None or any(body.agents for body in self.base.agent_groups.values()):
-            return {}
-        speed = self.agents["speed"].to_numpy(dtype=float)
-        if not len(speed):
-            return {}
-        speed = speed / np.average(speed, weights=self.agents["contacts"].to_numpy(dtype=float))
-        return dict(zip(self.agents["agent"].astype(str), speed.tolist(), strict=True))
 
     def plot(self, axes: Any = None) -> Any:
         """Draw the intraday profile, handle times and patience; returns the axes."""
@@ -271,14 +261,16 @@ def calibrate(
         if t not in handle:
             few = int((answered & (name_of == t)).sum())
             _assume(estimates, notes, "mean handle time", t, base.contact_types[t].handle_time[0].mean, few)
-    patience = _patience(contacts, name_of, types, base, estimates, notes)
     live = [t for t in types if not base.contact_types[t].deferred]
+    patience = _patience(contacts, name_of, types, base, estimates, notes)
     deterred = {t: f for t, f in fit_queues(contacts, live, FEW).items() if t in patience}
     for t, found_there in deterred.items():
         estimates += found_there.estimates
         notes.append(
             f"{t!r} leaves early the more the more wait: the scenario holds that as balking, and the patience of the others."
         )
+    named = any(body.agents for body in base.agent_groups.values())
+    paces = {} if named or effects is None else agent_paces(contacts, handle_s, effects.agent_sd)
     gap_s = None if presence_gap is None else seconds(presence_gap, what="presence_gap")
     wrap = None
     if gap_s is None and contacts["agent"].notna().any():
@@ -332,6 +324,7 @@ def calibrate(
         redials,
         wrap,
         deterred,
+        paces,
     )
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from bposim.calibrate.formulas import formula_errors, formula_intervals
 from bposim.calibrate.played import Coarse, play_coarse
-from bposim.calibrate.replay import observed_staffing, observed_volumes, replay_world, speeds_on_grid
+from bposim.calibrate.replay import observed_staffing, observed_volumes, paced, replay_world
 from bposim.errors import CalibrationError, ParameterError, parameter
 from bposim.metrics import ContactSource
 from bposim.provenance import Provenance
@@ -215,8 +215,8 @@ def _from_log(cal: Calibration, test: Any, first: date, last: date) -> Stretch:
     for g in world.agent_groups:
         if not (spans["agent_group"] == g).any():
             staffing[g] = _stretched(own.scheduled_heads(g), own, world)
-    if cal.speeds:
-        volumes = speeds_on_grid(spans, cal.speeds, volumes, world)
+    if cal.paces:
+        volumes = paced(spans, cal.paces, volumes, world)
     seen = ContactSource(log, starts=own.grid.starts, hours=own.grid.hours, types=tuple(own.contact_types))
     served = log[log["outcome"] == "answered"]
     work = [law.mean for k in own.contact_types.values() if k.after_contact_work for law in k.after_contact_work]

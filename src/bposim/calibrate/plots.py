@@ -100,7 +100,9 @@ def plot_backtest(test: Backtest, ax: Any = None, metric: str | None = None, lev
         x, rows["low"] * scale, rows["high"] * scale, color=_BLUE, alpha=0.25, lw=0, label="simulated, 90 % of the replications",
         **style,
     )  # fmt: skip
-    ax.plot(x, rows["simulated"] * scale, color=_BLUE, lw=1, drawstyle="steps-post" if level == "interval" else "default")
+    ax.plot(
+        x, rows["simulated"] * scale, color=_BLUE, lw=1, drawstyle="steps-post" if level == "interval" else "default"
+    )
     ax.plot(x, rows["observed"] * scale, "o", ms=2 if level == "interval" else 4, color=_RED, label="observed")
     ax.set_ylabel(f"{name.replace('_', ' ')} ({'s' if name == 'asa' else '%'})")
     ax.set_title(f"Back-test {test.first} to {test.last}: {test.verdict}", fontsize=10)

@@ -114,23 +114,21 @@ def observed_staffing(
     return heads, spans
 
 
-def speeds_on_grid(
-    spans: pd.DataFrame, speeds: Mapping[str, float], volumes: pd.DataFrame, scenario: Scenario
-) -> pd.DataFrame:
+def paced(spans: pd.DataFrame, paces: Mapping[str, float], volumes: pd.DataFrame, scenario: Scenario) -> pd.DataFrame:
     """Return volumes with ``handle_factor``: how slow the agents on duty were, by type and interval.
 
     Parameters
     ----------
     spans : DataFrame
         ``agent_group, agent, begin_ms, end_ms``.
-    speeds : mapping of agent to float
+    paces : mapping of agent to float
         Handle time of an agent over that of the law; 1 where an agent is not named.
     volumes : DataFrame
         From :func:`observed_volumes` for the same scenario.
 
     Notes
     -----
-    Over the agents of all groups that take the type, Σ presence / Σ (presence / speed): who is fast takes more contacts. 1 while
+    Over the agents of all groups that take the type, Σ presence / Σ (presence / pace): who is fast takes more contacts. 1 while
     nobody is there. Minutes are too short to tell who takes a contact, so the mean is that of half hours.
     """
     grid = scenario.grid
@@ -143,10 +141,48 @@ def speeds_on_grid(
     for (g, agent), rows in spans.groupby(["agent_group", "agent"], sort=False):
         present = heads_on_grid(rows, start, length)
         there[str(g)] += present
-        work[str(g)] += present / speeds.get(str(agent), 1.0)
+        work[str(g)] += present / paces.get(str(agent), 1.0)
     factor: dict[str, np.ndarray] = {}
     for t in scenario.contact_types:
         able = [g for g, body in scenario.agent_groups.items() if t in body.skills]
         whole, done = (np.bincount(code, sum(part[g] for g in able)) for part in (there, work))
         factor[t] = np.where(done > 0, whole / np.where(done > 0, done, 1.0), 1.0)[code]
     return volumes.assign(handle_factor=np.concatenate([factor[t] for t in scenario.contact_types]))
+
+
+def agent_paces(contacts: pd.DataFrame, handle_s: np.ndarray, spread: float) -> dict[str, float]:
+    """Return the mean handle time of each agent's contacts over what their types lead one to expect.
+
+    Parameters
+    ----------
+    contacts : DataFrame
+        ContactLog.
+    handle_s : ndarray, shape (n_contacts,)
+        Handle times as a group with multiplier 1 would have had them.
+    spread : float
+        Standard deviation between agents (of the logarithm); nothing is told where there is none.
+
+    Notes
+    -----
+    A queue feels means, not logarithms. With r = y / mean of the type, of variance cv² within an agent, the pace is
+    (Σ r / cv² + 1 / spread²) / (Σ 1 / cv² + 1 / spread²), Bühlmann and Straub's credibility; divided by its mean over contacts,
+    since the laws hold the contacts of all agents.
+    """
+    use = (contacts["outcome"] == "answered").to_numpy() & np.isfinite(handle_s) & contacts["agent"].notna().to_numpy()
+    if spread <= 0 or not use.any():
+        return {}
+    table = pd.DataFrame({
+        "agent": contacts["agent"].astype(str).to_numpy()[use], "kind": contacts["contact_type"].astype(str).to_numpy()[use],
+        "y": handle_s[use],
+    })  # fmt: skip
+    mean = table.groupby("kind")["y"].transform("mean")
+    ratio = table["y"] / mean
+    weight = 1 / np.maximum((ratio - 1).pow(2).groupby(table["kind"]).transform("mean"), 1e-6)
+    sums = (
+        table.assign(top=weight * ratio, weight=weight, expected=mean)
+        .groupby("agent")[["top", "weight", "expected"]]
+        .sum()
+    )
+    pace = (sums["top"] + spread**-2) / (sums["weight"] + spread**-2)
+    pace /= np.average(pace, weights=sums["expected"])
+    return {str(a): float(v) for a, v in pace.items()}
