@@ -157,7 +157,49 @@ def neighbours(histories: int = 200, length: int = 102, first_seed: int = 6500) 
     return frame.groupby(["slot_cv", "phi"]).mean().reset_index()
 
 
-STUDIES: dict[str, Callable[..., pd.DataFrame]] = {"redials": redials, "days": days, "neighbours": neighbours}
+def rosters(
+    rng: np.random.Generator, *, absence: float, correlation: float, agents: int = 30, days: int = 60
+) -> pd.DataFrame:
+    """Draw shifts of eight hours with half an hour of break, and who was there: late by minutes, absent together or apart."""
+    rows = []
+    for day in pd.bdate_range("2026-03-02", periods=days):
+        spread = 1 / correlation - 1 if correlation > 0 else 0.0
+        p = rng.beta(absence * spread, (1 - absence) * spread) if correlation > 0 else absence
+        for k in range(agents):
+            name, start = f"a{k:02d}", day + pd.Timedelta(hours=8 + k % 3)
+            end, pause = start + pd.Timedelta(hours=8), start + pd.Timedelta(hours=4)
+            back = pause + pd.Timedelta(minutes=30)
+            rows += [(name, start, end, "work", "planned"), (name, pause, back, "break", "planned")]
+            if rng.random() >= p:
+                late = pd.Timedelta(minutes=float(rng.exponential(15)))
+                rows += [(name, start + late, pause, "work", "actual"), (name, back, end, "work", "actual")]
+    return pd.DataFrame(rows, columns=["agent", "start", "end", "activity", "kind"])
+
+
+def absence(histories: int = 200, first_seed: int = 7000) -> pd.DataFrame:
+    """Study absence, its correlation between agents, and adherence."""
+    from bposim.calibrate.absence import fit_absence
+
+    base = redial_world(0)
+    nobody = pd.DataFrame({"agent": [], "begin_ms": [], "end_ms": []})
+    rows: list[Row] = []
+    for correlation in (0.0, 0.05):
+        for k in range(histories):
+            table = rosters(np.random.default_rng(first_seed + k), absence=0.07, correlation=correlation)
+            ends = (table["start"].min().date(), table["start"].max().date())
+            truth = {("absence", "team"): 0.07, ("absence correlation", "team"): correlation,
+                     ("adherence", "team"): 1 - 15 / 450, ("planned break", "team"): 1 / 16}  # fmt: skip
+            found = rows_of(fit_absence(table, nobody, base, ends, set()).estimates, truth)
+            rows += [(r[0], f"{r[1]} ({correlation})", *r[2:]) for r in found]
+    return judged(rows)
+
+
+STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
+    "redials": redials,
+    "days": days,
+    "neighbours": neighbours,
+    "absence": absence,
+}
 
 
 def main(words: list[str]) -> None:

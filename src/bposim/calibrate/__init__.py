@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.calibrate.agents import AgentFit
+from bposim.calibrate.absence import AbsenceFit, absence_changes, agents_seen, fit_absence, net_of_absence
 from bposim.calibrate.arrivals import ArrivalFit, fit_arrivals
 from bposim.calibrate.backtest import Backtest, backtest
 from bposim.calibrate.balking import BalkingFit, balking_changes, fit_queues
@@ -42,6 +43,7 @@ from bposim.scenario import Scenario
 from bposim.units import WEEKDAYS, seconds
 
 __all__ = [
+    "AbsenceFit",
     "ArrivalFit",
     "Backtest",
     "Calibration",
@@ -79,6 +81,8 @@ class Calibration:
         Types whose contacts are deterred by the queue that they meet.
     paces : mapping of agent to float
         Mean handle time of an agent's contacts over what their types lead one to expect, for a replay that knows who was there.
+    absence : AbsenceFit or None
+        None where no schedules were given.
     notes : tuple of str
         What a reader must know, in plain sentences.
     days : (date, date)
@@ -104,6 +108,7 @@ class Calibration:
     wrap_up: WrapUp | None = None
     balking: Mapping[str, BalkingFit] = field(default_factory=dict)
     paces: Mapping[str, float] = field(default_factory=dict)
+    absence: AbsenceFit | None = None
     _cache: dict[str, Any] = field(default_factory=dict)
 
     def summary(self) -> pd.DataFrame:
@@ -180,8 +185,9 @@ class Calibration:
 
 
 def calibrate(
-    base: Scenario, history: Any, *, until: Any = None, presence_gap: str | None = None, special_days: Any = None
-) -> Calibration:
+    base: Scenario, history: Any, *, until: Any = None, presence_gap: str | None = None, special_days: Any = None,
+    schedules: Any = None,
+) -> Calibration:  # fmt: skip
     """Fit a scenario to a contact log.
 
     Parameters
@@ -198,6 +204,10 @@ def calibrate(
         away in a pause in which somebody waited whom it could have served.
     special_days : list of dates, or mapping of name to dates, optional
         Days unlike their weekday (``{"payday": ["2026-03-31"]}``), besides those before and after closed days.
+    schedules : DataFrame, optional
+        ``agent, start, end`` of planned shifts, with ``activity`` (missing: work), ``agent_group``, and ``kind`` where rows of
+        actual presence (``actual``) stand beside the plan. The scenario then has the scheduled heads, with shrinkage, absence
+        and adherence taken off.
 
     Returns
     -------
@@ -206,7 +216,7 @@ def calibrate(
     Raises
     ------
     CalibrationError
-        The history has no contacts, or types that the scenario lacks; all problems at once.
+        The history has no contacts, or types that the scenario lacks, or the schedules cannot be read; all problems at once.
     """
     if getattr(history, "kind", None) == "intervals":
         from bposim.calibrate.reports import calibrate_reports
@@ -278,8 +288,18 @@ def calibrate(
         estimates += wrap.estimates
     away_s = ASSUMED_S if wrap is None else wrap.gap_s
     heads = fit_heads(contacts, base, first, last, missing | set(arrivals.unusual), gap_s, away_s, estimates, notes)
+    heads = fit_heads(contacts, base, first, last, missing | set(arrivals.unusual), gap_s, estimates, notes)
+    away = None
+    if schedules is not None:
+        away = fit_absence(schedules, agents_seen(contacts, base, gap_s), base, (first, last), missing)
+        estimates += away.estimates
+        notes += away.notes
     seen = heads is not None
+    if seen:
+        base = net_of_absence(base)
     for g, group in base.agent_groups.items():
+        if away is not None and g in away.by_weekday:
+            continue
         estimates.append(
             Estimate("shrinkage", g, 0.0 if seen else group.shrinkage, unit="share", source="assumed",
                      detail="heads on duty are net: they are those seen at work" if seen else "kept from the base scenario")
@@ -299,6 +319,7 @@ def calibrate(
     notes += told
     scenario = _scenario(base, arrivals, handle, patience, heads, first, estimates, effects)
     scenario = scenario.replace(balking_changes(deterred) | wrap_up_changes(wrap, live))
+    scenario = _scenario(base, arrivals, handle, patience, heads, first, estimates).replace(absence_changes(away, base))
     for note in notes:
         if "assumed" in note:
             warnings.warn(note, CalibrationWarning, stacklevel=2)
@@ -325,6 +346,7 @@ def calibrate(
         wrap,
         deterred,
         paces,
+        away,
     )
 
 
