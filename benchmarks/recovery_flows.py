@@ -82,6 +82,34 @@ def redials(histories: int = 200, first_seed: int = 5000) -> pd.DataFrame:
     return judged(rows)
 
 
+class Report:
+    """A history of which only the interval report is known."""
+
+    def __init__(self, intervals: pd.DataFrame) -> None:
+        self.intervals = intervals
+
+
+def next_intervals(law: Any, probability: float, length_s: float = 1800.0) -> float:
+    """Return the share of abandonments that redial one or two intervals later, abandonments being spread evenly."""
+    left = length_s * (1 - (np.arange(2000) + 0.5) / 2000)
+    return probability * float(np.mean(law.cdf(left + 2 * length_s) - law.cdf(left)))
+
+
+def reports(histories: int = 200, first_seed: int = 8000) -> pd.DataFrame:
+    """Study redials told from interval reports alone: 90 days, delays of 20 minutes."""
+    from bposim.calibrate.redials_report import WHAT, fit_redials_from_report
+
+    rows: list[Row] = []
+    for probability in (0.0, 0.5):
+        world = redial_world(probability, delay={"lognormal": {"mean": "20min", "cv": 1.0}}, days=90)
+        redial = world.contact_types["sales"].redial
+        truth = {(WHAT, "sales"): next_intervals(redial.delay, probability) if redial else 0.0}
+        for k in range(histories):
+            runs = bp.simulate(world, replications=1, seed=first_seed + k, progress=False)
+            rows += rows_of(fit_redials_from_report(Report(runs.intervals)), truth)
+    return judged(rows)
+
+
 def day_counts(
     rng: np.random.Generator, days: int, *, common: float, own: float, half: float, slot: float = 0.0, phi: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,8 @@ import bposim as bp
 from bposim import datasets
 from bposim.calibrate.fresh import expected_redials, fresh_arrivals, redial_changes, without_redials
 from bposim.calibrate.redials import FOLLOW_S, closing_ms, fit_redials, named_customers
+from bposim.calibrate.redials_report import day_blocks, fit_redials_from_report
+from bposim.errors import CalibrationError
 
 CLOSE = ["replication", "origin", "client", "attempt", "released"]
 
@@ -199,3 +201,46 @@ def test_changes_and_their_removal():
     assert without_redials(truth).contact_types["sales"].redial is None
     arrivals = object()
     assert fresh_arrivals(arrivals, log, world(), fit_redials(log, truth), None, None, set()) == (arrivals, [])
+
+
+# Interval reports alone ----------------------------------------------------------------------------------------------
+
+
+class Report:
+    """A history of which only the interval report is known."""
+
+    def __init__(self, intervals):
+        self.intervals = intervals
+
+
+def reported(probability, seed, days=90):
+    law = {"lognormal": {"mean": "20min", "cv": 1.0}}
+    truth = world(probability, days=days, **law)
+    return fit_redials_from_report(Report(bp.simulate(truth, replications=1, seed=seed, progress=False).intervals))[0]
+
+
+def test_a_report_tells_redials_with_an_honest_width():
+    """Half of the abandonments come back after 20 minutes; a quarter of them in the next two intervals. 95 % intervals."""
+    some = [reported(0.5, seed) for seed in range(12)]
+    assert sum(e.low <= 0.256 <= e.high for e in some) >= 8
+    assert np.mean([e.value for e in some]) > 0.2
+    assert min(e.high - e.low for e in some) > 0.15, "a report tells little"
+    none = [reported(0.0, seed) for seed in range(12)]
+    assert sum(e.low <= 0 <= e.high for e in none) >= 8
+    assert abs(np.mean([e.value for e in none])) < 0.12
+
+
+def test_a_short_report_does_not_tell():
+    assert "not identifiable: only" in reported(0.5, 1, days=14).detail
+    wide = reported(0.5, 1, days=30)
+    assert "not identifiable: ±" in wide.detail or wide.high - wide.low <= 0.5
+    with pytest.raises(CalibrationError, match="counts no abandonments"):
+        fit_redials_from_report(Report(pd.DataFrame({"interval_start": [], "contact_type": [], "offered": []})))
+
+
+def test_runs_of_intervals_by_hand():
+    start = pd.date_range("2026-03-02 08:00", periods=20, freq="30min", tz="UTC").delete([9])
+    rows = pd.DataFrame({"interval_start": start, "offered": range(19), "abandoned": 0.0})
+    assert [len(b[1]) for b in day_blocks(rows)] == [9, 10]
+    assert day_blocks(rows)[1][1][0] == 13 * 60
+    assert day_blocks(rows.iloc[:4]) == []

@@ -34,6 +34,7 @@ from bposim.calibrate.heads import (
 from bposim.calibrate.presence import skills_of
 from bposim.calibrate.redials import RedialFit, fit_redials
 from bposim.calibrate.replay import agent_paces
+from bposim.calibrate.redials_report import fit_redials_from_report
 from bposim.calibrate.routing import OrderFit, fit_order, order_changes
 from bposim.calibrate.short_abandons import fit_short_abandons
 from bposim.calibrate.wrap_up import ASSUMED_S, WrapUp, fit_wrap_up, queue_pauses, wrap_up_changes
@@ -262,6 +263,8 @@ def calibrate(
         )
     notes += arrivals.notes
     estimates = [*arrivals.estimates, *fit_short_abandons(contacts, types), *order.estimates, *redials.estimates]
+    if not redials.known:
+        estimates += fit_redials_from_report(history)
     date_of = pd.DatetimeIndex(contacts["arrived"]).tz_localize(None).normalize()
     name_of = contacts["contact_type"].astype(str).to_numpy()
     answered = (contacts["outcome"] == "answered").to_numpy() & contacts["handle_s"].notna().to_numpy()
