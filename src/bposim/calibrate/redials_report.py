@@ -80,7 +80,7 @@ def _one_type(name: str, table: pd.DataFrame) -> Estimate:
          "slot": np.concatenate([b[1] for b in blocks]), "n": np.concatenate([b[2] for b in blocks]),
          "a": np.concatenate([b[3] for b in blocks])}
     )  # fmt: skip
-    cell = frame.groupby([frame["day"].dt.weekday, "slot"])
+    cell = frame.groupby([frame["day"].dt.day_of_week, "slot"])
     size = cell["n"].transform("size").to_numpy()
     m = cell["n"].transform("mean").to_numpy()
     y, a = frame["n"].to_numpy() - m, (frame["a"] - cell["a"].transform("mean")).to_numpy()
