@@ -326,10 +326,12 @@ def calibrate(
     for note in notes:
         if "assumed" in note:
             warnings.warn(note, CalibrationWarning, stacklevel=2)
-    made = Provenance(
-        "calibrate", {"base": given.hash, "until": str(until), "presence_gap": presence_gap, "first": first, "last": last},
-        (history.provenance,),
-    )  # fmt: skip
+    inputs = {"base": given.hash, "until": str(until), "presence_gap": presence_gap, "first": first, "last": last}
+    if special_days is not None:
+        inputs["special_days"] = str(special_days)
+    if schedules is not None:
+        inputs["schedules"] = f"{len(schedules):,} rows"
+    made = Provenance("calibrate", inputs, (history.provenance,))
     return Calibration(
         scenario,
         given,
