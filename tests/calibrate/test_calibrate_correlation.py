@@ -30,7 +30,7 @@ def test_correlation_of_queues_comes_back():
     found = []
     for seed in range(100):
         totals, weekday = drawn(seed, common=0.10, own=0.08)
-        found.append(between_queues(totals.sum(axis=1), weekday, ("a", "b"))[0])
+        found.append(between_queues(totals[:, 10:14].sum(axis=1), weekday, ("a", "b"))[0])  # few: much of it is Poisson
     values = np.array([e.value for e in found])
     assert abs(values.mean() - truth) < 5 * values.std() / 10
     assert sum(e.low <= truth <= e.high for e in found) > 78

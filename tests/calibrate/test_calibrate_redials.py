@@ -79,6 +79,16 @@ def test_planted_redials_come_back(probability, law):
     assert abs(repeat.value) < 5 * (repeat.high - repeat.low) / 3.92, "nobody calls again after an answer"
 
 
+def test_closing_does_not_hide_redials():
+    """Four hours a day and delays of 45 minutes: a fifth of the redials would come after closing and is not made."""
+    truth = world(0.5, days=56, exponential={"mean": "45min"}).replace({"opening_hours": {"mon-fri": "08:00-12:00"}})
+    log = datasets.name_customers(datasets.draw_history(truth, seed=2), customers=4000)
+    found = one(fit_redials(log, truth), "redial share of abandonments")
+    planted = 0.5 * float(truth.contact_types["sales"].redial.delay.cdf(FOLLOW_S))
+    assert abs(found.value - planted) < 3.5 * (found.high - found.low) / 3.92
+    assert (log["origin"] == "redial").sum() / (log["outcome"] == "abandoned").sum() < 0.42
+
+
 def test_frequent_callers_are_no_redialers():
     """500 customers call about once a day each: many come back within two hours, and none because of the abandonment."""
     none = []

@@ -73,6 +73,13 @@ def test_choices_by_hand():
     assert set(only_a["other"]) == {0}, "what the agent does not take was not passed over"
 
 
+def test_the_first_in_line_outlives_those_behind():
+    """The b of 0 s waits on while the b of 1 s hangs up at 51 s: it is the first in line at 100 s."""
+    log = contacts([("b", 0, 500, "x"), ("b", 1, 50, None), ("a", 40, 60, "x")])
+    found = choices(log, np.ones((3, 2), dtype=bool), ("a", "b"), 1000)
+    assert found.loc[found["taken"] == 0, "lead_s"].tolist() == [40]
+
+
 def test_credit_is_a_change_point():
     lead = np.array([*range(-20, 0), *range(1, 101)], dtype=float)
     found = credit_of(lead, lead < 61)
