@@ -202,8 +202,8 @@ def together(absent: np.ndarray, n: np.ndarray) -> tuple[float, float, float, fl
     Notes
     -----
     With n agents on a day, each absent with a probability that varies from day to day, E(X − np)² = np(1 − p)(1 + (n − 1)ρ);
-    so ρ = Σ((X − np)² − np(1 − p)) ÷ (p(1 − p) Σ n(n − 1)), p taken from the same days. Interval by the jackknife over days;
-    the test is chi-square of the same squares.
+    so ρ = Σ((X − np)² − np(1 − p)) ÷ (p(1 − p) Σ n(n − 1)), p taken from the same days. Interval by the jackknife over days,
+    on the log scale where ρ is clear; the test is chi-square of the same squares.
     """
     from scipy.special import stdtrit
     from scipy.stats import chi2
@@ -223,7 +223,10 @@ def together(absent: np.ndarray, n: np.ndarray) -> tuple[float, float, float, fl
     half = float(stdtrit(days - 1, 0.975) * np.sqrt((days - 1) / days * np.nansum((out - np.nanmean(out)) ** 2)))
     p = total[0] / total[1]
     statistic = float(((absent - n * p) ** 2 / np.maximum(n * p * (1 - p), 1e-12)).sum())
-    return value, max(value - half, 0.0), min(max(value + half, 0.0), 1.0), float(chi2.sf(statistic, days - 1))
+    chance = float(chi2.sf(statistic, days - 1))
+    if value > 0 and chance <= RISK:  # clearly there: skewed like a variance, so on the log scale
+        return value, float(value * np.exp(-half / value)), min(float(value * np.exp(half / value)), 1.0), chance
+    return value, max(value - half, 0.0), min(max(value + half, 0.0), 1.0), chance
 
 
 def agents_seen(contacts: pd.DataFrame, base: Scenario, gap_s: float | None) -> pd.DataFrame:
