@@ -191,6 +191,15 @@ def test_skills_keep_what_an_agent_does_not_take_out_of_it():
     assert fit_order(log.assign(agent_group=pd.NA)).pairs.empty, "skills are seen from the agents' answers too"
 
 
+def test_agents_of_a_group_who_do_not_take_a_type_pass_nobody_over():
+    """Three of eight take only b, and the planner's groups do not say so: the order is still first come, first served."""
+    two = world(agent_groups={"some": {"skills": ["b"], "heads": 3}, "all": {"skills": ["a", "b"], "heads": 5}})
+    log = log_of(two)
+    fit = fit_order(log.assign(agent_group="pool"), world())
+    assert pair(fit)["rule"] == "fifo"
+    assert pair(fit)["agreement"] > 0.97
+
+
 def test_the_day_on_which_the_order_changed():
     before, after = log_of(world()), log_of(world({"contact_types.a.credit": "60s"}, start="2026-03-16"), seed=2)
     fit = fit_order(pd.concat([before, after], ignore_index=True))
@@ -289,3 +298,21 @@ def test_small_classes_and_wrong_columns():
         bp.History.from_counts(pd.Series([5, 6], index=pd.date_range("2026-01-05", periods=2)), freq="D").split(
             "priority"
         )
+
+
+def test_a_draft_gives_rare_types_to_those_who_take_them():
+    """One contact in 200 is of a type that only the large group takes: it is no skill of the small group named first."""
+    frame, _ = classed()
+    rng = np.random.default_rng(6)
+    log = frame.drop(columns="truth")
+    answered = (log["outcome"] == "answered").to_numpy()
+    desk = answered & (rng.random(len(log)) < 0.2)
+    rare = answered & ~desk & (rng.random(len(log)) < 0.005)
+    log = log.assign(
+        contact_type=np.where(rare, "rare", np.where(desk, "desk", "sales")),
+        agent_group=np.where(desk, "a desk", np.where(answered, "pool", None)),
+    )
+    history = bp.History.from_contacts(log, tz="Europe/Berlin")
+    groups = bp.draft_scenario(history.split("priority", types=["sales"], unknown=[0])).agent_groups
+    assert list(groups["a desk"].skills) == ["desk"]
+    assert list(groups["pool"].skills) == ["rare", "sales/1", "sales/2"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from bposim.calibrate.serving import RARE
 from bposim.errors import CalibrationError
 from bposim.scenario import Scenario, load_scenario
 from bposim.units import WEEKDAYS, clock_text
@@ -38,7 +39,8 @@ def draft_scenario(
     Returns
     -------
     Scenario
-        Ready for :func:`calibrate`: a group for each ``agent_group`` of the log with the types it answered, one group
+        Ready for :func:`calibrate`: a group for each ``agent_group`` of the log with the types it answered (at least a fifth of the type's usual
+        share and three contacts), one group
         for all types where the log names none; shifts of 8, 6 and 4 hours.
 
     Raises
@@ -98,16 +100,28 @@ def _groups(contacts: Any, types: list[str], cost: float) -> dict[str, Any]:
     served = contacts[contacts["outcome"] == "answered"]
     if "agent_group" not in served or not served["agent_group"].notna().any():
         return {"agents": {"skills": types, "heads": 1, "cost_per_hour": cost}}
+    # Classes that history.split() made of one type are taken by the same agents.
+    whole = contacts["whole_type"] if "whole_type" in contacts else contacts["contact_type"]
+    stem = dict(zip(contacts["contact_type"].astype(str), whole.astype(str), strict=True))
     table = (
-        served.groupby([served["agent_group"].astype(str), served["contact_type"].astype(str)])
+        served.groupby([served["agent_group"].astype(str), served["contact_type"].astype(str).map(stem)])
         .size()
         .unstack(fill_value=0)
     )
+    usual = table.sum() / table.to_numpy().sum()
     groups: dict[str, Any] = {}
     for g, row in table.iterrows():
-        able = [t for t in types if row.get(t, 0) >= 0.01 * row.sum()]
-        groups[str(g)] = {"skills": able, "heads": 1, "cost_per_hour": cost}
-    nobody = [t for t in types if not any(t in g["skills"] for g in groups.values())]
-    for t in nobody:
-        next(iter(groups.values()))["skills"].append(t)
+        takes = (row >= RARE * usual * row.sum()) & (row >= 3)
+        able = [t for t in types if takes.get(stem[t], False)]
+        if able:
+            groups[str(g)] = {"skills": able, "heads": 1, "cost_per_hour": cost}
+    if not groups:
+        return {"agents": {"skills": types, "heads": 1, "cost_per_hour": cost}}
+    for t in types:
+        if not any(t in g["skills"] for g in groups.values()):
+            rows = table.loc[list(groups)]
+            most = (
+                rows[stem[t]].idxmax() if stem[t] in rows and rows[stem[t]].sum() else rows.sum(axis="columns").idxmax()
+            )
+            groups[str(most)]["skills"].append(t)
     return groups

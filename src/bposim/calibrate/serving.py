@@ -23,6 +23,8 @@ RISK = 1e-4
 SHOWN = 0.1
 #: A type is not taken by an agent who takes it less than this often, relative to the type's share.
 RARE = 0.2
+#: Answers of an agent from which on its own types are held against those of its group.
+KNOWN = 100
 #: Arrivals looked at for the choice of the agent.
 MOST = 20_000
 #: An agent who begins or ended a contact this long before or after is taken to be there.
@@ -127,8 +129,10 @@ def skills_seen(contacts: pd.DataFrame, types: tuple[str, ...], base: Scenario |
     Notes
     -----
     An agent takes a type that makes up at least a fifth of the type's usual share among its answers, and three answers.
+    Where its group is known too, the types are those of both, or the group's for an agent with fewer than 100 answers.
     """
     able = np.zeros((len(contacts), len(types)), dtype=bool)
+    often = np.zeros(len(contacts), dtype=bool)
     if "agent" in contacts and contacts["agent"].notna().any():
         named = _named(contacts)
         whole = pd.Series(
@@ -142,11 +146,14 @@ def skills_seen(contacts: pd.DataFrame, types: tuple[str, ...], base: Scenario |
         share = count.div(count.sum(axis="columns"), axis="index")
         usual = count.sum(axis="index") / count.to_numpy().sum()
         takes = ((share >= RARE * usual) & (count >= 3)).reindex(columns=stem.to_numpy(), fill_value=False)
-        able[contacts.index.get_indexer(named.index)] = takes.to_numpy()[takes.index.get_indexer(who)]
+        at = contacts.index.get_indexer(named.index)
+        able[at] = takes.to_numpy()[takes.index.get_indexer(who)]
+        often[at] = (count.sum(axis="columns") >= KNOWN).to_numpy()[count.index.get_indexer(who)]
     if base is not None and "agent_group" in contacts:
         group = contacts["agent_group"].astype(object)
         for g, body in base.agent_groups.items():
-            able[(group == g).to_numpy()] = np.isin(types, list(body.skills))
+            mine, skills = (group == g).to_numpy(), np.isin(types, list(body.skills))
+            able[mine] = np.where(often[mine, None], able[mine] & skills, skills)
     return able
 
 
