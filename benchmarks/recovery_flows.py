@@ -224,6 +224,7 @@ def absence(histories: int = 200, first_seed: int = 7000) -> pd.DataFrame:
 
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "redials": redials,
+    "reports": reports,
     "days": days,
     "neighbours": neighbours,
     "absence": absence,
