@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bposim.calibrate.agents import AgentFit
 from bposim.calibrate.absence import AbsenceFit, absence_changes, agents_seen, fit_absence, net_of_absence
+from bposim.calibrate.agents import AgentFit
 from bposim.calibrate.arrivals import ArrivalFit, fit_arrivals
 from bposim.calibrate.backtest import Backtest, backtest
 from bposim.calibrate.balking import BalkingFit, balking_changes, fit_queues
@@ -33,8 +33,8 @@ from bposim.calibrate.heads import (
 )
 from bposim.calibrate.presence import skills_of
 from bposim.calibrate.redials import RedialFit, fit_redials
-from bposim.calibrate.replay import agent_paces
 from bposim.calibrate.redials_report import fit_redials_from_report
+from bposim.calibrate.replay import agent_paces
 from bposim.calibrate.routing import OrderFit, fit_order, order_changes
 from bposim.calibrate.short_abandons import fit_short_abandons
 from bposim.calibrate.wrap_up import ASSUMED_S, WrapUp, fit_wrap_up, queue_pauses, wrap_up_changes
@@ -291,7 +291,6 @@ def calibrate(
         estimates += wrap.estimates
     away_s = ASSUMED_S if wrap is None else wrap.gap_s
     heads = fit_heads(contacts, base, first, last, missing | set(arrivals.unusual), gap_s, away_s, estimates, notes)
-    heads = fit_heads(contacts, base, first, last, missing | set(arrivals.unusual), gap_s, estimates, notes)
     away = None
     if schedules is not None:
         away = fit_absence(schedules, agents_seen(contacts, base, gap_s), base, (first, last), missing)
@@ -321,8 +320,8 @@ def calibrate(
     estimates += trends
     notes += told
     scenario = _scenario(base, arrivals, handle, patience, heads, first, estimates, effects)
-    scenario = scenario.replace(balking_changes(deterred) | wrap_up_changes(wrap, live))
-    scenario = _scenario(base, arrivals, handle, patience, heads, first, estimates).replace(absence_changes(away, base))
+    seen_there = balking_changes(deterred) | wrap_up_changes(wrap, live)
+    scenario = scenario.replace(seen_there | absence_changes(away, base))
     for note in notes:
         if "assumed" in note:
             warnings.warn(note, CalibrationWarning, stacklevel=2)
@@ -333,26 +332,10 @@ def calibrate(
         inputs["schedules"] = f"{len(schedules):,} rows"
     made = Provenance("calibrate", inputs, (history.provenance,))
     return Calibration(
-        scenario,
-        given,
-        arrivals,
-        handle,
-        patience,
-        tuple(estimates),
-        tuple(notes),
-        (first, last),
-        made,
-        gap_s,
-        heads is not None and heads.grouped,
-        heads,
-        None if effects is None else effects.agents,
-        order,
-        redials,
-        wrap,
-        deterred,
-        paces,
-        away,
-    )
+        scenario, given, arrivals, handle, patience, tuple(estimates), tuple(notes), (first, last), made, gap_s,
+        heads is not None and heads.grouped, heads, agents=None if effects is None else effects.agents, order=order,
+        redials=redials, absence=away, wrap_up=wrap, balking=deterred, paces=paces,
+    )  # fmt: skip
 
 
 def _assume(estimates: list[Estimate], notes: list[str], what: str, subject: str, value: float, n: int) -> None:
