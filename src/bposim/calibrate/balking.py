@@ -18,6 +18,8 @@ EARLY_S = 60.0
 CLASSES = (0, 1, 2, 3, 4, 6, 9, 13, 20, 30, 50)
 #: Contacts that must have met a class's queue, and early leavers among them.
 FEWEST, FEWEST_LEFT = 150, 10
+#: Share of the contacts that met the shortest queues: with them the others are compared.
+SHORT = 0.2
 #: Risk of a queue that deters where none does, and the least rise of the probability that is told as a step.
 RISK = 0.001
 SMALLEST = 0.02
@@ -139,7 +141,8 @@ def _classes(queue: np.ndarray, gone: np.ndarray) -> list[tuple[int, int]]:
     begin = CLASSES[0]
     for end in (*CLASSES[1:], 1 << 40):
         here = (queue >= begin) & (queue < end)
-        if here.sum() >= FEWEST and gone[here].sum() >= FEWEST_LEFT:
+        enough = here.sum() >= FEWEST and gone[here].sum() >= FEWEST_LEFT
+        if enough and (found or here.mean() >= SHORT):
             found.append((begin, end))
             begin = end
     if found:
