@@ -201,3 +201,41 @@ def test_named_agents_of_a_scenario_get_their_speeds():
     assert named["new_one"].speed == 1.0
     none = fit_agents(*draw(1, 0, 0, 0, n=15_000)[0])
     assert speed_changes(base, none) == {}
+
+
+@pytest.mark.filterwarnings("ignore::bposim.errors.CalibrationWarning")
+def test_a_scenario_with_named_agents_is_calibrated_whole():
+    """Speeds 0.8 to 1.3 come back, the law is that of the average contact's agent, the schedules stay."""
+    speeds = {"n0": 0.8, "n1": 0.9, "n2": 1.0, "n3": 1.1, "n4": 1.3}
+    shift = [{"start": "08:00", "end": "18:00"}]
+    truth = bp.load_scenario(
+        {
+            "opening_hours": {"daily": "08:00-18:00"},
+            "start": "2026-03-02",
+            "days": 20,
+            "contact_types": {
+                "a": {
+                    "arrivals": {"rate": "60/h"},
+                    "handle_time": {"exponential": {"mean": "200s"}},
+                    "patience": {"exponential": {"mean": "200s"}},
+                }
+            },
+            "agent_groups": {
+                "g": {"skills": ["a"], "agents": {n: {"speed": s, "schedule": shift} for n, s in speeds.items()}}
+            },
+        }
+    )
+    log = bp.simulate(truth, replications=1, seed=1).contacts()
+    name = "n" + log["agent"].fillna(0).astype(int).astype(str)
+    log = log.assign(agent=name.where(log["agent"].notna()))
+    history = bp.History.from_contacts(log.drop(columns="replication"), tz="UTC")
+    changes = {"agent_groups.g.agents": {n: {"schedule": shift} for n in speeds}}
+    changes["contact_types.a.handle_time"] = {"exponential": {"mean": "60s"}}
+    cal = bp.calibrate(truth.replace(changes), history)
+    fitted = cal.scenario.agent_groups["g"].agents
+    weight = cal.agents.set_index("agent")["contacts"]
+    average = np.exp(np.average([np.log(speeds[n]) for n in weight.index], weights=weight))
+    for n, s in speeds.items():
+        assert fitted[n].speed == pytest.approx(s / average, rel=0.1)
+        assert fitted[n].schedule == truth.agent_groups["g"].agents[n].schedule
+    assert cal.scenario.contact_types["a"].handle_time[0].mean == pytest.approx(200 * average, rel=0.05)

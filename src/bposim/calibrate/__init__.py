@@ -312,6 +312,9 @@ def calibrate(
     if heads is not None:
         steady = _scenario(without_redials(base), arrivals, handle, patience, heads, first, [])
         steady = steady.replace(balking_changes(deterred) | wrap_up_changes(wrap, live))
+        # Replays count heads, which a group that names its agents does not allow.
+        counted = base.replace({f"agent_groups.{g}.agents": None for g in base.agent_groups})
+        steady = _scenario(counted, arrivals, handle, patience, heads, first, [], effects)
         errors = replay_errors(heads, steady, contacts)
         heads, estimates = with_errors(heads, errors, estimates)
         heads = replace(heads, cv=heads_factors(heads, errors, _busyness(arrivals), estimates, notes))
@@ -416,7 +419,10 @@ def _scenario(
         if t in patience:
             changes[f"contact_types.{t}.patience"] = patience[t].distribution.to_spec()
     changes["day_factor"] = {"gamma": {"cv": round(arrivals.common_cv, 6)}} if arrivals.common_cv > 0 else None
-    changes |= heads_changes(heads, WEEKDAYS) | day_factor_changes(handle, effects) | speed_changes(base, effects)
+    # A group that names its agents has their schedules, which no count of heads replaces.
+    named = tuple(f"agent_groups.{g}." for g, group in base.agent_groups.items() if group.agents)
+    changes |= {k: v for k, v in heads_changes(heads, WEEKDAYS).items() if not k.startswith(named)}
+    changes |= day_factor_changes(handle, effects) | speed_changes(base, effects)
     assumed = tuple(f"{e.parameter} of {e.subject}: {e.detail}" for e in estimates if e.source == "assumed")
     changes["assumptions"] = [*base.assumptions, *assumed]
     return base.replace(changes)
