@@ -85,7 +85,7 @@ def fit_handle_time(
     clusters = day if day.max(initial=0) + 1 >= FOLDS else np.arange(len(values)) % 20
     v, s, c = values[positive], seen[positive], clusters[positive]
     data = cells(v, s, c)
-    found = _candidates(data)
+    found, looked = _candidates(data)
     groups = _groups(data)
     tried = _judged(data, found, groups)
     laws = [k for k in tried if k.fit is not None and np.isfinite(k.score).all()]
@@ -135,7 +135,7 @@ def fit_handle_time(
         Estimate("mean handle time", name, mean, low, high, n, "s", "estimated", said),
         Estimate("handle time cv", name, cv, cv_low, cv_high, n, "", "estimated", said),
     ]
-    short, below = _short(fit, tried, name, n)
+    short, below = _short(fit, looked, name, n)
     estimates += short
     if not censored:
         estimates.append(_tail(values, day, name))
@@ -148,15 +148,21 @@ def fit_handle_time(
 # -- the laws ---------------------------------------------------------------------------------------------------------
 
 
-def _candidates(data: Cells) -> list[GroupedFit]:
+def _candidates(data: Cells) -> tuple[list[GroupedFit], bool]:
+    """Fit every kind; return also whether short calls were looked for."""
     found = [fit_cells(Model(kind), data) for kind in KINDS]
     ended, _ = data.total
     early = ended[data.edges[1:] <= SHORT_S].sum()
-    if data.n >= MANY and early >= MANY / 20:
-        found += [fit_cells(Model(kind, short=True), data) for kind in KINDS if kind != "hyperexponential"]
-        # Two phases of which one is short are an exponential with short calls by another name.
-        found = [f for f in found if f.model.kind != "hyperexponential" or np.exp(f.theta[1:3]).min() > SHORT_S]
-    return found
+    looked = bool(data.n >= MANY and early >= MANY / 20)
+    if looked:
+        short = [fit_cells(Model(f.model.kind, short=True), data) for f in found if f.model.kind != "hyperexponential"]
+        # A component that does not even pay for itself on the days it was fitted to is not tried on others.
+        short = [s for s, f in zip(short, found, strict=False) if s.aic < f.aic]
+        if short:
+            # Two phases of which one is short are an exponential with short calls by another name.
+            found = [f for f in found if f.model.kind != "hyperexponential" or np.exp(f.theta[1:3]).min() > SHORT_S]
+        found += short
+    return found, looked
 
 
 def _groups(data: Cells) -> np.ndarray:
@@ -247,11 +253,10 @@ def _zero_mass(values: np.ndarray, seen: np.ndarray) -> bool:
     return not whole_seconds(values) or zeros > 3 * expected + 3
 
 
-def _short(fit: GroupedFit, tried: list[_Candidate], name: str, n: int) -> tuple[list[Estimate], float]:
+def _short(fit: GroupedFit, looked: bool, name: str, n: int) -> tuple[list[Estimate], float]:
     """Return share and mean of the short calls, and the seconds below which a contact is more likely one of them."""
     what = "share of short calls"
     if not fit.model.short:
-        looked = any("short" in k.name for k in tried)
         why = "no short component improves the fit on days held out" if looked else "too few contacts below 20 s"
         return [Estimate(what, name, 0.0, 0.0, _most_short(fit), n, "share", "estimated", f"none: {why}")], 0.0
     share, mean = fit.model.short_part(fit.theta)
