@@ -29,7 +29,7 @@ REACHED = 50
 #: Abandonments below which a type's patience is taken from all types together.
 FEW = 30
 #: Seconds between which the hazard is told, given in advance: announcements make peaks at 5–10 s and at whole minutes.
-BREAKS = (0, 5, 10, 15, 20, 30, 45, 60, 75, 90, 120, 150, 180, 240, 300, 420, 600, 900, 1200, 1800, 3600)
+BREAKS = (0, 1, 2, 5, 10, 15, 20, 30, 45, 60, 75, 90, 120, 150, 180, 240, 300, 420, 600, 900, 1200, 1800, 3600)
 #: Abandonments that a piece of the hazard must lead one to expect.
 PIECE = 15.0
 #: Waits at which the share still patient is told, and those up to which a restricted mean may go.
@@ -46,7 +46,7 @@ def fit_patience(
     """Fit patience under censoring: those answered were at least as patient as they waited.
 
     Candidates are the parametric laws and a hazard constant between breaks given in advance, compared by AIC, where each
-    step of complexity must be better by 6; one whose mean is infinite or more than ``ABSURD`` times the waiting time per
+    step of complexity must be better by 6; a law whose mean is infinite or more than ``ABSURD`` times the waiting time per
     abandonment is not taken, and the estimate says so. The interval of the mean allows for the other candidates by weights
     of the same criterion (Buckland, Burnham & Augustin, 1997). Contacts answered at once say nothing about patience; those that
     left at once are a mass at zero. In a log of whole seconds a wait stands for the second around it.
@@ -86,7 +86,8 @@ def fit_patience(
     pieces = piecewise_hazard(breaks.tolist(), rate.tolist())
     scores, means, errors = _compared(fits, pieces, rate, breaks, count)
     usual = float(t.sum() / max(left.sum(), 1))
-    sane = {k: bool(np.isfinite(m) and m <= ABSURD * usual) for k, m in means.items()}
+    # The hazard of the last piece was seen; a law's own tail was not.
+    sane = {k: bool(np.isfinite(m) and (k == "piecewise_hazard" or m <= ABSURD * usual)) for k, m in means.items()}
     judged = {k: scores[k] + CLEARLY * STEPS[k] for k in scores}
     wanted = min(judged, key=lambda k: judged[k])
     kind = min((k for k in judged if sane[k]), key=lambda k: judged[k])
@@ -254,13 +255,18 @@ def _counted(t: np.ndarray, left: np.ndarray, rounded: bool, breaks: np.ndarray)
     return new, exposure
 
 
+def _breaks(rounded: bool) -> np.ndarray:
+    """Return the breaks of the hazard; a log of whole seconds cannot tell one second from the next."""
+    return np.array([b for b in BREAKS if not rounded or b == 0 or b >= 5], dtype=float)
+
+
 def _pieces(t: np.ndarray, left: np.ndarray, rounded: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return breaks, rates and counts of a hazard constant between breaks: events over exposure.
 
     Breaks are dropped where the exposure leads one to expect fewer than ``PIECE`` abandonments: by the exposure, not by the
     count, which would choose high hazards.
     """
-    breaks = np.array(BREAKS, dtype=float)
+    breaks = _breaks(rounded)
     count, exposure = _counted(t, left, rounded, breaks)
     overall = count.sum() / exposure.sum()
     keep, held = [0], 0.0
@@ -386,7 +392,7 @@ def _poisson(events: float, exposure: float) -> tuple[float, float, float]:
 
 def _hazards(t: np.ndarray, left: np.ndarray, rounded: bool, name: str) -> list[Estimate]:
     """Return the hazard between breaks given in advance, where the exposure leads one to expect enough to count."""
-    breaks = np.array(BREAKS, dtype=float)
+    breaks = _breaks(rounded)
     count, exposure = _counted(t, left, rounded, breaks)
     overall = count.sum() / exposure.sum()
     result = []
