@@ -261,7 +261,7 @@ def _short(fit: GroupedFit, looked: bool, name: str, n: int) -> tuple[list[Estim
         return [Estimate(what, name, 0.0, 0.0, _most_short(fit), n, "share", "estimated", f"none: {why}")], 0.0
     share, mean = fit.model.short_part(fit.theta)
     half = [
-        fit.quantile * fit.error(lambda theta, i=i: float(np.log(fit.model.short_part(theta)[i])))  # type: ignore[misc]
+        float(np.exp(fit.quantile * fit.error(lambda theta, i=i: float(np.log(fit.model.short_part(theta)[i])))))  # type: ignore[misc]
         for i in (0, 1)
     ]
     said = f"exponential beside the {fit.model.kind}: agents hanging up, wrong numbers, dead lines"
@@ -271,9 +271,9 @@ def _short(fit: GroupedFit, looked: bool, name: str, n: int) -> tuple[list[Estim
     more = np.flatnonzero(artefact > main)
     below = float(x[more[-1]]) if len(more) else 0.0
     return [
-        Estimate(what, name, share, share * np.exp(-half[0]), min(share * np.exp(half[0]), 1.0), n, "share",
+        Estimate(what, name, share, share / half[0], min(share * half[0], 1.0), n, "share",
                  "estimated", f"{said}; more likely than a contact below {below:.0f} s"),
-        Estimate("mean of short calls", name, mean, mean * np.exp(-half[1]), mean * np.exp(half[1]), n, "s",
+        Estimate("mean of short calls", name, mean, mean / half[1], mean * half[1], n, "s",
                  "estimated", said),
     ], below  # fmt: skip
 

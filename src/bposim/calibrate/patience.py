@@ -353,7 +353,7 @@ def _restricted(km: pd.DataFrame, until: float, name: str, n: int) -> Estimate:
     area = np.cumsum(steps[::-1])[::-1]  # from each time to the end
     left = at_risk - events
     variance = float((area**2 * np.where(left > 0, events / np.maximum(at_risk * left, 1), 0.0)).sum())
-    half = 1.959964 * np.sqrt(variance)
+    half = 1.959964 * float(np.sqrt(variance))
     said = f"patience cut at {until:.0f} s, which {REACHED} contacts waited; from the data alone, no law assumed"
     return Estimate(
         "restricted mean patience", name, value, max(value - half, 0.0), value + half, n, "s", "estimated", said
