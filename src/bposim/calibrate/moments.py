@@ -373,7 +373,7 @@ def by_simulation(fits: Sequence[PoolFit], replayer: Replayer, steps: int = STEP
     """Move heads and patience until the simulated report meets the observed one; return how it does in the end."""
     slope: list[Slopes] = []
     for k in range(steps):
-        if k == min(2, steps - 2):
+        if k in (min(2, steps - 2), steps - 3):
             slope = slopes(fits, replayer)
         played = replayer.play(fits, replays=replayer.replays * (MORE if k >= steps - 2 else 1))
         for j, (fit, p) in enumerate(zip(fits, played, strict=True)):

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.calibrate.arrivals import fit_arrivals
-from bposim.calibrate.durations import FEW, DurationFit
+from bposim.calibrate.durations import CLEARLY, FEW, DurationFit
 from bposim.calibrate.estimates import Estimate, jackknife_ratio
 from bposim.calibrate.heads import HeadsFit
 from bposim.calibrate.moments import (
@@ -51,9 +51,6 @@ from bposim.calibrate.report_estimates import (
 from bposim.calibrate.smoothing import interval_prior, profile_prior
 from bposim.errors import CalibrationError, CalibrationWarning, require
 from bposim.provenance import Provenance
-
-#: Misfit by which each further parameter of a patience law must be better.
-CLEARLY = 6.0
 
 if TYPE_CHECKING:
     from bposim.calibrate import Calibration
@@ -227,7 +224,9 @@ def _dated(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _handle_times(table: pd.DataFrame, base: Scenario, estimates: list[Estimate], notes: list[str]) -> dict[str, Any]:
+def _handle_times(
+    table: pd.DataFrame, base: Scenario, estimates: list[Estimate], notes: list[str]
+) -> dict[str, Any]:
     """Return each type's handle time: the base scenario's law at the report's mean."""
     day = pd.DatetimeIndex(table["interval_start"]).tz_localize(None).normalize().asi8
     named = table["contact_type"].astype(str)
@@ -237,15 +236,11 @@ def _handle_times(table: pd.DataFrame, base: Scenario, estimates: list[Estimate]
         rows = table[(named == t).to_numpy()]
         use = (rows["handle_sum_s"].notna() & rows["answered"].notna()).to_numpy()
         code = np.unique(day[(named == t).to_numpy()][use], return_inverse=True)[1]
-        top, bottom = (
-            np.bincount(code, rows[c].to_numpy(dtype=float, na_value=0.0)[use]) for c in ("handle_sum_s", "answered")
-        )
+        top, bottom = (np.bincount(code, rows[c].to_numpy(dtype=float, na_value=0.0)[use]) for c in ("handle_sum_s", "answered"))
         if bottom.sum() < FEW or not top.sum() > 0:
             estimates.append(Estimate("mean handle time", t, own.mean, n=int(bottom.sum()), unit="s", source="assumed",
                                       detail="kept from the base scenario"))  # fmt: skip
-            notes.append(
-                f"mean handle time of {t!r} was assumed from the base scenario: only {bottom.sum():.0f} were answered."
-            )
+            notes.append(f"mean handle time of {t!r} was assumed from the base scenario: only {bottom.sum():.0f} were answered.")
         else:
             keep = bottom > 0
             value, low, high = jackknife_ratio(top[keep], bottom[keep], None, int(keep.sum()) - 1)
@@ -301,7 +296,10 @@ def _families(fits: Sequence[PoolFit], replayer: Replayer, found: Sequence[Match
     for family in candidates:
         if not any(f.free and b > CLEARLY for f, b in zip(fits, best, strict=True)):
             break  # nothing is left that another law could explain better
-        tried = [with_family(f, family, family.start(float(f.family.law(f.psi).mean))) if f.free else f for f in fits]
+        tried = [
+            with_family(f, family, family.start(float(f.family.law(f.psi).mean))) if f.free else f for f in fits
+        ]
+        by_erlang(tried)
         for k, (f, m) in enumerate(zip(tried, by_simulation(tried, replayer), strict=True)):
             if not f.free:
                 continue
@@ -351,9 +349,7 @@ def _factors(
     return factors, told, [match(f, p, s) for f, p, s in zip(fits, played, slope, strict=True)], played
 
 
-def _heads_fit(
-    fits: Sequence[PoolFit], told: Sequence[Told], world: Scenario, factors: Mapping[str, Estimate]
-) -> HeadsFit:
+def _heads_fit(fits: Sequence[PoolFit], told: Sequence[Told], world: Scenario, factors: Mapping[str, Estimate]) -> HeadsFit:
     grid = world.grid
     hours = (grid.end_ms - grid.start_ms) / 3.6e6
     by_weekday: dict[str, dict[int, list[float]]] = {}
@@ -375,9 +371,7 @@ def _heads_fit(
         dates = pd.to_datetime([start + timedelta(days=int(d)) for d in np.unique(grid.day)])
         tables.append(pd.DataFrame({"date": dates, "weekday": _weekdays(world), "agent_group": f.pool.group,
                                     "hours": expected * ratio, "expected": expected, "ratio": ratio}))  # fmt: skip
-    return HeadsFit(
-        by_weekday, pd.concat(tables, ignore_index=True), {g: e.value for g, e in factors.items()}, None, True
-    )
+    return HeadsFit(by_weekday, pd.concat(tables, ignore_index=True), {g: e.value for g, e in factors.items()}, None, True)
 
 
 def _said(columns: Columns, fits: Sequence[PoolFit], history: Any) -> list[str]:
@@ -388,16 +382,12 @@ def _said(columns: Columns, fits: Sequence[PoolFit], history: Any) -> list[str]:
     ]
     for f in fits:
         if len(f.pool.types) > 1:
-            notes.append(
-                f"{', '.join(f.pool.types)} wait for the same agents ({f.pool.group}): their patience is told in common."
-            )
+            notes.append(f"{', '.join(f.pool.types)} wait for the same agents ({f.pool.group}): their patience is told in common.")
     if not (columns.wait_abandoned or columns.abandoned_within):
         notes.append("The shape of patience was taken as exponential (assumed): the report says nothing of how long those "
                      "who hung up had waited. The sum of their waits, or abandoned within a threshold, would tell it.")  # fmt: skip
     if history.booking == "end":
-        notes.append(
-            "The report books contacts to the interval in which they end; they are taken as if booked at arrival (assumed)."
-        )
+        notes.append("The report books contacts to the interval in which they end; they are taken as if booked at arrival (assumed).")
     return notes
 
 
