@@ -24,7 +24,15 @@ from bposim.scenario import Scenario
 ARRIVALS = (18, 26, 32, 30, 27, 25, 28, 31, 32, 30, 27, 25, 22, 20, 16, 14)
 HEADS = (5, 6, 6, 5, 5, 5, 6, 6, 6, 6, 5, 5, 5, 5, 4, 4)
 DAYS = ("mon", "tue", "wed", "thu", "fri")
-PLAIN = ("offered", "answered", "abandoned", "answered_within_s20", "answered_within_s60", "wait_answered_sum_s", "handle_sum_s")
+PLAIN = (
+    "offered",
+    "answered",
+    "abandoned",
+    "answered_within_s20",
+    "answered_within_s60",
+    "wait_answered_sum_s",
+    "handle_sum_s",
+)
 #: Law → its specification, and what the report must tell besides for its shape to be seen.
 LAWS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "exponential": ({"exponential": {"mean": "240s"}}, ()),

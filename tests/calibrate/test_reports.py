@@ -24,7 +24,15 @@ from bposim.history import History
 
 ARRIVALS = [18, 26, 32, 30, 27, 25, 28, 31, 32, 30, 27, 25, 22, 20, 16, 14]
 HEADS = [5, 6, 6, 5, 5, 5, 6, 6, 6, 6, 5, 5, 5, 5, 4, 4]
-PLAIN = ["offered", "answered", "abandoned", "answered_within_s20", "answered_within_s60", "wait_answered_sum_s", "handle_sum_s"]
+PLAIN = [
+    "offered",
+    "answered",
+    "abandoned",
+    "answered_within_s20",
+    "answered_within_s60",
+    "wait_answered_sum_s",
+    "handle_sum_s",
+]
 EVERY = Columns((20.0, 60.0), (20.0,), True, True)
 
 
@@ -247,7 +255,9 @@ def test_types_that_share_a_group_share_their_patience_and_it_is_said():
     one = line().canonical
     half = one["contact_types"]["a"] | {"arrivals": {"per_interval": {"mon-fri": [v / 2 for v in ARRIVALS]}}}
     longer = half | {"handle_time": {"lognormal": {"mean": "6min", "cv": 1.0}}}
-    truth = line(contact_types={"a": half, "b": longer}, agent_groups={"g": one["agent_groups"]["g"] | {"skills": ["a", "b"]}})
+    truth = line(
+        contact_types={"a": half, "b": longer}, agent_groups={"g": one["agent_groups"]["g"] | {"skills": ["a", "b"]}}
+    )
     cal = calibrated(truth, report(truth, 8))
     table = table_of(cal)
     assert table.loc[("mean patience", "a"), "value"] == table.loc[("mean patience", "b"), "value"]

@@ -190,6 +190,8 @@ def calibrate(
     schedules: Any = None,
 ) -> Calibration:  # fmt: skip
     """Fit a scenario to a contact log.
+def calibrate(base: Scenario, history: Any, *, until: Any = None, presence_gap: str | None = None) -> Calibration:
+    """Fit a scenario to a contact log, or to an interval report alone.
 
     Parameters
     ----------
@@ -197,7 +199,8 @@ def calibrate(
         Opening hours, contact types, agent groups, routing, shifts and costs; what the history cannot tell is kept
         from it and labelled as assumed.
     history : History
-        Contact log. Its contact types must be those of ``base``.
+        Contact log, or interval report: then heads and patience are inferred together from waits and abandonments. Its
+        contact types must be those of ``base``.
     until : date or str, optional
         Use only what lies before this day.
     presence_gap : str, optional

@@ -39,7 +39,7 @@ def plot_calibration(cal: Calibration, axes: Any = None) -> Any:
         axes[0].fill_between(hour, day["ci_low"].clip(lower=0), day["ci_high"], alpha=0.12, lw=0, color=f"C{k}")
     axes[0].set(xlabel="hour of the day", ylabel="contacts per interval", title=f"{busiest}: arrivals by weekday")
     axes[0].legend(fontsize=7, ncols=2)
-    if busiest in cal.handle_time:
+    if busiest in cal.handle_time and len(cal.handle_time[busiest].data):
         fit = cal.handle_time[busiest]
         p = (np.arange(200) + 0.5) / 200
         axes[1].plot(np.quantile(fit.data, p), [fit.distribution.quantile(x) for x in p], ".", ms=3, color=_BLUE)
@@ -50,9 +50,7 @@ def plot_calibration(cal: Calibration, axes: Any = None) -> Any:
             ylabel="fitted quantile (s)",
             title=f"{busiest}: handle time ({fit.distribution.kind})",
         )
-    if busiest in cal.patience:
-        fit = cal.patience[busiest]
-        assert fit.observed is not None
+    if busiest in cal.patience and (fit := cal.patience[busiest]).observed is not None:
         reached = fit.data > 0
         km = kaplan_meier(fit.data[reached], fit.observed[reached])
         axes[2].step(km["time"], km["survival"], where="post", color=_BLUE, label="Kaplan–Meier")

@@ -143,14 +143,20 @@ def patience_estimates(
     for t in fit.pool.types:
         value, half = spread(lambda d: float(np.log(d.mean)))
         how = f"{together}{law.kind}, with which the simulated report meets the observed one"
-        result.append(Estimate("mean patience", t, *np.exp([value, value - half, value + half]), left, "s",
-                               "estimated", how))  # fmt: skip
+        mid, low, high = (float(np.exp(v)) for v in (value, value - half, value + half))
+        result.append(Estimate("mean patience", t, mid, low, high, left, "s", "estimated", how))
         for s in shares:
             value, half = spread(lambda d, s=s: float(np.log(-np.log(d.sf(s)))))  # type: ignore[misc]
+<<<<<<< HEAD
             ends = np.exp(-np.exp([value, value + half, value - half]))
             result.append(
                 Estimate(f"patience beyond {s:g} s", t, *ends, left, "share", "estimated", together.rstrip("; "))
             )
+=======
+            mid, low, high = (float(np.exp(-np.exp(v))) for v in (value, value + half, value - half))
+            said = together.rstrip("; ")
+            result.append(Estimate(f"patience beyond {s:g} s", t, mid, low, high, left, "share", "estimated", said))
+>>>>>>> 33c2ae1 (Reports that the model cannot meet say so; the bank's two weeks from its report alone; the design told)
     return result
 
 

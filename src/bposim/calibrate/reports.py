@@ -62,6 +62,8 @@ GUESS = 4.0
 LAST = 5
 #: Times that heads and patience are matched again with the day factor found so far.
 FACTOR_STEPS = 3
+#: Risk of calling a report unmet that is met.
+UNMET = 0.001
 #: What no interval report tells.
 UNTOLD = (
     "handle time cv", "whether agents work at different speeds", "redials",
@@ -131,7 +133,7 @@ def calibrate_reports(base: Scenario, history: Any, *, until: Any = None) -> Cal
         estimates += [hours_estimate(f, response, length_s, freedom), factors[f.pool.group]]
     estimates += [Estimate("shrinkage", g, 0.0, unit="share", source="assumed",
                            detail="heads on duty are net: they are those that the waits show") for g in base.agent_groups]  # fmt: skip
-    notes += _said(columns, fits, history)
+    notes += _said(columns, fits, history) + [n for f, m in zip(fits, found, strict=True) for n in _unmet(f, m)]
     heads = _heads_fit(fits, told, world, factors)
     laws = {t: DurationFit(law, pd.DataFrame(), (), np.empty(0)) for t, law in handle.items()}
     from bposim.calibrate import _scenario
@@ -224,9 +226,7 @@ def _dated(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _handle_times(
-    table: pd.DataFrame, base: Scenario, estimates: list[Estimate], notes: list[str]
-) -> dict[str, Any]:
+def _handle_times(table: pd.DataFrame, base: Scenario, estimates: list[Estimate], notes: list[str]) -> dict[str, Any]:
     """Return each type's handle time: the base scenario's law at the report's mean."""
     day = pd.DatetimeIndex(table["interval_start"]).tz_localize(None).normalize().asi8
     named = table["contact_type"].astype(str)
@@ -236,11 +236,15 @@ def _handle_times(
         rows = table[(named == t).to_numpy()]
         use = (rows["handle_sum_s"].notna() & rows["answered"].notna()).to_numpy()
         code = np.unique(day[(named == t).to_numpy()][use], return_inverse=True)[1]
-        top, bottom = (np.bincount(code, rows[c].to_numpy(dtype=float, na_value=0.0)[use]) for c in ("handle_sum_s", "answered"))
+        top, bottom = (
+            np.bincount(code, rows[c].to_numpy(dtype=float, na_value=0.0)[use]) for c in ("handle_sum_s", "answered")
+        )
         if bottom.sum() < FEW or not top.sum() > 0:
             estimates.append(Estimate("mean handle time", t, own.mean, n=int(bottom.sum()), unit="s", source="assumed",
                                       detail="kept from the base scenario"))  # fmt: skip
-            notes.append(f"mean handle time of {t!r} was assumed from the base scenario: only {bottom.sum():.0f} were answered.")
+            notes.append(
+                f"mean handle time of {t!r} was assumed from the base scenario: only {bottom.sum():.0f} were answered."
+            )
         else:
             keep = bottom > 0
             value, low, high = jackknife_ratio(top[keep], bottom[keep], None, int(keep.sum()) - 1)
@@ -296,9 +300,7 @@ def _families(fits: Sequence[PoolFit], replayer: Replayer, found: Sequence[Match
     for family in candidates:
         if not any(f.free and b > CLEARLY for f, b in zip(fits, best, strict=True)):
             break  # nothing is left that another law could explain better
-        tried = [
-            with_family(f, family, family.start(float(f.family.law(f.psi).mean))) if f.free else f for f in fits
-        ]
+        tried = [with_family(f, family, family.start(float(f.family.law(f.psi).mean))) if f.free else f for f in fits]
         by_erlang(tried)
         for k, (f, m) in enumerate(zip(tried, by_simulation(tried, replayer), strict=True)):
             if not f.free:
@@ -349,7 +351,9 @@ def _factors(
     return factors, told, [match(f, p, s) for f, p, s in zip(fits, played, slope, strict=True)], played
 
 
-def _heads_fit(fits: Sequence[PoolFit], told: Sequence[Told], world: Scenario, factors: Mapping[str, Estimate]) -> HeadsFit:
+def _heads_fit(
+    fits: Sequence[PoolFit], told: Sequence[Told], world: Scenario, factors: Mapping[str, Estimate]
+) -> HeadsFit:
     grid = world.grid
     hours = (grid.end_ms - grid.start_ms) / 3.6e6
     by_weekday: dict[str, dict[int, list[float]]] = {}
@@ -371,7 +375,9 @@ def _heads_fit(fits: Sequence[PoolFit], told: Sequence[Told], world: Scenario, f
         dates = pd.to_datetime([start + timedelta(days=int(d)) for d in np.unique(grid.day)])
         tables.append(pd.DataFrame({"date": dates, "weekday": _weekdays(world), "agent_group": f.pool.group,
                                     "hours": expected * ratio, "expected": expected, "ratio": ratio}))  # fmt: skip
-    return HeadsFit(by_weekday, pd.concat(tables, ignore_index=True), {g: e.value for g, e in factors.items()}, None, True)
+    return HeadsFit(
+        by_weekday, pd.concat(tables, ignore_index=True), {g: e.value for g, e in factors.items()}, None, True
+    )
 
 
 def _said(columns: Columns, fits: Sequence[PoolFit], history: Any) -> list[str]:
@@ -382,13 +388,38 @@ def _said(columns: Columns, fits: Sequence[PoolFit], history: Any) -> list[str]:
     ]
     for f in fits:
         if len(f.pool.types) > 1:
-            notes.append(f"{', '.join(f.pool.types)} wait for the same agents ({f.pool.group}): their patience is told in common.")
+            notes.append(
+                f"{', '.join(f.pool.types)} wait for the same agents ({f.pool.group}): their patience is told in common."
+            )
     if not (columns.wait_abandoned or columns.abandoned_within):
         notes.append("The shape of patience was taken as exponential (assumed): the report says nothing of how long those "
                      "who hung up had waited. The sum of their waits, or abandoned within a threshold, would tell it.")  # fmt: skip
     if history.booking == "end":
-        notes.append("The report books contacts to the interval in which they end; they are taken as if booked at arrival (assumed).")
+        notes.append(
+            "The report books contacts to the interval in which they end; they are taken as if booked at arrival (assumed)."
+        )
     return notes
+
+
+def _unmet(fit: PoolFit, match: Match) -> list[str]:
+    """Say where no heads and no patience make the simulated report the observed one."""
+    from scipy.stats import chi2
+
+    freedom = len(match.gap) - 1 - (fit.family.size if fit.free else 0)
+    if freedom < 1 or chi2.sf(match.misfit, freedom) > UNMET:
+        return []
+    total = max(float(fit.cells.settled.sum()), 1.0)
+    told = []
+    for name, gap in zip(fit.columns.names, match.gap, strict=True):
+        if name.endswith("_sum_s"):
+            told.append(f"{name} {-gap / total:+.1f} s a contact")
+        else:
+            told.append(f"{name} {-100 * gap / total:+.1f} points")
+    return [
+        f"The simulated report of {fit.pool.group!r} does not meet the observed one in everything (misfit {match.misfit:.0f}, "
+        f"{freedom} degrees of freedom): simulated less observed is {', '.join(told)}. Something else is at work than a pool "
+        "that answers in order with heads that are steady within an interval; intervals of patience and heads do not cover it."
+    ]
 
 
 __all__ = ["calibrate_reports", "report_staffing"]
