@@ -6,7 +6,9 @@ histories with fixed seeds have to come back whole.
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -341,3 +343,32 @@ def test_thresholds_are_read_from_the_names_of_the_columns():
     frame = pd.DataFrame({"answered": [1.0], "abandoned": [0.0], "handle_sum_s": [60.0], "answered_within_s30": [1],
                           "abandoned_within_s5": [0], "answered_within_s10": [np.nan]})  # fmt: skip
     assert columns_of(frame, source="x").names == ("abandoned", "answered_within_s30", "abandoned_within_s5")
+
+
+def test_the_pictures_leave_out_what_a_report_does_not_have(cal):
+    axes = cal.plot()
+    assert axes[0].lines, "arrivals are drawn"
+    assert not axes[1].lines and not axes[2].lines, "no single handle time or wait is known"
+
+
+# The bank ------------------------------------------------------------------------------------------------------------
+
+BANK = Path(__file__).parents[3] / "shared" / "data" / "anonbank" / "intervals_30min_1999_jan_feb_aug.csv.gz"
+
+
+@pytest.mark.skipif(not BANK.exists(), reason="the anonbank data set is not in ../shared/data")
+def test_a_week_of_the_bank_comes_back_from_its_report_alone():
+    """25 to 31 August with its real arrivals: service level within 20 s within 5 points; fitted on the ten days before."""
+    spec = importlib.util.spec_from_file_location(
+        "bank_reports", Path(__file__).parents[2] / "benchmarks" / "bank_reports.py"
+    )
+    bank = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bank)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        history = bank.read(BANK)
+        cal = bp.calibrate(bank.base(), history.between("1999-08-15", "1999-08-25"))
+        table = bank.played(cal, history.between("1999-08-25", "1999-09-01")).set_index("heads")
+    assert table.loc["observed", "service_level_20"] == pytest.approx(0.646, abs=0.002)
+    assert abs(table.loc["own", "service_level_20"] - table.loc["observed", "service_level_20"]) < 0.05
+    assert abs(table.loc["own", "abandonment"] - table.loc["observed", "abandonment"]) < 0.03
