@@ -147,16 +147,9 @@ def patience_estimates(
         result.append(Estimate("mean patience", t, mid, low, high, left, "s", "estimated", how))
         for s in shares:
             value, half = spread(lambda d, s=s: float(np.log(-np.log(d.sf(s)))))  # type: ignore[misc]
-<<<<<<< HEAD
-            ends = np.exp(-np.exp([value, value + half, value - half]))
-            result.append(
-                Estimate(f"patience beyond {s:g} s", t, *ends, left, "share", "estimated", together.rstrip("; "))
-            )
-=======
             mid, low, high = (float(np.exp(-np.exp(v))) for v in (value, value + half, value - half))
             said = together.rstrip("; ")
             result.append(Estimate(f"patience beyond {s:g} s", t, mid, low, high, left, "share", "estimated", said))
->>>>>>> 33c2ae1 (Reports that the model cannot meet say so; the bank's two weeks from its report alone; the design told)
     return result
 
 

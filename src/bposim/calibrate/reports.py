@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.calibrate.arrivals import fit_arrivals
-from bposim.calibrate.durations import CLEARLY, FEW, DurationFit
+from bposim.calibrate.durations import FEW, DurationFit
 from bposim.calibrate.estimates import Estimate, jackknife_ratio
 from bposim.calibrate.heads import HeadsFit
 from bposim.calibrate.moments import (
@@ -51,6 +51,9 @@ from bposim.calibrate.report_estimates import (
 from bposim.calibrate.smoothing import interval_prior, profile_prior
 from bposim.errors import CalibrationError, CalibrationWarning, require
 from bposim.provenance import Provenance
+
+#: Misfit by which each further parameter of a patience law must be better.
+CLEARLY = 6.0
 
 if TYPE_CHECKING:
     from bposim.calibrate import Calibration
