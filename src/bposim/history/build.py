@@ -12,26 +12,41 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from bposim.errors import DataQualityWarning, HistoryError, ParameterError, UnitError, parameter
-from bposim.history.cells import map_columns, text_of
+from bposim.errors import DataQualityWarning, HistoryError, ParameterError, UnitError, parameter, require
+from bposim.history.cells import map_columns, map_extras, text_of
 from bposim.history.contacts import Reading, clean_contacts
 from bposim.history.core import History
+from bposim.history.events import contacts_of_events
 from bposim.history.files import RawTable, read_table
 from bposim.history.hours import load_centre, local_slots, open_minutes, ranges_text, weekday_of
 from bposim.history.intervals import clean_intervals, counts_table, interval_length
+from bposim.history.layouts import BOOKINGS
 from bposim.history.profiles import Profile, find_profile
 from bposim.history.quality import Finding, Ledger, QualityReport, finding
+from bposim.history.shape import (
+    Told,
+    add_parts,
+    extra_columns,
+    fill_in,
+    keep_latest,
+    name_types,
+    plain_times,
+    read_length,
+)
 from bposim.history.tables import nearest_types, read_interval
+from bposim.history.within import count_within
 from bposim.provenance import Provenance, file_hash
-from bposim.units import zone
+from bposim.schema import COUNTING_RULES
+from bposim.units import seconds, zone
 
 
 def read_history(
     path: str | Path, *, profile: str | Profile, tz: Any = None, columns: Mapping[str, Any] | None = None,
     interval: Any = None, types: Iterable[str] | str | None = None, limit: int | None = None,
-    day_first: bool | None = None, decimal: str | None = None,
+    day_first: bool | None = None, decimal: str | None = None, booking: str | None = None, counting: str | None = None,
+    within: Any = None, short_abandons: Any = None,
 ) -> History:  # fmt: skip
-    """Read a history of contacts or an interval report.
+    """Read a history of contacts, an interval report or an event log.
 
     Nothing is dropped silently: rows that break a rule are set aside in ``history.rejected``, and ``history.check()``
     tells each rule, its rows, what was done and how to override it.
@@ -39,12 +54,15 @@ def read_history(
     Parameters
     ----------
     path : str or Path
-        CSV (delimiter ``,`` ``;`` tab or ``|``, found by itself; also ``.gz``), ``.parquet``, ``.xlsx`` (first sheet).
+        CSV (delimiter ``,`` ``;`` tab or ``|``, found by itself), ``.parquet``, ``.xlsx`` (first sheet; titles and
+        headings of several lines are found), ``.xes``; CSV and XES also as ``.gz``.
     profile : str or Profile
-        ``"contacts"``, ``"intervals"``, ``"anonbank"``, or a changed copy of one (``PROFILES["contacts"].replace(…)``).
+        How the source's files are laid out: one of ``PROFILES`` (plain: ``"contacts"``, ``"intervals"``,
+        ``"event_log"``) or a changed copy (``PROFILES["contacts"].replace(…)``). ``"guess"`` reads nothing: it is an
+        error that tells which profile fits and how to confirm it (:func:`guess_profile`).
     tz : str or ZoneInfo
-        IANA time zone of the file's clock; times written with an offset are converted to it. None only where the
-        profile's source lies in one zone, as the bank's does.
+        IANA time zone of the operation and, unless the profile says UTC, of the file's clock; times written with an
+        offset are converted to it. None only where the profile's source lies in one zone, as the bank's does.
     columns : mapping, optional
         Our column → the file's, with a unit where it is not seconds:
         ``{"arrived": "Start", "handle_s": ("Talk", "min")}``.
@@ -58,6 +76,13 @@ def read_history(
         Whether ``03/04/2026`` is 3 April; None: told from the column, an error where it does not tell.
     decimal : "." or ",", optional
         Decimal sign; None: told from the column, an error where it does not tell.
+    booking : {"arrival", "answer", "end", "event"}, optional
+        The interval to which the source books a contact; None: as the profile says.
+    counting : str, optional
+        The source's service-level formula, one of ``COUNTING_RULES``; None: as the profile or the file says. A share
+        answered in time becomes a count by it.
+    within, short_abandons : str, optional
+        The source's acceptable waiting time and short-abandon limit, ``"20s"``; None: as the profile or the file says.
 
     Returns
     -------
@@ -77,20 +102,41 @@ def read_history(
     --------
     >>> history = read_history("calls.csv.gz", profile="contacts", tz="Asia/Manila")  # doctest: +SKIP
     """
-    how = find_profile(profile)
+    if isinstance(profile, str) and profile == "guess":
+        from bposim.history.guess import guess_profile
+
+        raise HistoryError(str(guess_profile(path, tz=tz)).splitlines())
+    how = _told(find_profile(profile), booking, counting, within, short_abandons)
     clock = _zone(tz if tz is not None else how.zone)
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise ParameterError(parameter("limit", "read_history()", "a whole number of at least 1, or None", limit))
     if decimal not in (None, ".", ","):
         raise ParameterError(parameter("decimal", "read_history()", 'one of ".", "," or None', decimal))
-    raw = read_table(path, limit=limit)
+    raw = read_table(path, limit=limit, profile=how)
     told = {
         "file": Path(path).name, "sha256": file_hash(path), "profile": how.name, "tz": clock.key,
         "columns": dict(columns or {}), "interval": interval, "types": types, "limit": limit, "day_first": day_first,
-        "decimal": decimal,
+        "decimal": decimal, "booking": how.booking, "counting": how.counting, "within_s": how.within_s,
+        "short_abandon_s": how.short_abandon_s,
     }  # fmt: skip
     made = Provenance("read_history", {k: v for k, v in told.items() if v not in (None, {})})
-    return _build(raw, how, clock, made, columns, interval, types, day_first, decimal)
+    insist = counting is not None or within is not None
+    return _build(raw, how, clock, made, columns, interval, types, day_first, decimal, insist)
+
+
+def _told(how: Profile, booking: str | None, counting: str | None, within: Any, short_abandons: Any) -> Profile:
+    """Return the profile with what the user tells of the source's settings."""
+    problems = []
+    for name, value, known in (("booking", booking, BOOKINGS), ("counting", counting, COUNTING_RULES)):
+        if value is not None and value not in known:
+            problems.append(parameter(name, "read_history()", f"one of {', '.join(known)}", value))
+    require(problems, ParameterError)
+    changes: dict[str, Any] = {"booking": booking, "counting": counting}
+    if within is not None:
+        changes["within_s"] = seconds(within, what="within")
+    if short_abandons is not None:
+        changes["short_abandon_s"] = seconds(short_abandons, what="short_abandons")
+    return how.replace(**{k: v for k, v in changes.items() if v is not None})
 
 
 def from_frame(
@@ -143,26 +189,38 @@ def _zone(tz: Any) -> ZoneInfo:
 
 def _build(
     raw: RawTable, profile: Profile, clock: ZoneInfo, made: Provenance, columns: Any, interval: Any, types: Any,
-    day_first: bool | None, decimal: str | None,
+    day_first: bool | None, decimal: str | None, insist: bool = False,
 ) -> History:  # fmt: skip
     found, factors = map_columns(raw.frame, profile, columns, name=raw.name)
-    cells = raw.frame[list(found.values())].set_axis(list(found), axis=1)
+    extras = map_extras(raw.frame, profile)
+    cells = raw.frame[[*found.values(), *extras.values()]].set_axis([*found, *(f"extra:{n}" for n in extras)], axis=1)
+    cells = name_types(cells)
     rows = np.arange(1, len(cells) + 1)
     left_out = 0
     if types is not None:
         cells, rows, left_out = _only(cells, rows, types)
+    as_read = cells
     order = profile.day_first if day_first is None else day_first
     how = Reading(profile, clock, factors, raw.name, raw.delimiter, decimal, order)
     ledger = Ledger(rows)
     if raw.encoding == "cp1252":
         ledger.whole("encoding", len(rows))
-    if profile.kind == "contacts":
-        interval_s = read_interval(interval, 1800.0, "contacts", True)
-        frame, kind = clean_contacts(cells, ledger, how), "contacts"
-    else:
+    told = Told()
+    cells = plain_times(cells, ledger, how)
+    if profile.kind == "intervals":
+        cells, told.interval = read_length(cells, ledger, how, interval)
+    keep_latest(cells, ledger, how)
+    cells = fill_in(cells, ledger, how)
+    if profile.kind == "intervals":
+        cells = count_within(add_parts(cells, ledger, how), ledger, how, told, insist=insist)
         frame = clean_intervals(cells, ledger, how)
         kind = "intervals" if len(frame) and frame["answered"].notna().any() else "counts"
-    rejected = cells[~ledger.kept].astype("str")
+    else:
+        interval_s = read_interval(interval, 1800.0, "contacts", True)
+        cells = contacts_of_events(cells, ledger, how) if profile.kind == "events" else add_parts(cells, ledger, how)
+        frame, kind = clean_contacts(cells, ledger, how), "contacts"
+    frame = frame.assign(**extra_columns(cells, rows, frame["source_row"].to_numpy(), how))
+    rejected = as_read[~ledger.kept].astype("str").rename(columns=lambda c: str(c).removeprefix("extra:"))
     rejected.insert(0, "rule", ledger.reason[~ledger.kept])
     rejected.insert(0, "source_row", rows[~ledger.kept])
     if not len(frame):
@@ -173,20 +231,14 @@ def _build(
                 *(f.message for f in report.findings),
             ]
         )
-    if profile.kind != "contacts":
-        interval_s = interval_length(pd.DatetimeIndex(frame["interval_start"]), interval, name=raw.name)
+    if profile.kind == "intervals":
+        asked = interval if interval is not None else told.interval
+        interval_s = interval_length(pd.DatetimeIndex(frame["interval_start"]), asked, name=raw.name)
+    within_s = told.within_s if told.within_s is not None else profile.within_s
     return _finish(
-        kind,
-        clock,
-        interval_s,
-        profile.booking,
-        raw.name,
-        ledger,
-        rejected.reset_index(drop=True),
-        made,
-        frame,
-        left_out,
-    )
+        kind, clock, interval_s, profile.booking, raw.name, ledger, rejected.reset_index(drop=True), made, frame, left_out,
+        counting=told.counting or profile.counting, within_s=within_s, short_abandon_s=profile.short_abandon_s,
+    )  # fmt: skip
 
 
 def _only(cells: pd.DataFrame, rows: np.ndarray, types: Any) -> tuple[pd.DataFrame, np.ndarray, int]:
@@ -198,8 +250,8 @@ def _only(cells: pd.DataFrame, rows: np.ndarray, types: Any) -> tuple[pd.DataFra
 
 
 def _finish(
-    kind: str, clock: ZoneInfo, interval_s: float, booking: str, source: str, ledger: Ledger, rejected: pd.DataFrame,
-    made: Provenance, frame: pd.DataFrame, left_out: int = 0,
+    kind: str, clock: ZoneInfo, interval_s: float, booking: str | None, source: str, ledger: Ledger,
+    rejected: pd.DataFrame, made: Provenance, frame: pd.DataFrame, left_out: int = 0, **settings: Any,
 ) -> History:  # fmt: skip
     rows_read = len(ledger.source_row) + left_out
     report = QualityReport(
@@ -208,7 +260,7 @@ def _finish(
     is_log = kind == "contacts"
     history = History(
         kind, clock, interval_s, booking, source, report, rejected, made,
-        _contacts=frame if is_log else None, _table=None if is_log else frame,
+        _contacts=frame if is_log else None, _table=None if is_log else frame, **settings,
     )  # fmt: skip
     report = replace(report, findings=report.findings + whole_findings(history))
     history = replace(history, quality=report, _cache={})

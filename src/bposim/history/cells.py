@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import HistoryError
-from bposim.history.profiles import CONTACT_FIELDS, INTERVAL_FIELDS, WITHIN, Profile
+from bposim.history.layouts import BOUND, BUCKET, FIELDS, SHARE, WITHIN, Profile
 from bposim.units import SECONDS
 
 MISSING = ("", "nan", "na", "n/a", "nat", "none", "null", "-", "<na>")
@@ -35,8 +35,21 @@ class Times:
     fold: np.ndarray
 
 
-def _plain(name: object) -> str:
-    return re.sub(r"[^0-9a-z]+", "_", str(name).lower()).strip("_")
+def plain_name(name: object) -> str:
+    """Return a column's name without case and punctuation: ``"% Answered"`` → ``"pct_answered"``."""
+    return re.sub(r"[^0-9a-z]+", "_", str(name).lower().replace("%", " pct ")).strip("_")
+
+
+def plain_names(have: list[str]) -> dict[str, str]:
+    """Return plain name → column; the lower part of a two-line heading (``"Calls / Offered"``) stands for it if alone."""
+    plain: dict[str, str] = {}
+    for column in have:
+        plain.setdefault(plain_name(column), column)
+    lower = [(plain_name(c.rsplit(" / ", 1)[1]), c) for c in have if " / " in c]
+    for name, column in lower:
+        if sum(n == name for n, _ in lower) == 1:
+            plain.setdefault(name, column)
+    return plain
 
 
 def map_columns(
@@ -49,7 +62,7 @@ def map_columns(
     HistoryError
         ``columns`` names what does not exist, or a needed column is not found; every problem is reported.
     """
-    known = CONTACT_FIELDS if profile.kind == "contacts" else INTERVAL_FIELDS
+    known = FIELDS[profile.kind]
     have = [str(c) for c in frame.columns]
     found: dict[str, str] = {}
     factors = {ours: SECONDS[unit] for ours, unit in profile.units.items()}
@@ -58,7 +71,7 @@ def map_columns(
         column, unit = (
             (theirs[0], theirs[1]) if isinstance(theirs, tuple | list) and len(theirs) == 2 else (theirs, None)
         )
-        if ours not in known and not (profile.kind == "intervals" and WITHIN.match(str(ours))):
+        if ours not in known and not (profile.kind == "intervals" and _numbered(str(ours))):
             problems.append(
                 f"columns names {ours!r}, which is no column of ours.{_near(ours, known)} Known: {_list(known)}."
             )
@@ -78,40 +91,80 @@ def map_columns(
             found[ours] = str(column)
             if unit:
                 factors[ours] = SECONDS[unit]
-    plain: dict[str, str] = {}
-    for column in have:
-        plain.setdefault(_plain(column), column)
+    plain = plain_names(have)
     taken = set(found.values())
     for ours, names in profile.columns.items():
         if ours in found or ours in (columns or {}):
             continue
-        for candidate in (plain.get(_plain(n)) for n in names):
+        # A table with a block per queue becomes a long one whose queue column has our name.
+        own = ("contact_type",) if ours == "contact_type" else ()
+        for candidate in (plain.get(plain_name(n)) for n in (*names, *own)):
             if candidate is not None and candidate not in taken:
                 found[ours] = candidate
                 taken.add(candidate)
                 break
+    for pattern, ours in profile.patterns.items():
+        for text, column in plain.items():
+            if column not in taken and (match := re.fullmatch(pattern, text)):
+                name = ours.format(int(match[1]))
+                if name not in found:
+                    found[name] = column
+                    taken.add(column)
     if profile.kind == "intervals":
         for text, column in plain.items():
             match = re.match(r"^(answered|abandoned)_(?:within_|in_)?s?_?(\d+)_?s?$", text)
             if match and column not in taken:
                 found.setdefault(f"{match[1]}_within_s{int(match[2])}", column)
-    for needed in _needs(profile.kind, found):
+                taken.add(column)
+    for needed in needs(profile.kind, found):
         asked = [columns[n] for n in needed if columns and n in columns]
         if not asked:
             problems.append(_missing(needed, known, profile, have, name))
+    problems += _mixed(found, profile, name)
     if problems:
         raise HistoryError(problems)
     return found, factors
 
 
-def _needs(kind: str, found: Mapping[str, str]) -> list[tuple[str, ...]]:
+def map_extras(frame: pd.DataFrame, profile: Profile) -> dict[str, str]:
+    """Return name → the file's column of what is kept beside our columns."""
+    plain = plain_names([str(c) for c in frame.columns])
+    found = {}
+    for name, names in profile.extras.items():
+        column = next((plain[plain_name(n)] for n in names if plain_name(n) in plain), None)
+        if column is not None:
+            found[name] = column
+    return found
+
+
+def _numbered(ours: str) -> bool:
+    return any(form.match(ours) for form in (WITHIN, BUCKET, BOUND, SHARE))
+
+
+def _mixed(found: Mapping[str, str], profile: Profile, name: str) -> list[str]:
+    """Return the problem of columns of two kinds that may not be used together."""
+    used = {
+        kind: sorted(c for c in found.values() if plain_name(c) in names) for kind, names in profile.exclusive.items()
+    }
+    kinds = {kind: columns for kind, columns in used.items() if columns}
+    if len(kinds) < 2:
+        return []
+    words = "; ".join(f"{kind}: {', '.join(map(repr, columns))}" for kind, columns in kinds.items())
+    return [
+        f"{name}: columns of two kinds are used together ({words}), which are booked differently. Map one kind only."
+    ]
+
+
+def needs(kind: str, found: Mapping[str, str]) -> list[tuple[str, ...]]:
     """Return the groups of which the file has none, where it needs one of each."""
     if kind == "contacts":
         groups: list[tuple[str, ...]] = [("arrived",)]
         if not ("ended" in found and "handle_s" in found):
             groups.append(("wait_s", "answered"))
+    elif kind == "events":
+        groups = [("activity",), ("start", "time"), ("end", "time")]
     else:
-        groups = [("interval_start", "date"), ("offered", "answered")]
+        groups = [("interval_start", "date", "day_number"), ("offered", "answered", "offered_direct")]
     return [g for g in groups if not any(n in found for n in g)]
 
 
@@ -205,13 +258,13 @@ def _from_text(text: pd.Series, *, day_first: bool | None, what: str) -> tuple[p
     parts = left.str.extract(_SPOKEN)
     spoken = parts[0].notna()
     if spoken.any() and day_first is None:
-        first, second = parts.loc[spoken, 0].astype(int).max(), parts.loc[spoken, 2].astype(int).max()
-        if (first > 12) == (second > 12):
+        told = told_day_first(left)
+        if told is None or told == "not told":
             raise HistoryError(
                 f"{what}: {left[spoken].iloc[0]!r} may be day-month or month-day, and the column does not tell which. "
                 "Write day_first=True or day_first=False."
             )
-        day_first = first > 12
+        day_first = told is True
     for sep in ("/", ".", "-"):
         pair = f"%d{sep}%m" if day_first else f"%m{sep}%d"
         dates = [f"{pair}{sep}%Y", f"{pair}{sep}%y"] + (["%Y-%m-%d"] if sep == "-" else [])
@@ -222,6 +275,16 @@ def _from_text(text: pd.Series, *, day_first: bool | None, what: str) -> tuple[p
             if open_.str.contains(sep, regex=False).any():
                 naive[open_.index] = pd.to_datetime(open_, format=form, errors="coerce").dt.as_unit("us")
     return naive, aware
+
+
+def told_day_first(text: pd.Series) -> bool | str | None:
+    """Return whether ``03/04/2026`` has the day first, ``"not told"`` where it may be either, None without such dates."""
+    parts = text.str.extract(_SPOKEN)
+    spoken = parts[0].notna()
+    if not spoken.any():
+        return None
+    first, second = parts.loc[spoken, 0].astype(int).max(), parts.loc[spoken, 2].astype(int).max()
+    return "not told" if (first > 12) == (second > 12) else bool(first > 12)
 
 
 def localise(naive: pd.Series, zone: ZoneInfo, *, order: bool = False) -> tuple[pd.Series, np.ndarray, np.ndarray]:

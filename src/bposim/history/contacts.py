@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 
 from bposim.errors import HistoryError
 from bposim.history.cells import Times, parse_numbers, parse_times, text_of
-from bposim.history.profiles import Profile
+from bposim.history.layouts import Profile
 from bposim.history.quality import Ledger
 from bposim.units import format_seconds
 
@@ -35,13 +35,15 @@ class Reading:
 
     def times(self, frame: pd.DataFrame, column: str, *, order: bool = False) -> Times:
         """Parse a column of times."""
-        return parse_times(
+        clock = ZoneInfo(self.profile.clock) if self.profile.clock else self.zone
+        made = parse_times(
             frame[column],
-            zone=self.zone,
+            zone=clock,
             day_first=self.day_first,
             what=f"column {column!r} of {self.name}",
             order=order,
         )
+        return made if clock is self.zone else replace(made, values=made.values.dt.tz_convert(self.zone))
 
     def numbers(self, frame: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
         """Parse a column of numbers; durations come in seconds."""
@@ -97,7 +99,7 @@ def clean_contacts(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.Data
 
     ledger.note("handle_of_unanswered", ledger.kept & ~is_answered & (handle > 0))
     handle = np.where(is_answered, handle, np.nan)
-    handle, ended = _long(handle, ended, ledger)
+    handle, ended = _long(handle, ended, ledger, how)
     frame = pd.DataFrame({
         "replication": np.int64(0), "contact_id": np.int64(0), "contact_type": kinds, "arrived": arrived,
         "answered": answered.where(is_answered), "ended": ended,
@@ -247,12 +249,12 @@ def _agree(
     return arrived, answered, ended, wait, handle
 
 
-def _long(handle: np.ndarray, ended: pd.Series, ledger: Ledger) -> tuple[np.ndarray, pd.Series]:
+def _long(handle: np.ndarray, ended: pd.Series, ledger: Ledger, how: Reading) -> tuple[np.ndarray, pd.Series]:
     known = handle[ledger.kept & ~np.isnan(handle)]
     if not len(known):
         return handle, ended
-    limit = LONGEST_HANDLE_S
-    if len(known) >= 2000:
+    limit = how.profile.longest_handle_s or LONGEST_HANDLE_S
+    if how.profile.longest_handle_s is None and len(known) >= 2000:
         limit = min(limit, max(20 * float(np.quantile(known, 0.999)), 3600.0))
     beyond = ledger.kept & (handle > limit)
     longest = (

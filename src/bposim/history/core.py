@@ -52,23 +52,31 @@ class History:
     zone : ZoneInfo
     interval_s : float
         Length of the intervals in seconds; of a contact log, the length its tables use unless told otherwise.
-    booking : {"arrival", "end"}
-        Interval to which the source books a contact.
+    booking : {"arrival", "answer", "end", "event", None}
+        Interval to which the source books a contact; ``"event"``: arrival, answer and abandonment each where they
+        happen; None: not told.
     source : str
     quality : QualityReport
     rejected : DataFrame
         Rows set aside: ``source_row, rule`` and the cells as read.
     provenance : Provenance
+    counting : str or None
+        The source's service-level formula, the default of :meth:`metrics`; None: not told.
+    within_s, short_abandon_s : float or None
+        The source's acceptable waiting time and short-abandon limit, the defaults of :meth:`metrics`; None: not told.
     """
 
     kind: str
     zone: ZoneInfo
     interval_s: float
-    booking: str
+    booking: str | None
     source: str
     quality: QualityReport
     rejected: pd.DataFrame
     provenance: Provenance
+    counting: str | None = None
+    within_s: float | None = None
+    short_abandon_s: float | None = None
     _contacts: pd.DataFrame | None = None
     _table: pd.DataFrame | None = None
     _cache: dict[Any, Any] = field(default_factory=dict)
@@ -345,8 +353,10 @@ class History:
 
     @property
     def default_within_s(self) -> float:
-        """Acceptable waiting time where none is given: 20 s, or the report's smallest if it has not counted 20 s."""
+        """Acceptable waiting time where none is given: the source's own, 20 s, or the smallest that a report has counted."""
         known = [float(c.rsplit("_s", 1)[1]) for c in self._frame if str(c).startswith("answered_within_s")]
+        if self.within_s is not None and (self._contacts is not None or not known or self.within_s in known):
+            return self.within_s
         return 20.0 if self._contacts is not None or not known or 20.0 in known else min(known)
 
     def counts(self, thresholds_s: Sequence[float] = ()) -> Counts:
@@ -413,6 +423,8 @@ class History:
                 confidence: float = 0.95, **options: Any) -> pd.DataFrame:  # fmt: skip
         """Return KPIs with confidence intervals over days; arguments as in :func:`bposim.metrics.summary`.
 
+        ``within``, ``counting`` and ``short`` are the source's own where it tells them and none is given.
+
         Raises
         ------
         HistoryError
@@ -428,11 +440,14 @@ class History:
                     f"'offered'. Got {', '.join(map(repr, asked))}. Read a contact log or an interval report."
                 )
             metrics = asked
+        rule = counting if counting is not None else self.counting
+        if self.short_abandon_s is not None:
+            options.setdefault("short", self.short_abandon_s)
         if metrics is None and self.kind == "intervals":
-            metrics = self._counted(DEFAULT_METRICS, within, counting)
-        return summary(self, by, metrics, within, counting, confidence, **options)
+            metrics = self._counted(DEFAULT_METRICS, within, rule, insist=bool(within or counting))
+        return summary(self, by, metrics, within, rule, confidence, **options)
 
-    def _counted(self, ids: Iterable[str], within: Any, counting: str | None) -> list[str]:
+    def _counted(self, ids: Iterable[str], within: Any, counting: str | None, *, insist: bool) -> list[str]:
         """Return the metrics whose columns the report has: by default no more is asked of it."""
         from bposim.metrics import summary
 
@@ -446,7 +461,7 @@ class History:
                     refusal = refusal or error
                 else:
                     found.append(name)
-        if refusal is not None and not {"service_level"} & set(found) and (within or counting):
+        if refusal is not None and not {"service_level"} & set(found) and insist:
             raise refusal
         return found
 
@@ -458,13 +473,20 @@ class History:
         table = daily.groupby("contact_type", as_index=False)["contacts"].sum()
         return table.assign(days=len(self._days), contacts_per_day=table["contacts"] / len(self._days))
 
+    def _settings(self) -> str:
+        """Return how the source books and counts, as far as it is told."""
+        words = [f"booked by {self.booking}" if self.booking else "booking not told"]
+        told = (("service level", self.counting), ("within", self.within_s), ("short abandons", self.short_abandon_s))
+        words += [f"{n} {v if isinstance(v, str) else format_seconds(v)}" for n, v in told if v is not None]
+        return ", ".join(words)
+
     def _facts(self) -> list[tuple[str, str]]:
         total = float(np.nansum(self._weight))
         open_days = int(np.isin(weekday_of(self._days), [d for d, s in self.opening_hours.items() if s]).sum())
         types = ", ".join(self.contact_types[:8]) + (" …" if len(self.contact_types) > 8 else "")
         return [
             ("source", self.source),
-            ("kind", f"{self.kind}, {format_seconds(self.interval_s)} intervals, booked by {self.booking}"),
+            ("kind", f"{self.kind}, {format_seconds(self.interval_s)} intervals, {self._settings()}"),
             ("days", f"{self.days[0]} to {self.days[1]} ({self.zone.key}): {len(self._days):,} with data, "
                      f"{open_days:,} of them on open weekdays, {len(self.missing_days):,} closed or missing"),
             ("contacts", f"{total:,.0f} of {types}"),

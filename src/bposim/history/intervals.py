@@ -10,7 +10,7 @@ import pandas as pd
 from bposim.errors import HistoryError
 from bposim.history.cells import localise, text_of
 from bposim.history.contacts import Reading
-from bposim.history.profiles import WITHIN
+from bposim.history.layouts import WITHIN
 from bposim.history.quality import Ledger
 from bposim.units import format_seconds, seconds
 
@@ -110,7 +110,8 @@ def _complete(table: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.DataFrame
     if "offered" not in table:
         table["offered"] = total if "abandoned" in table else np.nan
     rest = ("abandoned", "answered")
-    for missing, other in (rest, rest[::-1]):
+    # A source whose counts are booked apart, or leave some outcomes out, does not tell one by the others.
+    for missing, other in (rest, rest[::-1]) if how.profile.complete else ():
         if missing not in table and other in table and table["offered"].notna().any():
             others = table[[c for c in outcomes if c != missing]].sum(axis=1, skipna=False)
             table[missing] = table["offered"] - others
