@@ -26,6 +26,7 @@ from bposim.history.quality import Finding, Ledger, QualityReport, finding
 from bposim.history.shape import (
     Told,
     add_parts,
+    check_steps,
     extra_columns,
     fill_in,
     keep_latest,
@@ -233,6 +234,7 @@ def _build(
         )
     if profile.kind == "intervals":
         asked = interval if interval is not None else told.interval
+        check_steps(pd.DatetimeIndex(frame["interval_start"]), asked, raw.name)
         interval_s = interval_length(pd.DatetimeIndex(frame["interval_start"]), asked, name=raw.name)
     within_s = told.within_s if told.within_s is not None else profile.within_s
     return _finish(

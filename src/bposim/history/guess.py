@@ -206,8 +206,8 @@ def _score(frame: pd.DataFrame, profile: Profile) -> tuple[float, str, str]:
         return 0.0, words, ", ".join(profile.columns.get(g[0], (g[0],))[0] for g in groups)
     explained = len(mapped) / max(len(frame.columns), 1)
     covered = len(found) / max(len(profile.columns), 1)
-    fits = [_fit(frame[column], ours, profile) for ours, column in found.items()]
-    fits = [f for f in fits if f is not None]
+    told = [_fit(frame[column], ours, profile) for ours, column in found.items()]
+    fits = [f for f in told if f is not None]
     fit = min(fits, default=1.0) if profile.header == "none" else sum(fits) / max(len(fits), 1)
     return round((0.6 * explained + 0.4 * covered) * (fit if fit >= 0.5 else 0.0), 3), words, lacking
 

@@ -69,6 +69,8 @@ def plain_times(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.DataFra
         text = cells["date"].astype("str").str.strip()
         dates = pd.to_datetime(text.str.zfill(width), format=profile.date_format, errors="coerce")
         cells = cells.assign(date=text.where(dates.isna(), dates.dt.strftime("%Y-%m-%d")))
+    if profile.kind == "intervals" and "time" in cells and "date" in cells and cells["date"].dtype.kind == "M":
+        cells = cells.assign(date=cells["date"].dt.strftime("%Y-%m-%d"))
     if profile.kind == "intervals" and "time" in cells and cells["time"].dtype.kind not in "Mm":
         cells = cells.assign(time=_clock(cells["time"], profile.time_form))
     return cells
@@ -212,7 +214,21 @@ def add_parts(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.DataFrame
             if lacking:
                 ledger.whole("handle_incomplete", len(cells), f": talk without {' and '.join(lacking)}")
         cells = cells.drop(columns=have)
+    if "aht_s" in cells and "answered" not in cells:
+        # A mean over what was answered is no sum where nobody says how many that were: it is kept as it is.
+        cells = cells.rename(columns={"aht_s": "extra:aht_s"})
     return cells
+
+
+def check_steps(starts: pd.DatetimeIndex, interval: str | None, name: str) -> None:
+    """Raise HistoryError where a report that is daily by its profile has a row a month."""
+    days = np.unique(starts.tz_localize(None).to_numpy().astype("datetime64[D]"))
+    step = float(np.median(np.diff(days).astype(int))) if len(days) > 1 else 0.0
+    if interval == "1d" and step >= 28:
+        raise HistoryError(
+            f"{name}: its dates lie {step:g}d apart, so its rows are months and no days. Export days, or give the volumes "
+            "of months to a forecast as what they are."
+        )
 
 
 def read_length(cells: pd.DataFrame, ledger: Ledger, how: Reading, asked: object) -> tuple[pd.DataFrame, str | None]:
