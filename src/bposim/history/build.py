@@ -232,6 +232,11 @@ def _build(
                 *(f.message for f in report.findings),
             ]
         )
+    if profile.kind == "intervals" and frame["offered"].isna().all():
+        raise HistoryError(
+            f"{raw.name}: how many contacts were offered is not known in any interval, nor told by the other counts. Name "
+            'its column: columns={"offered": "<its name in the file>"}.'
+        )
     if profile.kind == "intervals":
         asked = interval if interval is not None else told.interval
         check_steps(pd.DatetimeIndex(frame["interval_start"]), asked, raw.name)

@@ -16,9 +16,11 @@ from bposim.errors import HistoryError
 from bposim.history.layouts import BOUND, BUCKET, FIELDS, SHARE, WITHIN, Profile
 from bposim.units import SECONDS
 
+#: First and last year that is believed to be one.
+YEARS = (1900, 2199)
 MISSING = ("", "nan", "na", "n/a", "nat", "none", "null", "-", "<na>")
 _OFFSET = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:Z|[+-]\d{2}:?\d{2})$"
-_ISO = r"^\d{4}-\d{2}-\d{2}|^\d{8}(?:[T ]\d{4,6})?$"
+_ISO = r"^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}(?::?\d{2}(?::?\d{2}(?:[.,]\d+)?)?)?)?$|^\d{8}(?:[T ]\d{4,6})?$"
 _SPOKEN = r"^(\d{1,2})([/.-])(\d{1,2})\2\d{2,4}\b"
 _CLOCKS = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p", "%H:%M:%S.%f", "")
 _DURATION = r"^-?(?:\d+ days? )?\d+:\d{2}(?::\d{2}(?:\.\d+)?)?$"
@@ -219,7 +221,8 @@ def parse_times(series: pd.Series, *, zone: ZoneInfo, day_first: bool | None, wh
     none = np.zeros(n, dtype=bool)
     if isinstance(series.dtype, pd.DatetimeTZDtype):
         values = series.dt.tz_convert(zone).dt.as_unit("us")
-        return Times(values, values.isna().to_numpy(), none, none, none)
+        odd = ~values.dt.year.between(*YEARS).to_numpy() & values.notna().to_numpy()
+        return Times(values.mask(odd), values.isna().to_numpy(), odd, none, none)
     if series.dtype.kind == "M":
         naive, aware, missing = series.dt.as_unit("us"), None, series.isna().to_numpy()
     elif series.dtype.kind in "iufb":
@@ -231,6 +234,8 @@ def parse_times(series: pd.Series, *, zone: ZoneInfo, day_first: bool | None, wh
     values, gap, fold = localise(naive, zone, order=order)
     if aware is not None:
         values = values.where(aware.isna(), aware.dt.tz_convert(zone))
+    # 0001-01-01 and 9999-12-31 are how programs write "none", and no clock can be computed with near them.
+    values = values.where(values.dt.year.between(*YEARS) | values.isna())
     bad = values.isna().to_numpy() & ~missing & ~gap
     if bad.any() and not (~bad & ~missing).any():
         raise HistoryError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ class Guess:
         """The command that confirms the guess."""
         name = self.profile or (self.tied[0] if self.tied else "NAME")
         zone = "" if self.settings.get("zone_of_source") else f" --tz {self.settings.get('tz') or 'Area/City'}"
-        return f"bposim check {self.path} --profile {name}{zone}"
+        return f"bposim check {shlex.quote(self.path)} --profile {name}{zone}"
 
     def __str__(self) -> str:
         fits = self.candidates[self.candidates["score"] > 0]
@@ -135,7 +136,9 @@ def guess_profile(path: str | Path, *, tz: Any = None) -> Guess:
     rows, frames = [], {}
     for profile in PROFILES.values():
         # Title lines are found by a profile's own names, so no two profiles need see the same table.
-        key = (profile.header, profile.fields, profile.delimiters, profile.columns if _may_have_titles(data) else None)
+        key: Any = None
+        if _may_have_titles(data):
+            key = (profile.header, profile.fields, profile.delimiters, profile.columns)
         table = next((t for k, t in tables if k == key), None)
         if table is None:
             table = _table(data, name, profile)
