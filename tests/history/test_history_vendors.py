@@ -344,6 +344,19 @@ def test_cisco_ucce(kind: str, counting: str, put):
     assert first.metrics(metrics="service_level")["value"][0] == pytest.approx(expected)
 
 
+def test_hours_of_the_day_by_number(put):
+    """As Genesys Decisions writes them: DATE_STAMP, HOUR_OF_DAY, CALL_IDENTIFIER, TOTAL_QUEUE_TIME."""
+    text = "DATE_STAMP,HOUR_OF_DAY,CALL_IDENTIFIER,TOTAL_QUEUE_TIME,CALLS\n2013/01/01,08,Sales,300,20\n2013/01/01,9,Sales,90,15\n"
+    names = {
+        "date": "DATE_STAMP", "time": "HOUR_OF_DAY", "contact_type": "CALL_IDENTIFIER", "offered": "CALLS",
+        "wait_answered_sum_s": "TOTAL_QUEUE_TIME",
+    }  # fmt: skip
+    how = PROFILES["intervals"].replace(time_form="hour", booking="arrival")
+    history = read_history(put(text), profile=how, tz="UTC", columns=names)
+    assert utc(history) == ["2013-01-01 08:00", "2013-01-01 09:00"] and history.interval_s == 3600
+    assert row(history)["wait_answered_sum_s"] == 300.0 and history.booking == "arrival"
+
+
 def test_settings_are_checked(put):
     with pytest.raises(ParameterError, match="booking"):
         read_history(put(CMS), profile="avaya_cms", tz=BERLIN, booking="middle")

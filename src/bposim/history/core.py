@@ -474,11 +474,10 @@ class History:
         return table.assign(days=len(self._days), contacts_per_day=table["contacts"] / len(self._days))
 
     def _settings(self) -> str:
-        """Return how the source books and counts, as far as it is told."""
-        words = [f"booked by {self.booking}" if self.booking else "booking not told"]
+        booked = f"booked by {self.booking}" if self.booking else "booking not told"
         told = (("service level", self.counting), ("within", self.within_s), ("short abandons", self.short_abandon_s))
-        words += [f"{n} {v if isinstance(v, str) else format_seconds(v)}" for n, v in told if v is not None]
-        return ", ".join(words)
+        words = [f"{n} {v if isinstance(v, str) else format_seconds(v)}" for n, v in told if v is not None]
+        return ", ".join([booked, *words])
 
     def _facts(self) -> list[tuple[str, str]]:
         total = float(np.nansum(self._weight))
