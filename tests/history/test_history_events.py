@@ -109,6 +109,13 @@ def test_xes_pairs_starts_and_completions(name: str, put):
     assert history.rejected["rule"].value_counts().to_dict() == {"joined_event": 4, "unpaired_event": 3}
 
 
+def test_work_of_one_activity_at_once_is_paired_first_to_first(put):
+    both = [event("check", "START", "09:00:00"), event("check", "START", "09:05:00"),
+            event("check", "COMPLETE", "09:10:00"), event("check", "COMPLETE", "09:30:00")]  # fmt: skip
+    history = read_history(put(XES.format(a="".join(both), b=""), "log.xes"), profile="event_log", tz=ZONE)
+    assert history.contacts["handle_s"].tolist() == [600.0, 1500.0]
+
+
 def test_the_same_events_as_csv(put):
     rows = [("A", x) for x in A] + [("B", x) for x in B]
     lines = ["case:concept:name,concept:name,org:resource,lifecycle:transition,time:timestamp"]

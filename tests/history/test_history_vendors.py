@@ -344,6 +344,55 @@ def test_cisco_ucce(kind: str, counting: str, put):
     assert first.metrics(metrics="service_level")["value"][0] == pytest.approx(expected)
 
 
+#: Formula → numerator and denominator of 90 answered (70 within 20 s), 10 abandoned (4 within 20 s, 1 within 5 s), 5 deflected.
+FORMULAS = {
+    "offered": (70, 100), "excl_T": (70, 96), "credit_T": (74, 100), "answered": (70, 90), "excl_short": (70, 99),
+    "credit_short": (71, 100), "flow": (70, 105), "removed": (74, 105),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("counting", FORMULAS)
+def test_each_formula_gives_back_the_count_that_made_its_share(counting: str, put):
+    top, bottom = FORMULAS[counting]
+    head = (
+        "start,offered,answered,abandoned,deflected,callback,abandoned_within_s20,abandoned_within_s5,service_level\n"
+    )
+    lines = [f"2026-03-02 {8 + k // 2:02d}:{k % 2 * 30:02d},105,90,10,5,0,4,1,{top / bottom:.4%}\n" for k in range(22)]
+    how = {"profile": "intervals", "tz": "UTC", "within": "20s", "short_abandons": "5s"}
+    history = read_history(put(head + "".join(lines)), counting=counting, **how)
+    assert set(history.intervals["answered_within_s20"]) == {70}
+    assert rules(history) == {"service_level_to_count": 22}
+    for other, (above, below) in FORMULAS.items():
+        whole = top / bottom * below - (above - 70)
+        if abs(whole - round(whole)) > 0.01:
+            assert "service_level_formula" in rules(read_history(put(head + "".join(lines)), counting=other, **how))
+
+
+def test_a_share_that_rounding_lifts_above_those_answered(put):
+    head = "start,offered,answered,abandoned,service_level\n"
+    text = head + "2026-03-02 08:00,1000,994,6,99.5%\n2026-03-02 08:30,10,5,5,100%\n"
+    history = read_history(put(text), profile="intervals", tz="UTC", counting="offered", within="20s")
+    # 99.5 % of 1,000 is 995, which a share of 99.45 % is as well; 100 % of 10 cannot be 5.
+    assert history.intervals["answered_within_s20"].iloc[0] == 994 and pd.isna(
+        history.intervals["answered_within_s20"].iloc[1]
+    )
+    assert "1 exceed those answered" in str(history.check())
+
+
+def test_the_acceptable_time_that_was_told_is_the_default(put):
+    text = "start,offered,answered,abandoned,answered_within_s20,answered_within_s30\n2026-03-02 08:00,10,9,1,5,8\n2026-03-02 08:30,10,9,1,5,8\n"
+    history = read_history(put(text), profile="intervals", tz="UTC", within="30s")
+    assert history.metrics(metrics="service_level")["value"][0] == 0.8
+    assert history.metrics(metrics="service_level", within="20s")["value"][0] == 0.5
+    other = read_history(put(text), profile="intervals", tz="UTC", within="45s")
+    assert other.within_s == 45 and other.default_within_s == 20, "what the report has not counted is no default"
+    log = put("arrived,wait_s,outcome\n2026-03-02 08:00,25,answered\n2026-03-02 08:01,5,answered\n", "log.csv")
+    assert (
+        read_history(log, profile="contacts", tz="UTC", within="30s").metrics(metrics="service_level")["value"][0]
+        == 1.0
+    )
+
+
 def test_hours_of_the_day_by_number(put):
     """As Genesys Decisions writes them: DATE_STAMP, HOUR_OF_DAY, CALL_IDENTIFIER, TOTAL_QUEUE_TIME."""
     text = "DATE_STAMP,HOUR_OF_DAY,CALL_IDENTIFIER,TOTAL_QUEUE_TIME,CALLS\n2013/01/01,08,Sales,300,20\n2013/01/01,9,Sales,90,15\n"
