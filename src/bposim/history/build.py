@@ -17,19 +17,20 @@ from bposim.history.cells import map_columns, text_of
 from bposim.history.contacts import Reading, clean_contacts
 from bposim.history.core import History
 from bposim.history.files import RawTable, read_table
-from bposim.history.hours import load_centre, local_slots, open_minutes, ranges_text, weekday_of
 from bposim.history.intervals import clean_intervals, counts_table, interval_length
 from bposim.history.profiles import Profile, find_profile
-from bposim.history.quality import Finding, Ledger, QualityReport, finding
+from bposim.history.quality import Ledger, QualityReport, accepted_rules
+from bposim.history.rules import RULES
 from bposim.history.tables import nearest_types, read_interval
-from bposim.provenance import Provenance, file_hash
+from bposim.history.whole import whole_findings
+from bposim.provenance import Provenance, content_hash, file_hash
 from bposim.units import zone
 
 
 def read_history(
     path: str | Path, *, profile: str | Profile, tz: Any = None, columns: Mapping[str, Any] | None = None,
     interval: Any = None, types: Iterable[str] | str | None = None, limit: int | None = None,
-    day_first: bool | None = None, decimal: str | None = None,
+    day_first: bool | None = None, decimal: str | None = None, accept: Iterable[str] | str = (),
 ) -> History:  # fmt: skip
     """Read a history of contacts or an interval report.
 
@@ -58,6 +59,8 @@ def read_history(
         Whether ``03/04/2026`` is 3 April; None: told from the column, an error where it does not tell.
     decimal : "." or ",", optional
         Decimal sign; None: told from the column, an error where it does not tell.
+    accept : str or list of str
+        Ids of rules whose rows are right as they are: ``["totals_queue"]`` keeps a queue that is the sum of the others.
 
     Returns
     -------
@@ -83,19 +86,20 @@ def read_history(
         raise ParameterError(parameter("limit", "read_history()", "a whole number of at least 1, or None", limit))
     if decimal not in (None, ".", ","):
         raise ParameterError(parameter("decimal", "read_history()", 'one of ".", "," or None', decimal))
+    agreed = accepted_rules(accept, reading=True)
     raw = read_table(path, limit=limit)
     told = {
         "file": Path(path).name, "sha256": file_hash(path), "profile": how.name, "tz": clock.key,
         "columns": dict(columns or {}), "interval": interval, "types": types, "limit": limit, "day_first": day_first,
-        "decimal": decimal,
+        "decimal": decimal, "accept": sorted(agreed),
     }  # fmt: skip
-    made = Provenance("read_history", {k: v for k, v in told.items() if v not in (None, {})})
-    return _build(raw, how, clock, made, columns, interval, types, day_first, decimal)
+    made = Provenance("read_history", {k: v for k, v in told.items() if v not in (None, {}, [])})
+    return _build(raw, how, clock, made, columns, interval, types, day_first, decimal, agreed)
 
 
 def from_frame(
     frame: pd.DataFrame, *, source: str, profile: Any, tz: Any, columns: Any, interval: Any, types: Any,
-    day_first: bool | None, step: str,
+    day_first: bool | None, step: str, accept: Any = (),
 ) -> History:  # fmt: skip
     """Make a history of a frame's cells by the same rules as of a file's."""
     how = find_profile(profile)
@@ -107,7 +111,8 @@ def from_frame(
     cells = frame.reset_index(drop=True).set_axis([str(c) for c in frame.columns], axis=1)
     raw = RawTable(cells, source)
     made = Provenance(step, {"rows": len(frame), "profile": how.name, "tz": clock.key, "columns": dict(columns or {})})
-    return _build(raw, how, clock, made, columns, interval, types, day_first, None)
+    agreed = accepted_rules(accept, reading=True)
+    return _build(raw, how, clock, made, columns, interval, types, day_first, None, agreed)
 
 
 def from_counts(series: Any, *, contact_type: str, freq: Any, tz: Any) -> History:
@@ -143,7 +148,7 @@ def _zone(tz: Any) -> ZoneInfo:
 
 def _build(
     raw: RawTable, profile: Profile, clock: ZoneInfo, made: Provenance, columns: Any, interval: Any, types: Any,
-    day_first: bool | None, decimal: str | None,
+    day_first: bool | None, decimal: str | None, accept: frozenset[str],
 ) -> History:  # fmt: skip
     found, factors = map_columns(raw.frame, profile, columns, name=raw.name)
     cells = raw.frame[list(found.values())].set_axis(list(found), axis=1)
@@ -153,7 +158,7 @@ def _build(
         cells, rows, left_out = _only(cells, rows, types)
     order = profile.day_first if day_first is None else day_first
     how = Reading(profile, clock, factors, raw.name, raw.delimiter, decimal, order)
-    ledger = Ledger(rows)
+    ledger = Ledger(rows, accept=accept)
     if raw.encoding == "cp1252":
         ledger.whole("encoding", len(rows))
     if profile.kind == "contacts":
@@ -203,15 +208,19 @@ def _finish(
 ) -> History:  # fmt: skip
     rows_read = len(ledger.source_row) + left_out
     report = QualityReport(
-        tuple(ledger.findings), source, rows_read, int(ledger.kept.sum()), int((~ledger.kept).sum()), left_out
-    )
+        tuple(ledger.findings), source, rows_read, int(ledger.kept.sum()), int((~ledger.kept).sum()), left_out,
+        ledger.accept,
+    )  # fmt: skip
     is_log = kind == "contacts"
     history = History(
         kind, clock, interval_s, booking, source, report, rejected, made,
         _contacts=frame if is_log else None, _table=None if is_log else frame,
     )  # fmt: skip
     report = replace(report, findings=report.findings + whole_findings(history))
-    history = replace(history, quality=report, _cache={})
+    touched = {f.rule: {"done": f.done, "rows": f.count} for f in report.findings}
+    inputs = {**made.inputs, "rows_read": rows_read, "kept": report.kept, "set_aside": report.set_aside,
+              "rules": touched, "rules_applied": content_hash(sorted(RULES))}  # fmt: skip
+    history = replace(history, quality=report, provenance=replace(made, inputs=inputs), _cache={})
     errors = [f for f in report.findings if f.severity == "error"]
     if errors:
         rows = sum(f.count for f in errors)
@@ -221,41 +230,3 @@ def _finish(
             DataQualityWarning, stacklevel=5 if made.step == "from_contacts" else 4,
         )  # fmt: skip
     return history
-
-
-def whole_findings(history: History) -> tuple[Finding, ...]:
-    """Return what can only be said of a history as a whole: missing days, odd hours, a probable slip of the zone."""
-    found = []
-    rows = history.quality.kept
-    if history.missing_days:
-        detail = f" ({ranges_text(history.missing_days)})"
-        found.append(finding("missing_days", count=len(history.missing_days), total=rows, detail=detail))
-    day, slot = history._day_slot
-    slots = 1440 // history._slot_min
-    if history._contacts is not None:
-        day, minute = local_slots(history._times, 1)
-        out = ~open_minutes(history.opening_hours)[weekday_of(day), minute]
-        if out.any():
-            late = history._frame["source_row"].to_numpy()[out]
-            found.append(finding("outside_hours", count=len(late), total=rows, rows=np.sort(late)))
-    elif slots > 1:
-        gaps, first = _gaps(day, slot)
-        if gaps:
-            found.append(finding("missing_intervals", count=gaps, total=rows, detail=f", the first on {first}"))
-    if slots > 1 and np.nansum(history._weight) >= 100:
-        busy = slot if history._contacts is not None else np.repeat(slot, np.nan_to_num(history._weight).astype(int))
-        hour, strength = load_centre(busy, slots)
-        if strength > 0.3 and (hour >= 22 or hour < 6):
-            clock = f"{int(hour):02d}:{int(hour % 1 * 60):02d}"
-            found.append(finding("zone_slip", count=rows, total=rows, detail=clock))
-    return tuple(found)
-
-
-def _gaps(day: np.ndarray, slot: np.ndarray) -> tuple[int, str]:
-    """Return how many slots between a day's first and last the report has not, and the day of the first of them."""
-    cell = (
-        pd.DataFrame({"day": day, "slot": slot}).drop_duplicates().groupby("day")["slot"].agg(["min", "max", "count"])
-    )
-    gaps = cell["max"] - cell["min"] + 1 - cell["count"]
-    some = gaps[gaps > 0]
-    return int(some.sum()), str(np.datetime64(int(some.index[0]), "D")) if len(some) else ""

@@ -50,6 +50,8 @@ INTERVAL_FIELDS = {
     "asa_s": "mean wait of the answered, turned into a sum",
     "mean_abandon_s": "mean wait of the abandoned, turned into a sum",
     "aht_s": "mean handle time of the answered, turned into a sum",
+    "staffed_s": "agent-seconds there to serve the contact type",
+    "transferred": "answered contacts that were passed on to another queue, which offers them again",
 }
 WITHIN = re.compile(r"^(answered|abandoned)_within_s(\d+)$")
 
@@ -162,6 +164,8 @@ PROFILES: Mapping[str, Profile] = MappingProxyType({
             "handle_sum_s": ("handle_sum_s", "talk_sum_s", "total_handle_time_seconds"),
             "asa_s": ("asa_s", "asa", "avg_speed_answer"),
             "aht_s": ("aht_s", "aht", "avg_handle", "average_handle_time"),
+            "staffed_s": ("staffed_s", "staffed_time_s", "staffed_seconds"),
+            "transferred": ("transferred", "transfers", "transferred_out", "transfers_out"),
         } | {n: (n,) for n in ("blocked", "disconnected", "callback", "deflected", "wait_abandoned_sum_s", "wait_sum_s",
                                "max_wait_s", "mean_abandon_s")},
         note="One row per interval and contact type: counts and sums, or means that are turned into sums.",
