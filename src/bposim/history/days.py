@@ -73,9 +73,12 @@ def _outages(panel: Panel, due: np.ndarray) -> tuple[np.ndarray, str]:
     usable = panel.known & ~np.isnan(due)
     p = np.where(usable, due, 0.0)
     low = np.zeros(p.shape, dtype=bool)
+    every = (panel.total * usable).sum(axis=1) / np.maximum(p.sum(axis=1), 1e-9)
     for _ in range(3):
         on = usable & ~low
         level = (panel.total * on).sum(axis=1) / np.maximum((p * on).sum(axis=1), 1e-9)
+        # Of small counts those above zero would tell too much of the rest.
+        level = np.minimum(level, np.maximum(every, 1.0))
         expected = p * level[:, None]
         low = (panel.total <= 1.5 * EMPTY * expected) & usable & (expected > 0)
     # A slot with nothing due neither ends a hole nor begins one.

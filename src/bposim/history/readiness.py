@@ -12,11 +12,13 @@ from bposim.history.hours import weekday_of
 
 if TYPE_CHECKING:
     from bposim.history.core import History
+    from bposim.history.quality import Finding
 
 #: Scores from which a step is ready, and weak.
 READY, WEAK = 80, 40
-#: Points that a warning costs each step it bends, and the most that warnings cost together.
-PER_WARNING, ALL_WARNINGS = 10, 30
+#: Points that a warning costs each step it bends: the first with each, the second for each percent of rows (days) it
+#: concerns; the most for one warning. Warnings make a step weak at worst.
+EACH, PER_SHARE, PER_WARNING = 1.0, 2.0, 15.0
 #: Points for each percent of rows that were set aside as errors, and the most.
 PER_PERCENT, ALL_PERCENT = 4, 40
 #: Rule → the steps it bends.
@@ -82,7 +84,7 @@ def readiness(history: History) -> pd.DataFrame:
         own = [Need(facts.weeks, 4, 8, "weeks", "export more, two of them to be held out")] if step == "back-test" else []
         score, reason = min([(bare[worst][0], f"{worst} first: {bare[worst][1]}"), *((n.score, n.sentence()) for n in own)])
         bare[step] = (score, reason)
-    rows = [(step, _verdict(s), round(s), reason if s < 99.5 else "nothing is missing") for step, (s, reason) in bare.items()]
+    rows = [(step, _verdict(s), int(s), reason) for step, (s, reason) in bare.items()]
     return pd.DataFrame(rows, columns=["step", "verdict", "score", "reason"])
 
 
@@ -94,18 +96,28 @@ def _score(history: History, step: str, needs: list[Need | Lack]) -> tuple[float
     worst = min(needs, key=lambda n: n.score)
     score, reason = worst.score, worst.sentence()
     if score >= READY:
-        reason = f"enough; {reason}" if score < 99.5 and isinstance(worst, Need) and worst.have < worst.ready else "enough"
+        reason = "enough"
     report = history.quality
     bent = [f.rule for f in report.findings if f.severity == "warning" and step in _BENDS.get(f.rule, ())]
     errors = sum(f.count for f in report.findings if f.severity == "error" and f.done == "set aside")
     percent = 100 * errors / max(report.rows_read, 1)
     lost_rows = min(PER_PERCENT * percent, ALL_PERCENT)
-    lost = min(PER_WARNING * len(bent), ALL_WARNINGS) + lost_rows
-    if lost >= 1:
-        why = [f"{', '.join(bent)} found: mend or accept them"] if bent else []
+    found = [f for f in report.findings if f.rule in bent and f.severity == "warning"]
+    warned = sum(min(EACH + PER_SHARE * _percent(history, f), PER_WARNING) for f in found)
+    score = max(score - lost_rows, 0.0)
+    score = max(score - warned, min(score, WEAK))
+    if found or lost_rows >= 1:
+        why = [f"{', '.join(bent)} found: mend or accept"] if found else []
         why += [f"{percent:.1f} % of the rows are set aside as errors: correct the file"] if lost_rows >= 1 else []
         reason = "; ".join([*([reason] if reason != "enough" else []), *why])
-    return max(score - lost, 0.0), reason
+    return score, reason
+
+
+def _percent(history: History, found: Finding) -> float:
+    """Return the percent of rows, or of days, that a finding concerns; all where it is about the whole."""
+    if found.rule == "missing_days":
+        return 100 * found.count / max(found.count + len(history._days), 1)
+    return 100 * len(found.rows) / max(history.quality.rows_read, 1) if len(found.rows) else 100.0
 
 
 class _Facts:
@@ -221,4 +233,4 @@ def _named(log: pd.DataFrame | None, column: str, missing: str) -> list[Need | L
     if log is None or column not in log or not log[column].notna().any():
         return [Lack(missing if log is not None else "counts per interval name no customers: export a contact log")]
     share = 100 * float(log[column].notna().mean())
-    return [Need(share, 50, 95, "% of contacts name a customer", "export the customer of every contact")]
+    return [Need(share, 20, 80, "% of contacts name a customer", "export the customer of every contact")]

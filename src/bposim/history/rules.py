@@ -110,7 +110,7 @@ _TABLE = (
      "Write the unit: columns={{'handle_s': ('Talk', 'min')}}. " + _RIGHT),
     ("zone_slip", "warning", "kept",
      "the day's load is centred on {detail} local time: the times may be in another zone",
-     'Check tz; a file in UTC needs tz="UTC". ' + _RIGHT),
+     "Write the times with their offset, as 2026-03-01T09:30:00Z in a file that keeps UTC, and tz as the place's. " + _RIGHT),
     ("encoding", "info", "kept", "the file is not UTF-8; it was read as Windows-1252", "Save the file as UTF-8. " + _RIGHT),
     # interval reports and counts
     ("totals_row", "warning", "set aside", "{rows} are totals, not intervals", "accept=[{id!r}] takes them for a contact type of that name; else totals are made again."),

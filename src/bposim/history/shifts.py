@@ -16,8 +16,9 @@ APART = 0.06
 LEFT = 0.4
 #: Contacts on either side.
 ENOUGH = 500
-#: Handle times of a day that differ from the others by this factor are in another unit; a unit's step is 60.
-UNIT = 20.0
+#: Handle times of a day that differ from the other days' by a factor in one of these ranges are in another unit: minutes,
+#: and milliseconds.
+UNITS = ((27.0, 132.0), (500.0, 2000.0))
 #: Days on either side of a change of shares, standard deviations it must reach, share of the queue it must move.
 STEP, SIGMAS, MOVED = 14, 7.0, 0.3
 
@@ -37,7 +38,6 @@ def _zone_shift(panel: Panel) -> list[Finding]:
         return []
     hourly = panel.total.reshape(n, 24, -1)
     best: tuple[float, int, int] | None = None
-    before, after = np.zeros((7, 24)), np.zeros((7, 24))
     counts = hourly.sum(axis=2)
     for split in range(FEWEST, n - FEWEST + 1):
         before, after = _sides(panel, counts, split)
@@ -48,14 +48,19 @@ def _zone_shift(panel: Panel) -> list[Finding]:
         return []
     _, hours, split = best
     before, after = _sides(panel, counts, split)
-    if before.sum() < after.sum():
-        before, hours = after, -hours
-    usual = (before + 0.5) / (before.sum(axis=1, keepdims=True) + 12)
-    gain = (counts * np.log(np.roll(usual, hours, axis=1) / usual)[panel.weekday]).sum(axis=1)
-    first, last = _best_stretch(gain)
+    # The fewer days are the odd ones; of equally many the later.
+    late, early = _stretch(panel, counts, before, hours), _stretch(panel, counts, after, -hours)
+    (first, last), hours = (late, hours) if late[1] - late[0] <= early[1] - early[0] else (early, -hours)
     days = np.zeros(n, dtype=bool)
     days[first : last + 1] = True
     return panel.found("zone_shift", days, f", by {hours:+d} h")
+
+
+def _stretch(panel: Panel, counts: np.ndarray, usual: np.ndarray, hours: int) -> tuple[int, int]:
+    """Return first and last day of the stretch that the usual profile explains best after the shift."""
+    share = (usual + 0.5) / (usual.sum(axis=1, keepdims=True) + 12)
+    gain = (counts * np.log(np.roll(share, hours, axis=1) / share)[panel.weekday]).sum(axis=1)
+    return _best_stretch(gain)
 
 
 def _sides(panel: Panel, counts: np.ndarray, split: int) -> tuple[np.ndarray, np.ndarray]:
@@ -110,7 +115,7 @@ def _unit_shift(panel: Panel) -> list[Finding]:
     if panel.is_log:
         use = (panel.row_day >= 0) & (frame["handle_s"] > 0).to_numpy()
         by_day = pd.Series(frame["handle_s"].to_numpy()[use]).groupby(cell[use]).agg(["median", "size"])
-        typical, size, fewest = by_day["median"], by_day["size"], 5
+        typical, size, fewest = by_day["median"], by_day["size"], 10
     elif "handle_sum_s" in frame:
         answered = frame["answered"].to_numpy(dtype=float, na_value=np.nan)
         handled = frame["handle_sum_s"].to_numpy(dtype=float, na_value=np.nan)
@@ -126,7 +131,8 @@ def _unit_shift(panel: Panel) -> list[Finding]:
     usual = typical.groupby(kind).transform("median").to_numpy()
     days = pd.Series(kind).groupby(kind).transform("size").to_numpy()
     ratio = typical.to_numpy() / usual
-    odd = (days >= 3) & ((ratio > UNIT) | (ratio < 1 / UNIT))
+    factor = np.maximum(ratio, 1 / ratio)
+    odd = (days >= 3) & np.any([(factor > low) & (factor < high) for low, high in UNITS], axis=0)
     if not odd.any():
         return []
     rows = panel.source_row[use & np.isin(cell, typical.index.to_numpy()[odd])]
