@@ -72,6 +72,7 @@ def random_log(rng: np.random.Generator, kind: str) -> pd.DataFrame:
     cv = rng.uniform(0.5, 1.5)
     sigma = np.sqrt(np.log1p(cv**2))
     handle = np.exp(rng.normal(np.log(rng.uniform(90, 500)) - sigma**2 / 2, sigma, len(each))).round() + 1
+    handle = np.minimum(handle, 28800)  # nobody talks longer than a shift
     wait = rng.exponential(30, len(each)).round()
     left = rng.random(len(each)) < 0.08
     frame = pd.DataFrame({

@@ -17,6 +17,9 @@ from bposim.history.profiles import CONTACT_FIELDS, INTERVAL_FIELDS, WITHIN, Pro
 from bposim.units import SECONDS
 
 MISSING = ("", "nan", "na", "n/a", "nat", "none", "null", "-", "<na>")
+#: Times outside these years, and numbers beyond this, are no record of an operation: they are no times and no numbers.
+YEARS = (1900, 2199)
+LARGEST = 1e10
 _OFFSET = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:Z|[+-]\d{2}:?\d{2})$"
 _ISO = r"^\d{4}-\d{2}-\d{2}|^\d{8}(?:[T ]\d{4,6})?$"
 _SPOKEN = r"^(\d{1,2})([/.-])(\d{1,2})\2\d{2,4}\b"
@@ -166,7 +169,8 @@ def parse_times(series: pd.Series, *, zone: ZoneInfo, day_first: bool | None, wh
     none = np.zeros(n, dtype=bool)
     if isinstance(series.dtype, pd.DatetimeTZDtype):
         values = series.dt.tz_convert(zone).dt.as_unit("us")
-        return Times(values, values.isna().to_numpy(), none, none, none)
+        values, far = _believable(values)
+        return Times(values, series.isna().to_numpy(), far, none, none)
     if series.dtype.kind == "M":
         naive, aware, missing = series.dt.as_unit("us"), None, series.isna().to_numpy()
     elif series.dtype.kind in "iufb":
@@ -178,6 +182,7 @@ def parse_times(series: pd.Series, *, zone: ZoneInfo, day_first: bool | None, wh
     values, gap, fold = localise(naive, zone, order=order)
     if aware is not None:
         values = values.where(aware.isna(), aware.dt.tz_convert(zone))
+    values, _ = _believable(values)
     bad = values.isna().to_numpy() & ~missing & ~gap
     if bad.any() and not (~bad & ~missing).any():
         raise HistoryError(
@@ -185,6 +190,12 @@ def parse_times(series: pd.Series, *, zone: ZoneInfo, day_first: bool | None, wh
             "Write 2026-03-01 09:30:00, or map another column with columns={…}."
         )
     return Times(values, missing, bad, gap, fold)
+
+
+def _believable(values: pd.Series) -> tuple[pd.Series, np.ndarray]:
+    """Return times without those of years that no record is of, and which these are."""
+    far = (values.notna() & ~values.dt.year.between(*YEARS)).to_numpy()
+    return (values.mask(far) if far.any() else values), far
 
 
 def _from_text(text: pd.Series, *, day_first: bool | None, what: str) -> tuple[pd.Series, pd.Series | None]:
@@ -261,10 +272,13 @@ def parse_numbers(
         A comma may be a decimal or a thousands separator, and the column does not tell which.
     """
     if series.dtype.kind == "m":
-        return series.dt.total_seconds().to_numpy(dtype=float), np.zeros(len(series), dtype=bool)
+        values = series.dt.total_seconds().to_numpy(dtype=float)
+        bad = np.abs(values) > LARGEST
+        return np.where(bad, np.nan, values), bad
     if series.dtype.kind in "iufb":
-        values = series.to_numpy(dtype=float, na_value=np.nan)
-        return values * factor, np.isinf(values)
+        values = series.to_numpy(dtype=float, na_value=np.nan) * factor
+        bad = np.abs(values) > LARGEST
+        return np.where(bad, np.nan, values), bad
     text = series.astype("str").str.strip()
     missing = (series.isna() | text.str.lower().isin(MISSING)).to_numpy()
     numbers = pd.to_numeric(text.mask(missing), errors="coerce").to_numpy(dtype=float, na_value=np.nan) * factor
@@ -281,7 +295,7 @@ def parse_numbers(
             cleaned = _commas(left[~clocks], delimiter=delimiter, decimal=decimal, what=what)
             result[~clocks] = pd.to_numeric(cleaned, errors="coerce").to_numpy(dtype=float, na_value=np.nan) * factor
         numbers[rest] = result.to_numpy()
-    bad = (np.isnan(numbers) | np.isinf(numbers)) & ~missing
+    bad = ~(np.abs(numbers) <= LARGEST) & ~missing
     return np.where(bad, np.nan, numbers), bad
 
 

@@ -270,7 +270,8 @@ def _extra(column: pd.Series, missing: tuple[str, ...], *, number: bool) -> pd.S
     if number:
         numbers = pd.to_numeric(text, errors="coerce")
         if numbers.notna().equals(text.notna()):
-            return numbers.astype("Int64") if (numbers.dropna() % 1 == 0).all() else numbers.astype(float)
+            whole = (numbers.dropna() % 1 == 0).all() and not (numbers.abs() > 2**53).any()
+            return numbers.astype("Int64") if whole else numbers.astype(float)
     return text
 
 

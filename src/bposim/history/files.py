@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ import pandas as pd
 from bposim.errors import HistoryError
 
 DELIMITERS = (",", ";", "\t", "|")
+#: Bytes that a packed file may unpack to.
+LARGEST = 4 << 30
 _FORMATS = "CSV (also .gz), .parquet or .xlsx"
 
 
@@ -66,7 +67,10 @@ def read_table(path: str | Path, *, limit: int | None = None) -> RawTable:
         raise HistoryError(f"{path.name} is empty (0 bytes). Give a file with a header and at least one data row.")
     try:
         if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
+            with gzip.open(io.BytesIO(data)) as packed:
+                data = packed.read(LARGEST + 1)
+            if len(data) > LARGEST:
+                raise HistoryError(f"{path.name} unpacks to more than {LARGEST >> 30} GiB. Cut it into smaller files.")
     except (OSError, EOFError, zlib.error) as error:
         raise HistoryError(f"{path.name} is a broken gzip file ({error}). Copy or export it again.") from None
     if data[:4] == b"PAR1":
@@ -94,7 +98,7 @@ def _parquet(data: bytes, name: str, limit: int | None) -> RawTable:
 def _excel(data: bytes, name: str, limit: int | None) -> RawTable:
     try:
         cells = pd.read_excel(io.BytesIO(data), header=None, dtype=object, engine="openpyxl", na_filter=False)
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged workbook raises whatever its parts do: zlib, XML, missing keys
         raise HistoryError(
             f"{name} is no readable Excel workbook ({_short(error)}). Save it as .xlsx or CSV."
         ) from None
