@@ -8,11 +8,12 @@ import pandas as pd
 KINDS = ("plain", "over-dispersed", "weekdays", "growth", "tiny", "many queues", "around the clock", "short", "long")
 
 
-def random_counts(rng: np.random.Generator, kind: str) -> tuple[pd.DatetimeIndex, np.ndarray]:
+def random_counts(rng: np.random.Generator, kind: str, scale: float = 1.0) -> tuple[pd.DatetimeIndex, np.ndarray]:
     """Return the half hours (wall clock, Europe/Berlin, no change of the clock in them) and counts by type and half hour."""
     days = {"short": int(rng.integers(2, 20)), "long": 364}.get(kind, int(rng.integers(30, 120)))
     first = pd.Timestamp("2025-01-06" if kind == "long" else "2025-11-03") + pd.Timedelta(days=int(rng.integers(0, 7)))
     per_day = {"tiny": rng.uniform(2, 30), "many queues": 800.0, "long": 200.0}.get(kind, float(np.exp(rng.uniform(4, 7))))
+    per_day = max(per_day * scale, 2.0)
     types = {"many queues": 20, "around the clock": 2}.get(kind, int(rng.integers(1, 5)))
     slot = np.arange(48)
     if kind == "around the clock":
@@ -43,9 +44,9 @@ def random_counts(rng: np.random.Generator, kind: str) -> tuple[pd.DatetimeIndex
     return pd.DatetimeIndex(stamps), np.concatenate(counts, axis=1)
 
 
-def random_report(rng: np.random.Generator, kind: str) -> pd.DataFrame:
+def random_report(rng: np.random.Generator, kind: str, scale: float = 1.0) -> pd.DataFrame:
     """Return an interval report as a file would have it, zeros written, contacts booked by arrival."""
-    stamps, counts = random_counts(rng, kind)
+    stamps, counts = random_counts(rng, kind, scale)
     aht, cv = rng.uniform(60, 600), rng.uniform(0.5, 1.5)
     k, n = counts.shape
     offered = counts.reshape(-1)
@@ -62,9 +63,9 @@ def random_report(rng: np.random.Generator, kind: str) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def random_log(rng: np.random.Generator, kind: str) -> pd.DataFrame:
+def random_log(rng: np.random.Generator, kind: str, scale: float = 1.0) -> pd.DataFrame:
     """Return a contact log as a file would have it: lognormal handle times, exponential waits, customers who come again."""
-    stamps, counts = random_counts(rng, kind)
+    stamps, counts = random_counts(rng, kind, scale)
     k, n = counts.shape
     each = np.repeat(np.tile(np.arange(n), k), counts.reshape(-1))
     kind_of = np.repeat(np.repeat(np.arange(k), n), counts.reshape(-1))

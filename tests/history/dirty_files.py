@@ -136,9 +136,9 @@ def truncated() -> pd.DataFrame:
 
 def censored() -> pd.DataFrame:
     """Return a log around the clock that was exported at midnight: who was on the line then is not in it."""
-    log = steady(10, 9000.0, True, 400.0)
+    log = steady(5, 5000.0, True, 400.0)
     ended = pd.to_datetime(log["arrived"]) + pd.to_timedelta(log["wait_s"] + log["handle_s"].fillna(0), unit="s")
-    return log[ended < "2026-01-22"].reset_index(drop=True)
+    return log[ended < "2026-01-17"].reset_index(drop=True)
 
 
 def censored_rows() -> list[int]:

@@ -68,7 +68,7 @@ def test_a_file_that_cannot_be_read_says_why(rule: str, save: Callable):
         assert len(read_history(save(frame), **{"tz": ZONE} | options | cure).contacts) == len(frame)
 
 
-@pytest.mark.parametrize("frame", [steady(), steady(10, 9000.0, True, 400.0)], ids=["days", "nights"])
+@pytest.mark.parametrize("frame", [steady(), steady(5, 5000.0, True, 400.0)], ids=["days", "nights"])
 def test_the_bases_of_the_dirty_files_are_clean(frame: pd.DataFrame, save: Callable):
     assert read(save(frame), profile="contacts").check().frame.empty
 

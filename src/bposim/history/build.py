@@ -16,7 +16,7 @@ from bposim.errors import DataQualityWarning, HistoryError, ParameterError, Unit
 from bposim.history.cells import map_columns, text_of
 from bposim.history.contacts import Reading, clean_contacts
 from bposim.history.core import History
-from bposim.history.files import RawTable, read_table
+from bposim.history.files import RawTable, as_text, read_table
 from bposim.history.intervals import clean_intervals, counts_table, interval_length
 from bposim.history.profiles import Profile, find_profile
 from bposim.history.quality import Ledger, QualityReport, accepted_rules
@@ -109,7 +109,7 @@ def from_frame(
     if not len(frame):
         raise HistoryError(f"{source} is empty: it has no rows. Give at least one contact.")
     cells = frame.reset_index(drop=True).set_axis([str(c) for c in frame.columns], axis=1)
-    raw = RawTable(cells, source)
+    raw = RawTable(as_text(cells), source)
     made = Provenance(step, {"rows": len(frame), "profile": how.name, "tz": clock.key, "columns": dict(columns or {})})
     agreed = accepted_rules(accept, reading=True)
     return _build(raw, how, clock, made, columns, interval, types, day_first, None, agreed)

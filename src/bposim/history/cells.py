@@ -121,7 +121,7 @@ def _needs(kind: str, found: Mapping[str, str]) -> list[tuple[str, ...]]:
 def _missing(needed: tuple[str, ...], known: Mapping[str, str], profile: Profile, have: list[str], name: str) -> str:
     what = " or ".join(f"{n!r} ({known[n]})" for n in needed)
     names = [n for ours in needed for n in (ours, *profile.columns.get(ours, ()))]
-    lower = {h.lower(): h for h in have}
+    lower = {h.lower(): h for h in have if len(h) <= 200}
     near = next((m for n in names for m in difflib.get_close_matches(n, lower, n=1, cutoff=0.6)), None)
     hint = f" Nearest: {lower[near]!r}." if near else ""
     return (
@@ -131,12 +131,18 @@ def _missing(needed: tuple[str, ...], known: Mapping[str, str], profile: Profile
 
 
 def _near(word: object, known: Any) -> str:
-    near = difflib.get_close_matches(str(word), [str(k) for k in known], n=1)
+    near = difflib.get_close_matches(str(word)[:200], [str(k) for k in known if len(str(k)) <= 200], n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
+def short(value: object, most: int = 60) -> str:
+    """Write a cell or a name for a message, its end left out if it is long."""
+    text = str(value)
+    return repr(text if len(text) <= most else text[:most] + "…")
+
+
 def _list(names: Any) -> str:
-    names = [repr(str(n)) for n in names]
+    names = [short(n) for n in names]
     return ", ".join(names[:15]) + (f" and {len(names) - 15} more" if len(names) > 15 else "")
 
 
@@ -186,7 +192,7 @@ def parse_times(series: pd.Series, *, zone: ZoneInfo, day_first: bool | None, wh
     bad = values.isna().to_numpy() & ~missing & ~gap
     if bad.any() and not (~bad & ~missing).any():
         raise HistoryError(
-            f"{what}: none of {int(bad.sum()):,} values is a time, the first is {series[bad].iloc[0]!r}. "
+            f"{what}: none of {int(bad.sum()):,} values is a time, the first is {short(series[bad].iloc[0])}. "
             "Write 2026-03-01 09:30:00, or map another column with columns={…}."
         )
     return Times(values, missing, bad, gap, fold)
@@ -219,7 +225,7 @@ def _from_text(text: pd.Series, *, day_first: bool | None, what: str) -> tuple[p
         first, second = parts.loc[spoken, 0].astype(int).max(), parts.loc[spoken, 2].astype(int).max()
         if (first > 12) == (second > 12):
             raise HistoryError(
-                f"{what}: {left[spoken].iloc[0]!r} may be day-month or month-day, and the column does not tell which. "
+                f"{what}: {short(left[spoken].iloc[0])} may be day-month or month-day, and the column does not tell which. "
                 "Write day_first=True or day_first=False."
             )
         day_first = first > 12
@@ -313,7 +319,7 @@ def _commas(text: pd.Series, *, delimiter: str | None, decimal: str | None, what
             decimal = "."
         else:
             raise HistoryError(
-                f"{what}: {text[text.str.contains(',', regex=False)].iloc[0]!r} may be a decimal or a thousands comma, "
+                f"{what}: {short(text[text.str.contains(',', regex=False)].iloc[0])} may be a decimal or a thousands comma, "
                 'and the column does not tell which. Write decimal="," or decimal=".".'
             )
     if decimal == ",":

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import poisson
 
 from bposim.errors import HistoryError
-from bposim.history.cells import Times, parse_numbers, parse_times, text_of
+from bposim.history.cells import Times, parse_numbers, parse_times, short, text_of
 from bposim.history.profiles import Profile
 from bposim.history.quality import Ledger
 from bposim.units import format_seconds
@@ -207,7 +207,7 @@ def _outcomes(
     for word, rule in how.profile.set_aside.items():
         ledger.set_aside(rule, np.isin(codes, [k for k, u in enumerate(unique) if str(u).lower() == word]))
     ours = np.array([how.profile.outcomes.get(str(u).lower()) for u in unique] + [None], dtype=object)
-    unknown = [repr(str(u)) for u, o in zip(unique, ours, strict=False) if o is None]
+    unknown = [short(u) for u, o in zip(unique, ours, strict=False) if o is None]
     blank = codes == -1
     mapped = ours[codes]
     ledger.set_aside("unknown_outcome", pd.isna(mapped) & ~blank, f": {', '.join(unknown[:5])}")

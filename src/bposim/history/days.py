@@ -7,6 +7,7 @@ over-dispersed; ``docs/design/data-contracts.md`` has the thresholds and the mea
 from __future__ import annotations
 
 from importlib import resources
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -131,15 +132,22 @@ def _odd(panel: Panel, out: np.ndarray) -> tuple[np.ndarray, str]:
         return odd, ""
     level = pd.Series(count[use] / usual[use]).rolling(31, center=True, min_periods=7).median().to_numpy()
     expected = usual[use] * level
+    # Roots steady counts, and logarithms the levels of over-dispersed days: an odd day is far off in both.
     z = 2 * (np.sqrt(count[use] + 0.375) - np.sqrt(expected + 0.375))
-    spread = max(1.0, 1.4826 * float(np.median(np.abs(z - np.median(z)))))
-    far = np.abs(z) > (SIGMAS + 30 / len(use)) * spread
+    logs = np.log((count[use] + 0.5) / (expected + 0.5))
+    least = SIGMAS + 30 / len(use)
+    far = (np.abs(z) > least * _spread(z, 1.0)) & (np.abs(logs) > least * _spread(logs, 1 / np.sqrt(expected + 0.5)))
     ratio = count[use] / np.maximum(expected, 1e-9)
     odd[use] = far & ((ratio > FACTOR) | (ratio < 1 / FACTOR))
     if not odd.any():
         return odd, ""
     worst = int(np.argmax(np.abs(z)))
     return odd, f"; the farthest has {ratio[worst]:.2g} times what was due"
+
+
+def _spread(values: np.ndarray, least: Any) -> Any:
+    """Return the robust standard deviation of values, at least that of Poisson counts."""
+    return np.maximum(least, 1.4826 * float(np.median(np.abs(values - np.median(values)))))
 
 
 def _others_median(values: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from bposim.errors import HistoryError
@@ -92,7 +93,23 @@ def _parquet(data: bytes, name: str, limit: int | None) -> RawTable:
     except Exception as error:  # pyarrow raises several unrelated kinds for a damaged file
         raise HistoryError(f"{name} is no readable Parquet file ({_short(error)}). Export it again.") from None
     frame.columns = [str(c) for c in frame.columns]
+    frame = as_text(frame)
     return RawTable(frame.head(limit).reset_index(drop=True) if limit else frame.reset_index(drop=True), name)
+
+
+def as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose byte strings, lists and records are text; a byte that is no UTF-8 becomes U+FFFD."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, bytes):
+            return value.decode("utf-8", "replace")
+        return str(value) if isinstance(value, list | tuple | dict | set | np.ndarray) else value
+
+    told = {k: frame.iloc[:, k].map(plain) for k in range(frame.shape[1]) if frame.dtypes.iloc[k] == object}
+    if not told:
+        return frame
+    parts = [told.get(k, frame.iloc[:, k]) for k in range(frame.shape[1])]
+    return pd.concat(parts, axis=1, keys=None).set_axis(frame.columns, axis=1)
 
 
 def _excel(data: bytes, name: str, limit: int | None) -> RawTable:

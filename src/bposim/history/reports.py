@@ -55,8 +55,12 @@ def note_totals_queue(frame: pd.DataFrame, ledger: Ledger) -> None:
     half = own.index[np.isclose(own.to_numpy(dtype=float), every.sum() / 2)]
     for kind in half:
         mine = cells[cells["contact_type"] == kind].set_index("interval_start")["offered"]
+        others = cells[(cells["contact_type"] != kind) & (cells["offered"] > 0)].groupby("interval_start").size()
+        # What equals one other queue may be its twin.
+        if (others >= 2).sum() < TOTAL_INTERVALS:
+            continue
         twice = np.isclose(2 * mine.to_numpy(dtype=float), every.reindex(mine.index).to_numpy(dtype=float))
-        if len(mine) >= TOTAL_INTERVALS and mine.sum() >= TOTAL_CONTACTS and twice.all():
+        if mine.sum() >= TOTAL_CONTACTS and twice.all():
             ledger.set_aside("totals_queue", (frame["contact_type"] == kind).to_numpy(), f" ({kind!r})")
             return
 
