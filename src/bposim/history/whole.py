@@ -73,8 +73,11 @@ class Panel:
 
     def names(self, days: np.ndarray) -> str:
         """Write the days that a mask marks."""
-        stamps = pd.to_datetime(self.day[days], unit="D")
-        return ranges_text(tuple(d.date() for d in stamps))
+        marked = self.day[days].astype("datetime64[D]")
+        # Neighbours among the observed days make a stretch, weekends between them or not.
+        runs = np.split(marked, np.flatnonzero(np.diff(np.flatnonzero(days)) > 1) + 1)
+        texts = [str(r[0]) if len(r) == 1 else f"{r[0]} to {r[-1]}" for r in runs]
+        return ", ".join(texts[:4]) + (f" and {len(texts) - 4} more stretches" if len(texts) > 4 else "")
 
     def found(self, rule: str, days: np.ndarray, detail: str = "") -> list[Finding]:
         """Return the finding of a rule on the days that a mask marks, none if there are none."""
