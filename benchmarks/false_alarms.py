@@ -15,7 +15,7 @@ import pandas as pd
 from bposim.history import History
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "history"))
-from clean_histories import KINDS, random_log, random_report  # noqa: E402
+from clean_histories import KINDS, random_log, random_report
 
 #: What a clean history may well have.
 OFTEN = {"outside_hours", "missing_days"}

@@ -186,7 +186,11 @@ def _column_of_junk(rng: np.random.Generator, file: File) -> File:
 
 
 def _take(file: File, rows: np.ndarray) -> File:
-    return replace(file, frame=file.frame.iloc[rows].reset_index(drop=True), origin=None if file.origin is None else file.origin[rows])
+    return replace(
+        file,
+        frame=file.frame.iloc[rows].reset_index(drop=True),
+        origin=None if file.origin is None else file.origin[rows],
+    )
 
 
 def _shuffle(rng: np.random.Generator, file: File) -> File:
@@ -242,14 +246,30 @@ def _rename(rng: np.random.Generator, file: File) -> File:
     names = [str(c) for c in file.frame.columns]
     if names:
         k = int(rng.integers(len(names)))
-        pool = ["", " ", "Unnamed: 0", "offered", "arrived", "💥", "x" * 5000, names[0], names[k].upper(), "a,b", '"', "date", "1"]
+        pool = [
+            "",
+            " ",
+            "Unnamed: 0",
+            "offered",
+            "arrived",
+            "💥",
+            "x" * 5000,
+            names[0],
+            names[k].upper(),
+            "a,b",
+            '"',
+            "date",
+            "1",
+        ]
         names[k] = pool[int(rng.integers(len(pool)))]
     return replace(file, frame=file.frame.set_axis(names, axis=1), origin=None)
 
 
 def _extra(rng: np.random.Generator, file: File) -> File:
     name = ["note", "arrived", "offered", "x", "Total"][int(rng.integers(5))]
-    frame = pd.concat([file.frame, pd.Series(JUNK[int(rng.integers(len(JUNK)))], index=file.frame.index, name=name)], axis=1)
+    frame = pd.concat(
+        [file.frame, pd.Series(JUNK[int(rng.integers(len(JUNK)))], index=file.frame.index, name=name)], axis=1
+    )
     return replace(file, frame=frame, origin=file.origin if name in ("note", "x") and name not in file.frame else None)
 
 
@@ -438,7 +458,9 @@ def _differs(history: History, found: pd.DataFrame, origin: np.ndarray, usual: p
         return f"{history.quality.rows_read} rows read of a file of {len(origin)}"
     sound = np.flatnonzero(origin >= 0)
     aside = dict(zip(history.rejected["source_row"], history.rejected["rule"], strict=True))
-    lost = [k + 1 for k in sound if k + 1 in aside and aside[k + 1] not in _FOR_ANOTHER and origin[k] + 1 in usual.index]
+    lost = [
+        k + 1 for k in sound if k + 1 in aside and aside[k + 1] not in _FOR_ANOTHER and origin[k] + 1 in usual.index
+    ]
     if lost:
         return f"sound row {lost[0]} is set aside by {aside[lost[0]]}"
     kept = [k for k in sound if k + 1 in found.index and origin[k] + 1 in usual.index]

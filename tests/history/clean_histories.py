@@ -10,9 +10,11 @@ KINDS = ("plain", "over-dispersed", "weekdays", "growth", "tiny", "many queues",
 
 def random_counts(rng: np.random.Generator, kind: str, scale: float = 1.0) -> tuple[pd.DatetimeIndex, np.ndarray]:
     """Return the half hours (wall clock, Europe/Berlin, no change of the clock in them) and counts by type and half hour."""
-    days = {"short": int(rng.integers(2, 20)), "long": 364}.get(kind, int(rng.integers(30, 120)))
+    days = {"short": int(rng.integers(3, 20)), "long": 364}.get(kind, int(rng.integers(30, 120)))
     first = pd.Timestamp("2025-01-06" if kind == "long" else "2025-11-03") + pd.Timedelta(days=int(rng.integers(0, 7)))
-    per_day = {"tiny": rng.uniform(2, 30), "many queues": 800.0, "long": 200.0}.get(kind, float(np.exp(rng.uniform(4, 7))))
+    per_day = {"tiny": rng.uniform(2, 30), "many queues": 800.0, "long": 200.0}.get(
+        kind, float(np.exp(rng.uniform(4, 7)))
+    )
     per_day = max(per_day * scale, 2.0)
     types = {"many queues": 20, "around the clock": 2}.get(kind, int(rng.integers(1, 5)))
     slot = np.arange(48)
@@ -22,7 +24,9 @@ def random_counts(rng: np.random.Generator, kind: str, scale: float = 1.0) -> tu
     else:
         begin, end = int(rng.integers(14, 19)), int(rng.integers(34, 42))
         x = np.clip((slot - begin) / (end - begin), 0, 1)
-        bumps = 0.5 + rng.uniform(0.3, 1) * np.exp(-(((x - 0.3) / 0.15) ** 2)) + 0.5 * np.exp(-(((x - 0.7) / 0.15) ** 2))
+        bumps = (
+            0.5 + rng.uniform(0.3, 1) * np.exp(-(((x - 0.3) / 0.15) ** 2)) + 0.5 * np.exp(-(((x - 0.7) / 0.15) ** 2))
+        )
         shape = np.where((slot >= begin) & (slot < end), bumps, 0)
         saturday = np.where((slot >= begin + 2) & (slot < end - 12), bumps, 0) * 0.6
         hours = {d: shape for d in range(5)} | ({5: saturday} if rng.random() < 0.5 else {})

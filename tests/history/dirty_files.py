@@ -77,7 +77,9 @@ def moved(frame: pd.DataFrame, hours: int) -> pd.DataFrame:
 
 
 @cache
-def steady(days: int = 98, per_day: float = 400.0, around_the_clock: bool = False, handle_s: float = 200.0) -> pd.DataFrame:
+def steady(
+    days: int = 98, per_day: float = 400.0, around_the_clock: bool = False, handle_s: float = 200.0
+) -> pd.DataFrame:
     """Return a random log of three queues from Monday 12 January 2026 on, weekdays 08:00 to 18:00 unless told otherwise."""
     rng = np.random.default_rng(11)
     half_hours = range(48) if around_the_clock else range(16, 36)
@@ -207,7 +209,9 @@ def lagging() -> pd.DataFrame:
 def at_the_change(day: str) -> pd.DataFrame:
     """Return a log around the clock over a change of the clock, one contact every ten minutes of the wall clock."""
     stamps = pd.date_range(pd.Timestamp(day) - pd.Timedelta(days=14), periods=21 * 144, freq="10min")
-    jitter = np.where(np.arange(len(stamps)) < 144, 0, (np.arange(len(stamps)) // 144 * 37 + 11 * np.arange(len(stamps))) % 120)
+    jitter = np.where(
+        np.arange(len(stamps)) < 144, 0, (np.arange(len(stamps)) // 144 * 37 + 11 * np.arange(len(stamps))) % 120
+    )
     return pd.DataFrame({
         "arrived": (stamps + pd.to_timedelta(jitter, unit="s")).strftime(FORM), "contact_type": "sales",
         "outcome": "answered", "wait_s": 10, "handle_s": 60 + np.arange(len(stamps)) % 7,

@@ -33,7 +33,9 @@ def test_no_rule_fires_on_what_the_simulator_makes():
     """Agents who serve one contact at a time leave nothing to be found, over all mechanics and in the planner's case."""
     logs = [draw_history(voice_truth(days=28), seed=3)]
     for seed in range(16):
-        made = simulate(random_scenario(np.random.default_rng(seed), mechanics=0.0), replications=1, seed=seed).contacts()
+        made = simulate(
+            random_scenario(np.random.default_rng(seed), mechanics=0.0), replications=1, seed=seed
+        ).contacts()
         if len(made) and (made["outcome"] != "open").any():
             logs.append(made[made["outcome"] != "open"].reset_index(drop=True))
     assert len(logs) > 12

@@ -16,6 +16,7 @@ from history_files import ZONE
 from bposim.errors import DataQualityWarning, HistoryError
 from bposim.history import PROFILES, RULES, History, read_history
 
+
 def read(path, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataQualityWarning)
@@ -89,7 +90,10 @@ OTHERWISE = {
 
 def test_a_slip_of_the_zone_is_mended_by_offsets(save: Callable):
     frame = DIRTY["zone_slip"].make()
-    there = {c: frame[c].where(frame[c] == "", frame[c].str.replace(" ", "T") + "+12:00") for c in ("arrived", "answered", "ended")}
+    there = {
+        c: frame[c].where(frame[c] == "", frame[c].str.replace(" ", "T") + "+12:00")
+        for c in ("arrived", "answered", "ended")
+    }
     assert read(save(frame.assign(**there)), profile="contacts").check().frame.empty
 
 
@@ -105,7 +109,11 @@ def test_every_override_works(rule: str, save: Callable):
         named = [left[1]] if left[1] else []
         gone = history.drop_invalid(*named)
         assert gone.check().ok and gone.check().frame["done"].tolist() == ["dropped"]
-        assert gone.quality.kept == read_rows - len(dirty.rows) == len(gone.contacts if gone.kind == 'contacts' else gone.intervals)
+        assert (
+            gone.quality.kept
+            == read_rows - len(dirty.rows)
+            == len(gone.contacts if gone.kind == "contacts" else gone.intervals)
+        )
         assert sorted(gone.rejected["source_row"]) == dirty.rows
     if agreed := ACCEPTS.search(says):
         ways += 1

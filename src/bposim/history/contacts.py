@@ -379,5 +379,7 @@ def _units(frame: pd.DataFrame, is_answered: np.ndarray, ledger: Ledger) -> None
         rows = handle.loc[handle["contact_type"].isin(slipped.index), "source_row"]
         name, value = slipped.index[0], slipped["median"].iloc[0]
         ledger.note(
-            "unit_slip", np.isin(ledger.source_row, rows), f"the handle times of {name!r} is {value:.3g} s, of all {middle:.3g} s"
+            "unit_slip",
+            np.isin(ledger.source_row, rows),
+            f"the handle times of {name!r} is {value:.3g} s, of all {middle:.3g} s",
         )

@@ -7,6 +7,7 @@ over-dispersed; ``docs/design/data-contracts.md`` has the thresholds and the mea
 from __future__ import annotations
 
 from importlib import resources
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,7 @@ def _outages(panel: Panel, due: np.ndarray) -> tuple[np.ndarray, str]:
     busy = usable & ~low & (expected >= 1)
     for d in np.flatnonzero((expected * low).sum(axis=1) >= DUE):
         edges = np.flatnonzero(busy[d])
-        for a, b in zip(edges[:-1], edges[1:], strict=True):
+        for a, b in pairwise(edges):
             gone = expected[d, a + 1 : b].sum()
             if gone >= DUE and panel.total[d, a + 1 : b].sum() <= EMPTY * gone:
                 minute = (int(a) + 1) * 1440 // panel.slots

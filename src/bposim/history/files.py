@@ -105,11 +105,12 @@ def as_text(frame: pd.DataFrame) -> pd.DataFrame:
             return value.decode("utf-8", "replace")
         return str(value) if isinstance(value, list | tuple | dict | set | np.ndarray) else value
 
-    told = {k: frame.iloc[:, k].map(plain) for k in range(frame.shape[1]) if frame.dtypes.iloc[k] == object}
+    mixed = [k for k, dtype in enumerate(frame.dtypes) if isinstance(dtype, np.dtype) and dtype.kind == "O"]
+    told = {k: frame.iloc[:, k].map(plain) for k in mixed}
     if not told:
         return frame
     parts = [told.get(k, frame.iloc[:, k]) for k in range(frame.shape[1])]
-    return pd.concat(parts, axis=1, keys=None).set_axis(frame.columns, axis=1)
+    return pd.concat(parts, axis=1).set_axis(frame.columns, axis=1)
 
 
 def _excel(data: bytes, name: str, limit: int | None) -> RawTable:

@@ -44,7 +44,9 @@ def clean_intervals(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.Dat
     if "interval_start" in cells and "time" in cells and cells["interval_start"].dtype.kind not in "Mm":
         day = cells["interval_start"].astype("str").str.replace(" 00:00:00", "", regex=False)
         cells = cells.assign(interval_start=day + " " + cells["time"].astype("str").str.strip())
-    parsed = how.times(cells.assign(interval_start=cells["interval_start"].mask(totals & ~ledger.kept)), "interval_start")
+    parsed = how.times(
+        cells.assign(interval_start=cells["interval_start"].mask(totals & ~ledger.kept)), "interval_start"
+    )
     ledger.set_aside("unparseable_time", parsed.bad | parsed.missing)
     ledger.set_aside("dst_gap", parsed.gap)
     kinds = (

@@ -225,7 +225,9 @@ def accepted_rules(rules: Iterable[str] | str | None, *, reading: bool) -> froze
         elif not RULES[name].acceptable:
             problems.append(f"accept: rows that break {name!r} cannot be used as they are. {RULES[name].override}")
         elif not reading and RULES[name].done != "kept":
-            problems.append(f"accept: {name!r} must be accepted when the file is read: read_history(…, accept=[{name!r}]).")
+            problems.append(
+                f"accept: {name!r} must be accepted when the file is read: read_history(…, accept=[{name!r}])."
+            )
     if problems:
         raise HistoryError(problems)
     return named

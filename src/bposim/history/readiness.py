@@ -81,8 +81,12 @@ def readiness(history: History) -> pd.DataFrame:
     }
     for step, parts in rest.items():
         worst = min(parts, key=lambda p: bare[p][0])
-        own = [Need(facts.weeks, 4, 8, "weeks", "export more, two of them to be held out")] if step == "back-test" else []
-        score, reason = min([(bare[worst][0], f"{worst} first: {bare[worst][1]}"), *((n.score, n.sentence()) for n in own)])
+        own = (
+            [Need(facts.weeks, 4, 8, "weeks", "export more, two of them to be held out")] if step == "back-test" else []
+        )
+        score, reason = min(
+            [(bare[worst][0], f"{worst} first: {bare[worst][1]}"), *((n.score, n.sentence()) for n in own)]
+        )
         bare[step] = (score, reason)
     rows = [(step, _verdict(s), int(s), reason) for step, (s, reason) in bare.items()]
     return pd.DataFrame(rows, columns=["step", "verdict", "score", "reason"])

@@ -74,7 +74,9 @@ def _note_mismatch(frame: pd.DataFrame, apart: np.ndarray, ledger: Ledger) -> No
     day = frame["interval_start"].dt.tz_localize(None).dt.normalize()
     if (pd.DataFrame({"k": kind, "d": day})[ledger.kept].value_counts() == 1).all():
         day = pd.Series(0, index=frame.index)  # a row is a day: a lag evens out over the weeks
-    sums = pd.DataFrame({"net": np.where(ledger.kept, np.nan_to_num(apart), 0.0)}).assign(gross=lambda f: f["net"].abs())
+    sums = pd.DataFrame({"net": np.where(ledger.kept, np.nan_to_num(apart), 0.0)}).assign(
+        gross=lambda f: f["net"].abs()
+    )
     sums = sums.groupby([kind, day.to_numpy()]).transform("sum")
     lag = off & (sums["net"].abs() <= NETS_OUT * sums["gross"]).to_numpy()
     total = max(float(frame["offered"].to_numpy(dtype=float, na_value=np.nan)[ledger.kept & ~np.isnan(apart)].sum()), 1)

@@ -154,7 +154,9 @@ def _level_shift(panel: Panel) -> list[Finding]:
     if k < 2 or n < 2 * STEP:
         return []
     share = y / y.sum(axis=0)
-    by_weekday = np.stack([share[:, weekday == w].mean(axis=1) if (weekday == w).any() else share[:, 0] for w in range(7)])
+    by_weekday = np.stack(
+        [share[:, weekday == w].mean(axis=1) if (weekday == w).any() else share[:, 0] for w in range(7)]
+    )
     level = share - by_weekday[weekday].T + share.mean(axis=1, keepdims=True)
     noise = np.maximum(
         np.median(np.abs(np.diff(level, axis=1)), axis=1) / 0.954,

@@ -65,7 +65,7 @@ class Panel:
     @cached_property
     def open(self) -> np.ndarray:
         """Whether each slot of each weekday is open, shape (7, n_slots)."""
-        return open_minutes(self.hours).reshape(7, self.slots, -1).any(axis=2)
+        return np.asarray(open_minutes(self.hours).reshape(7, self.slots, -1).any(axis=2))
 
     def rows(self, days: np.ndarray) -> np.ndarray:
         """Return the source rows of the days that a mask marks."""
