@@ -87,7 +87,7 @@ def check(
     day_first: DayFirst = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read a history and report its data quality. Exit code 1 if a rule of severity error is broken.
+    """Read a history, report its data quality and what it can carry. Exit code 1 if a rule of severity error is broken.
 
     Without --profile nothing is read: it prints which profile fits and the command that confirms it, exit code 2.
     """
@@ -105,7 +105,11 @@ def check(
     if not as_json and report.frame.empty:
         print("No rule of data quality is broken.")
     else:
-        show(report.frame, as_json, ok=report.ok, kept=report.kept, set_aside=report.set_aside)
+        ready = {"readiness": records(report.readiness)} if as_json else {}
+        show(report.frame, as_json, ok=report.ok, kept=report.kept, set_aside=report.set_aside, **ready)
+    if not as_json:
+        print("What the data can carry (score of 100):")
+        show(report.readiness, False)
     if not report.ok:
         raise typer.Exit(1)
 

@@ -17,12 +17,12 @@ from bposim.history.cells import map_columns, map_extras, text_of
 from bposim.history.contacts import Reading, clean_contacts
 from bposim.history.core import History
 from bposim.history.events import contacts_of_events
-from bposim.history.files import RawTable, read_table
-from bposim.history.hours import load_centre, local_slots, open_minutes, ranges_text, weekday_of
+from bposim.history.files import RawTable, as_text, read_table
 from bposim.history.intervals import clean_intervals, counts_table, interval_length
 from bposim.history.layouts import BOOKINGS
 from bposim.history.profiles import Profile, find_profile
-from bposim.history.quality import Finding, Ledger, QualityReport, finding
+from bposim.history.quality import Ledger, QualityReport, accepted_rules
+from bposim.history.rules import RULES
 from bposim.history.shape import (
     Told,
     add_parts,
@@ -35,8 +35,9 @@ from bposim.history.shape import (
     read_length,
 )
 from bposim.history.tables import nearest_types, read_interval
+from bposim.history.whole import whole_findings
 from bposim.history.within import count_within
-from bposim.provenance import Provenance, file_hash
+from bposim.provenance import Provenance, content_hash, file_hash
 from bposim.schema import COUNTING_RULES
 from bposim.units import seconds, zone
 
@@ -45,7 +46,7 @@ def read_history(
     path: str | Path, *, profile: str | Profile, tz: Any = None, columns: Mapping[str, Any] | None = None,
     interval: Any = None, types: Iterable[str] | str | None = None, limit: int | None = None,
     day_first: bool | None = None, decimal: str | None = None, booking: str | None = None, counting: str | None = None,
-    within: Any = None, short_abandons: Any = None,
+    within: Any = None, short_abandons: Any = None, accept: Iterable[str] | str = (),
 ) -> History:  # fmt: skip
     """Read a history of contacts, an interval report or an event log.
 
@@ -84,6 +85,8 @@ def read_history(
         answered in time becomes a count by it.
     within, short_abandons : str, optional
         The source's acceptable waiting time and short-abandon limit, ``"20s"``; None: as the profile or the file says.
+    accept : str or list of str
+        Ids of rules whose rows are right as they are: ``["totals_queue"]`` keeps a queue that is the sum of the others.
 
     Returns
     -------
@@ -113,16 +116,17 @@ def read_history(
         raise ParameterError(parameter("limit", "read_history()", "a whole number of at least 1, or None", limit))
     if decimal not in (None, ".", ","):
         raise ParameterError(parameter("decimal", "read_history()", 'one of ".", "," or None', decimal))
+    agreed = accepted_rules(accept, reading=True)
     raw = read_table(path, limit=limit, profile=how)
     told = {
         "file": Path(path).name, "sha256": file_hash(path), "profile": how.name, "tz": clock.key,
         "columns": dict(columns or {}), "interval": interval, "types": types, "limit": limit, "day_first": day_first,
         "decimal": decimal, "booking": how.booking, "counting": how.counting, "within_s": how.within_s,
-        "short_abandon_s": how.short_abandon_s,
+        "short_abandon_s": how.short_abandon_s, "accept": sorted(agreed),
     }  # fmt: skip
-    made = Provenance("read_history", {k: v for k, v in told.items() if v not in (None, {})})
+    made = Provenance("read_history", {k: v for k, v in told.items() if v not in (None, {}, [])})
     insist = counting is not None or within is not None
-    return _build(raw, how, clock, made, columns, interval, types, day_first, decimal, insist)
+    return _build(raw, how, clock, made, columns, interval, types, day_first, decimal, agreed, insist)
 
 
 def _told(how: Profile, booking: str | None, counting: str | None, within: Any, short_abandons: Any) -> Profile:
@@ -142,7 +146,7 @@ def _told(how: Profile, booking: str | None, counting: str | None, within: Any, 
 
 def from_frame(
     frame: pd.DataFrame, *, source: str, profile: Any, tz: Any, columns: Any, interval: Any, types: Any,
-    day_first: bool | None, step: str,
+    day_first: bool | None, step: str, accept: Any = (),
 ) -> History:  # fmt: skip
     """Make a history of a frame's cells by the same rules as of a file's."""
     how = find_profile(profile)
@@ -152,9 +156,10 @@ def from_frame(
     if not len(frame):
         raise HistoryError(f"{source} is empty: it has no rows. Give at least one contact.")
     cells = frame.reset_index(drop=True).set_axis([str(c) for c in frame.columns], axis=1)
-    raw = RawTable(cells, source)
+    raw = RawTable(as_text(cells), source)
     made = Provenance(step, {"rows": len(frame), "profile": how.name, "tz": clock.key, "columns": dict(columns or {})})
-    return _build(raw, how, clock, made, columns, interval, types, day_first, None)
+    agreed = accepted_rules(accept, reading=True)
+    return _build(raw, how, clock, made, columns, interval, types, day_first, None, agreed)
 
 
 def from_counts(series: Any, *, contact_type: str, freq: Any, tz: Any) -> History:
@@ -190,7 +195,7 @@ def _zone(tz: Any) -> ZoneInfo:
 
 def _build(
     raw: RawTable, profile: Profile, clock: ZoneInfo, made: Provenance, columns: Any, interval: Any, types: Any,
-    day_first: bool | None, decimal: str | None, insist: bool = False,
+    day_first: bool | None, decimal: str | None, accept: frozenset[str], insist: bool = False,
 ) -> History:  # fmt: skip
     found, factors = map_columns(raw.frame, profile, columns, name=raw.name)
     extras = map_extras(raw.frame, profile)
@@ -203,7 +208,7 @@ def _build(
     as_read = cells
     order = profile.day_first if day_first is None else day_first
     how = Reading(profile, clock, factors, raw.name, raw.delimiter, decimal, order)
-    ledger = Ledger(rows)
+    ledger = Ledger(rows, accept=accept)
     if raw.encoding == "cp1252":
         ledger.whole("encoding", len(rows))
     told = Told()
@@ -262,15 +267,19 @@ def _finish(
 ) -> History:  # fmt: skip
     rows_read = len(ledger.source_row) + left_out
     report = QualityReport(
-        tuple(ledger.findings), source, rows_read, int(ledger.kept.sum()), int((~ledger.kept).sum()), left_out
-    )
+        tuple(ledger.findings), source, rows_read, int(ledger.kept.sum()), int((~ledger.kept).sum()), left_out,
+        ledger.accept,
+    )  # fmt: skip
     is_log = kind == "contacts"
     history = History(
         kind, clock, interval_s, booking, source, report, rejected, made,
         _contacts=frame if is_log else None, _table=None if is_log else frame, **settings,
     )  # fmt: skip
     report = replace(report, findings=report.findings + whole_findings(history))
-    history = replace(history, quality=report, _cache={})
+    touched = {f.rule: {"done": f.done, "rows": f.count} for f in report.findings}
+    inputs = {**made.inputs, "rows_read": rows_read, "kept": report.kept, "set_aside": report.set_aside,
+              "rules": touched, "rules_applied": content_hash(sorted(RULES))}  # fmt: skip
+    history = replace(history, quality=report, provenance=replace(made, inputs=inputs), _cache={})
     errors = [f for f in report.findings if f.severity == "error"]
     if errors:
         rows = sum(f.count for f in errors)
@@ -280,41 +289,3 @@ def _finish(
             DataQualityWarning, stacklevel=5 if made.step == "from_contacts" else 4,
         )  # fmt: skip
     return history
-
-
-def whole_findings(history: History) -> tuple[Finding, ...]:
-    """Return what can only be said of a history as a whole: missing days, odd hours, a probable slip of the zone."""
-    found = []
-    rows = history.quality.kept
-    if history.missing_days:
-        detail = f" ({ranges_text(history.missing_days)})"
-        found.append(finding("missing_days", count=len(history.missing_days), total=rows, detail=detail))
-    day, slot = history._day_slot
-    slots = 1440 // history._slot_min
-    if history._contacts is not None:
-        day, minute = local_slots(history._times, 1)
-        out = ~open_minutes(history.opening_hours)[weekday_of(day), minute]
-        if out.any():
-            late = history._frame["source_row"].to_numpy()[out]
-            found.append(finding("outside_hours", count=len(late), total=rows, rows=np.sort(late)))
-    elif slots > 1:
-        gaps, first = _gaps(day, slot)
-        if gaps:
-            found.append(finding("missing_intervals", count=gaps, total=rows, detail=f", the first on {first}"))
-    if slots > 1 and np.nansum(history._weight) >= 100:
-        busy = slot if history._contacts is not None else np.repeat(slot, np.nan_to_num(history._weight).astype(int))
-        hour, strength = load_centre(busy, slots)
-        if strength > 0.3 and (hour >= 22 or hour < 6):
-            clock = f"{int(hour):02d}:{int(hour % 1 * 60):02d}"
-            found.append(finding("zone_slip", count=rows, total=rows, detail=clock))
-    return tuple(found)
-
-
-def _gaps(day: np.ndarray, slot: np.ndarray) -> tuple[int, str]:
-    """Return how many slots between a day's first and last the report has not, and the day of the first of them."""
-    cell = (
-        pd.DataFrame({"day": day, "slot": slot}).drop_duplicates().groupby("day")["slot"].agg(["min", "max", "count"])
-    )
-    gaps = cell["max"] - cell["min"] + 1 - cell["count"]
-    some = gaps[gaps > 0]
-    return int(some.sum()), str(np.datetime64(int(some.index[0]), "D")) if len(some) else ""

@@ -16,9 +16,10 @@ from bposim.errors import HistoryError
 from bposim.history.layouts import BOUND, BUCKET, FIELDS, SHARE, WITHIN, Profile
 from bposim.units import SECONDS
 
-#: First and last year that is believed to be one.
-YEARS = (1900, 2199)
 MISSING = ("", "nan", "na", "n/a", "nat", "none", "null", "-", "<na>")
+#: Times outside these years, and numbers beyond this, are no record of an operation: they are no times and no numbers.
+YEARS = (1900, 2199)
+LARGEST = 1e10
 _OFFSET = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:Z|[+-]\d{2}:?\d{2})$"
 _ISO = r"^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}(?::?\d{2}(?::?\d{2}(?:[.,]\d+)?)?)?)?$|^\d{8}(?:[T ]\d{4,6})?$"
 _SPOKEN = r"^(\d{1,2})([/.-])(\d{1,2})\2\d{2,4}\b"
@@ -173,7 +174,7 @@ def needs(kind: str, found: Mapping[str, str]) -> list[tuple[str, ...]]:
 def _missing(needed: tuple[str, ...], known: Mapping[str, str], profile: Profile, have: list[str], name: str) -> str:
     what = " or ".join(f"{n!r} ({known[n]})" for n in needed)
     names = [n for ours in needed for n in (ours, *profile.columns.get(ours, ()))]
-    lower = {h.lower(): h for h in have}
+    lower = {h.lower(): h for h in have if len(h) <= 200}
     near = next((m for n in names for m in difflib.get_close_matches(n, lower, n=1, cutoff=0.6)), None)
     hint = f" Nearest: {lower[near]!r}." if near else ""
     return (
@@ -183,12 +184,18 @@ def _missing(needed: tuple[str, ...], known: Mapping[str, str], profile: Profile
 
 
 def _near(word: object, known: Any) -> str:
-    near = difflib.get_close_matches(str(word), [str(k) for k in known], n=1)
+    near = difflib.get_close_matches(str(word)[:200], [str(k) for k in known if len(str(k)) <= 200], n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
+def short(value: object, most: int = 60) -> str:
+    """Write a cell or a name for a message, its end left out if it is long."""
+    text = str(value)
+    return repr(text if len(text) <= most else text[:most] + "…")
+
+
 def _list(names: Any) -> str:
-    names = [repr(str(n)) for n in names]
+    names = [short(n) for n in names]
     return ", ".join(names[:15]) + (f" and {len(names) - 15} more" if len(names) > 15 else "")
 
 
@@ -221,8 +228,8 @@ def parse_times(series: pd.Series, *, zone: ZoneInfo, day_first: bool | None, wh
     none = np.zeros(n, dtype=bool)
     if isinstance(series.dtype, pd.DatetimeTZDtype):
         values = series.dt.tz_convert(zone).dt.as_unit("us")
-        odd = ~values.dt.year.between(*YEARS).to_numpy() & values.notna().to_numpy()
-        return Times(values.mask(odd), values.isna().to_numpy(), odd, none, none)
+        values, far = _believable(values)
+        return Times(values, series.isna().to_numpy(), far, none, none)
     if series.dtype.kind == "M":
         naive, aware, missing = series.dt.as_unit("us"), None, series.isna().to_numpy()
     elif series.dtype.kind in "iufb":
@@ -234,15 +241,20 @@ def parse_times(series: pd.Series, *, zone: ZoneInfo, day_first: bool | None, wh
     values, gap, fold = localise(naive, zone, order=order)
     if aware is not None:
         values = values.where(aware.isna(), aware.dt.tz_convert(zone))
-    # 0001-01-01 and 9999-12-31 are how programs write "none", and no clock can be computed with near them.
-    values = values.where(values.dt.year.between(*YEARS) | values.isna())
+    values, _ = _believable(values)
     bad = values.isna().to_numpy() & ~missing & ~gap
     if bad.any() and not (~bad & ~missing).any():
         raise HistoryError(
-            f"{what}: none of {int(bad.sum()):,} values is a time, the first is {series[bad].iloc[0]!r}. "
+            f"{what}: none of {int(bad.sum()):,} values is a time, the first is {short(series[bad].iloc[0])}. "
             "Write 2026-03-01 09:30:00, or map another column with columns={…}."
         )
     return Times(values, missing, bad, gap, fold)
+
+
+def _believable(values: pd.Series) -> tuple[pd.Series, np.ndarray]:
+    """Return times without those of years that no record is of, and which these are."""
+    far = (values.notna() & ~values.dt.year.between(*YEARS)).to_numpy()
+    return (values.mask(far) if far.any() else values), far
 
 
 def _from_text(text: pd.Series, *, day_first: bool | None, what: str) -> tuple[pd.Series, pd.Series | None]:
@@ -266,7 +278,7 @@ def _from_text(text: pd.Series, *, day_first: bool | None, what: str) -> tuple[p
         told = told_day_first(left)
         if told is None or told == "not told":
             raise HistoryError(
-                f"{what}: {left[spoken].iloc[0]!r} may be day-month or month-day, and the column does not tell which. "
+                f"{what}: {short(left[spoken].iloc[0])} may be day-month or month-day, and the column does not tell which. "
                 "Write day_first=True or day_first=False."
             )
         day_first = told is True
@@ -329,10 +341,13 @@ def parse_numbers(
         A comma may be a decimal or a thousands separator, and the column does not tell which.
     """
     if series.dtype.kind == "m":
-        return series.dt.total_seconds().to_numpy(dtype=float), np.zeros(len(series), dtype=bool)
+        values = series.dt.total_seconds().to_numpy(dtype=float)
+        bad = np.abs(values) > LARGEST
+        return np.where(bad, np.nan, values), bad
     if series.dtype.kind in "iufb":
-        values = series.to_numpy(dtype=float, na_value=np.nan)
-        return values * factor, np.isinf(values)
+        values = series.to_numpy(dtype=float, na_value=np.nan) * factor
+        bad = np.abs(values) > LARGEST
+        return np.where(bad, np.nan, values), bad
     text = series.astype("str").str.strip()
     missing = (series.isna() | text.str.lower().isin(MISSING)).to_numpy()
     numbers = pd.to_numeric(text.mask(missing), errors="coerce").to_numpy(dtype=float, na_value=np.nan) * factor
@@ -349,7 +364,7 @@ def parse_numbers(
             cleaned = _commas(left[~clocks], delimiter=delimiter, decimal=decimal, what=what)
             result[~clocks] = pd.to_numeric(cleaned, errors="coerce").to_numpy(dtype=float, na_value=np.nan) * factor
         numbers[rest] = result.to_numpy()
-    bad = (np.isnan(numbers) | np.isinf(numbers)) & ~missing
+    bad = ~(np.abs(numbers) <= LARGEST) & ~missing
     return np.where(bad, np.nan, numbers), bad
 
 
@@ -367,7 +382,7 @@ def _commas(text: pd.Series, *, delimiter: str | None, decimal: str | None, what
             decimal = "."
         else:
             raise HistoryError(
-                f"{what}: {text[text.str.contains(',', regex=False)].iloc[0]!r} may be a decimal or a thousands comma, "
+                f"{what}: {short(text[text.str.contains(',', regex=False)].iloc[0])} may be a decimal or a thousands comma, "
                 'and the column does not tell which. Write decimal="," or decimal=".".'
             )
     if decimal == ",":

@@ -26,7 +26,7 @@ from bposim.history.hours import (
     open_minutes,
     weekday_of,
 )
-from bposim.history.quality import QualityReport
+from bposim.history.quality import QualityReport, accepted_rules
 from bposim.history.tables import coarsen, nearest_types, read_interval
 from bposim.provenance import Provenance
 from bposim.schema import QUEUED_OUTCOMES
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from bposim.metrics import Counts
 
 THRESHOLDS_S = (5.0, 20.0, 60.0)
-#: Rules about a history as a whole, judged anew for a part of it.
-WHOLE = ("missing_days", "outside_hours", "missing_intervals", "zone_slip")
 _EPOCH = date(1970, 1, 1)
 
 
@@ -85,13 +83,14 @@ class History:
 
     @classmethod
     def from_contacts(cls, frame: pd.DataFrame, *, tz: Any, profile: Any = "contacts", columns: Any = None,
-                      interval: Any = None, types: Any = None, day_first: bool | None = None) -> History:  # fmt: skip
+                      interval: Any = None, types: Any = None, day_first: bool | None = None,
+                      accept: Any = ()) -> History:  # fmt: skip
         """Make a history of a frame of contacts; arguments as in :func:`read_history`. The frame is not modified."""
         from bposim.history.build import from_frame
 
         return from_frame(
             frame, source="the frame given to from_contacts()", profile=profile, tz=tz, columns=columns,
-            interval=interval, types=types, day_first=day_first, step="from_contacts",
+            interval=interval, types=types, day_first=day_first, accept=accept, step="from_contacts",
         )  # fmt: skip
 
     @classmethod
@@ -192,8 +191,35 @@ class History:
     # -- quality ------------------------------------------------------------------------------------------------------
 
     def check(self) -> QualityReport:
-        """Return the data-quality report: each broken rule, its rows, what was done, how to override."""
-        return self.quality
+        """Return the data-quality report: each broken rule, its rows, what was done, how to override; and the readiness."""
+        return replace(self.quality, readiness=self.readiness())
+
+    def readiness(self) -> pd.DataFrame:
+        """Return which steps the data can carry: ``step, verdict, score, reason``.
+
+        The verdict is ready (score of at least 80), weak (at least 40) or no; the reason names what is missing and what
+        would mend it. The rules stand in ``docs/design/data-contracts.md``.
+        """
+        from bposim.history.readiness import readiness
+
+        return readiness(self)
+
+    def accept(self, *rules: str) -> History:
+        """Say that findings are right as they are: they stay in the report, as accepted and without weight.
+
+        Parameters
+        ----------
+        *rules : str
+            Ids of rules whose rows were kept; others are accepted when the file is read, ``read_history(…, accept=…)``.
+
+        Raises
+        ------
+        HistoryError
+            A rule does not exist, or what it found was not kept.
+        """
+        report = replace(self.quality, accept=self.quality.accept | accepted_rules(rules, reading=False))
+        made = Provenance("accept", {"rules": list(rules)}, (self.provenance,))
+        return replace(self, quality=report, provenance=made, _cache={})
 
     def drop_invalid(self, *rules: str) -> History:
         """Agree to go on without the rows that were set aside, and leave out the rows that break ``rules``.
@@ -257,6 +283,8 @@ class History:
         inside = ((self._times >= low) & (self._times < high)).to_numpy()
         rows = self._frame["source_row"].to_numpy()[~inside]
         gone = int((~inside).sum())
+        from bposim.history.whole import WHOLE, whole_findings
+
         left = [f for f in self.quality.findings if f.rule not in WHOLE]
         found = [
             f if not np.isin(f.rows, rows).any() else f.only(~np.isin(f.rows, rows), len(self._frame) - gone)
@@ -267,8 +295,6 @@ class History:
             self.quality, findings=tuple(findings), kept=self.quality.kept - gone, left_out=self.quality.left_out + gone
         )
         made = self._with(self._frame[inside], quality=report, step=("between", {"start": str(low), "end": str(high)}))
-        from bposim.history.build import whole_findings
-
         return replace(made, quality=replace(report, findings=report.findings + whole_findings(made)))
 
     def _instant(self, value: Any, name: str) -> pd.Timestamp:

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from bposim.errors import HistoryError
@@ -20,6 +21,8 @@ from bposim.history.headings import find_headings, flat_names, long_table, merge
 from bposim.history.layouts import Profile
 
 DELIMITERS = (",", ";", "\t", "|")
+#: Bytes that a packed file may unpack to.
+LARGEST = 4 << 30
 _FORMATS = "CSV (also .gz), .parquet, .xlsx or .xes"
 #: Lines in which the headings of a CSV are looked for.
 _LOOK = 30
@@ -87,7 +90,10 @@ def load(path: str | Path) -> bytes:
         raise HistoryError(f"{path.name} is empty (0 bytes). Give a file with a header and at least one data row.")
     try:
         if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
+            with gzip.open(io.BytesIO(data)) as packed:
+                data = packed.read(LARGEST + 1)
+            if len(data) > LARGEST:
+                raise HistoryError(f"{path.name} unpacks to more than {LARGEST >> 30} GiB. Cut it into smaller files.")
     except (OSError, EOFError, zlib.error) as error:
         raise HistoryError(f"{path.name} is a broken gzip file ({error}). Copy or export it again.") from None
     return data
@@ -122,13 +128,30 @@ def _parquet(data: bytes, name: str, limit: int | None) -> RawTable:
     except Exception as error:  # pyarrow raises several unrelated kinds for a damaged file
         raise HistoryError(f"{name} is no readable Parquet file ({_short(error)}). Export it again.") from None
     frame.columns = [str(c) for c in frame.columns]
+    frame = as_text(frame)
     return RawTable(frame.head(limit).reset_index(drop=True) if limit else frame.reset_index(drop=True), name)
+
+
+def as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose byte strings, lists and records are text; a byte that is no UTF-8 becomes U+FFFD."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, bytes):
+            return value.decode("utf-8", "replace")
+        return str(value) if isinstance(value, list | tuple | dict | set | np.ndarray) else value
+
+    mixed = [k for k, dtype in enumerate(frame.dtypes) if isinstance(dtype, np.dtype) and dtype.kind == "O"]
+    told = {k: frame.iloc[:, k].map(plain) for k in mixed}
+    if not told:
+        return frame
+    parts = [told.get(k, frame.iloc[:, k]) for k in range(frame.shape[1])]
+    return pd.concat(parts, axis=1).set_axis(frame.columns, axis=1)
 
 
 def _excel(data: bytes, name: str, limit: int | None) -> RawTable:
     try:
         cells = pd.read_excel(io.BytesIO(data), header=None, dtype=object, engine="openpyxl", na_filter=False)
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged workbook raises whatever its parts do: zlib, XML, missing keys
         raise HistoryError(
             f"{name} is no readable Excel workbook ({_short(error)}). Save it as .xlsx or CSV."
         ) from None

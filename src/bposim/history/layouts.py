@@ -64,6 +64,8 @@ INTERVAL_FIELDS = {
     "asa_s": "mean wait of the answered, turned into a sum",
     "mean_abandon_s": "mean wait of the abandoned, turned into a sum",
     "aht_s": "mean handle time of the answered, turned into a sum",
+    "staffed_s": "agent-seconds there to serve the contact type",
+    "transferred": "answered contacts that were passed on to another queue, which offers them again",
     "talk_part_mean_s": "mean talk time alone",
     "hold_part_mean_s": "mean hold time",
     "acw_part_mean_s": "mean after-contact work",

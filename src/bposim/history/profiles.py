@@ -48,6 +48,8 @@ _PLAIN = (
             "asa_s": ("asa_s", "asa", "avg_speed_answer"),
             "aht_s": ("aht_s", "aht", "avg_handle", "average_handle_time"),
             "service_level": ("service_level", "service_level_pct", "sl_pct", "pct_within_service_level"),
+            "staffed_s": ("staffed_s", "staffed_time_s", "staffed_seconds"),
+            "transferred": ("transferred", "transfers", "transferred_out", "transfers_out"),
         } | {n: (n,) for n in ("blocked", "disconnected", "callback", "deflected", "wait_abandoned_sum_s", "wait_sum_s",
                                "max_wait_s", "mean_abandon_s")},
         booking=None,
