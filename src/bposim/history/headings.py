@@ -45,7 +45,7 @@ def find_headings(cells: pd.DataFrame, merged: list[tuple[int, int, int, int]]) 
     A heading merged over several columns has another line of headings below it, and so has one that stands over the
     first of several columns with the others blank; one merged over the whole width is a title.
     """
-    head = cells.head(LOOK).astype(str).map(str.strip).to_numpy(dtype=object)
+    head = cells.head(LOOK).map(lambda v: "" if pd.isna(v) else str(v).strip()).to_numpy(dtype=object)
     wide: dict[int, set[int]] = {}
     for top, left, bottom, right in merged:
         if top >= len(head) or right - left + 1 >= head.shape[1] > 1:
