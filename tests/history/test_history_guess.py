@@ -162,6 +162,12 @@ def test_groups_of_columns_are_no_queues(tmp_path: Path):
     assert history.intervals["handle_sum_s"].tolist() == [1800, 2310]
 
 
+def test_a_cell_that_is_an_error_of_the_sheet(tmp_path: Path):
+    path = sheet(tmp_path, [["Interval", "Offered"], ["16.03.2026 08:00", 5], ["16.03.2026 08:30", float("nan")]], [])
+    history = read_history(path, profile="intervals", tz=ZONE)
+    assert history.check().count("missing_count") == 1 and history.quality.kept == 2
+
+
 def test_dates_and_times_as_a_spreadsheet_s_numbers(tmp_path: Path):
     path = tmp_path / "report.csv"
     # 46083 is 2 March 2026; 0.354166… of a day is 08:30.
