@@ -23,6 +23,8 @@ from bposim.history.layouts import Profile
 DELIMITERS = (",", ";", "\t", "|")
 #: Bytes that a packed file may unpack to.
 LARGEST = 4 << 30
+#: Columns of the widest table that is read: as many as Excel has.
+WIDEST = 16_384
 _FORMATS = "CSV (also .gz), .parquet, .xlsx or .xes"
 #: Lines in which the headings of a CSV are looked for.
 _LOOK = 30
@@ -199,7 +201,10 @@ def _csv(data: bytes, name: str, limit: int | None, profile: Profile | None) -> 
     else:
         given = _given_fields(head, name, profile)
     known = profile.delimiters if profile is not None else ()
-    delimiter = _sniff([line for line in head if line.strip()][:20], known or DELIMITERS)
+    lines = [line for line in head if line.strip()][:20]
+    delimiter = _sniff(lines, known or DELIMITERS)
+    if lines[0].count(delimiter) > WIDEST:
+        raise HistoryError(f"{name} has more than {WIDEST:,} columns. Give a table with a row for each contact or interval.")
     skip = 0 if given else _skip(head, delimiter, profile)
     try:
         frame = pd.read_csv(
