@@ -171,7 +171,8 @@ def fuzz() -> None:
         "fuzz",
         "## Spoiled files\n\nClean files of every profile as CSV, gzip, Excel and Parquet, spoiled in cells, rows, columns, types, "
         "text, bytes and packing (`benchmarks/fuzz.py`). A fault is another exception than a listed error, a reading of more "
-        "than ten seconds, a row unaccounted for, or a sound row that reads otherwise than in the clean file.\n\n" + table(found),
+        "than ten seconds, a row unaccounted for, or a sound row that reads otherwise than in the clean file.\n\n"
+        + table(found),
     )
 
 

@@ -154,7 +154,9 @@ def test_a_time_that_the_clock_skipped_is_said_and_set_aside(bposim, tmp_path, m
     said = bposim("check", "log.csv", "--profile", "contacts", *TZ)
     assert said.code == 1
     assert "dst_gap" in said.out and "Check tz" in said.out and "1 set aside" in said.out
-    assert bposim("check", "log.csv", "--profile", "contacts", "--tz", "Asia/Manila").code == 0, "Manila never changes its clocks"
+    assert bposim("check", "log.csv", "--profile", "contacts", "--tz", "Asia/Manila").code == 0, (
+        "Manila never changes its clocks"
+    )
 
 
 def test_a_european_spreadsheet_is_read_for_what_it_says(bposim, tmp_path, monkeypatch):

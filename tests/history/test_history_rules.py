@@ -57,7 +57,9 @@ def check(rule: str, dirty: Dirty, save: Callable) -> History:
     return history
 
 
-@pytest.mark.parametrize("rule", [r for r in RULES if RULES[r].done != "raised" and r not in {"zone_assumed", *LAYOUTS}])
+@pytest.mark.parametrize(
+    "rule", [r for r in RULES if RULES[r].done != "raised" and r not in {"zone_assumed", *LAYOUTS}]
+)
 def test_every_rule_fires_once_on_its_dirty_file(rule: str, save: Callable):
     check(rule, DIRTY[rule], save)
 

@@ -204,7 +204,9 @@ def _csv(data: bytes, name: str, limit: int | None, profile: Profile | None) -> 
     lines = [line for line in head if line.strip()][:20]
     delimiter = _sniff(lines, known or DELIMITERS)
     if lines[0].count(delimiter) > WIDEST:
-        raise HistoryError(f"{name} has more than {WIDEST:,} columns. Give a table with a row for each contact or interval.")
+        raise HistoryError(
+            f"{name} has more than {WIDEST:,} columns. Give a table with a row for each contact or interval."
+        )
     skip = 0 if given else _skip(head, delimiter, profile)
     try:
         frame = pd.read_csv(

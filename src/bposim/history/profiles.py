@@ -11,7 +11,16 @@ from bposim.history.layouts import CONTACT_FIELDS, EVENT_FIELDS, FIELDS, INTERVA
 from bposim.history.sources import SOURCES
 from bposim.history.vendors import VENDORS
 
-__all__ = ["CONTACT_FIELDS", "EVENT_FIELDS", "FIELDS", "INTERVAL_FIELDS", "PROFILES", "Profile", "WITHIN", "find_profile"]
+__all__ = [
+    "CONTACT_FIELDS",
+    "EVENT_FIELDS",
+    "FIELDS",
+    "INTERVAL_FIELDS",
+    "PROFILES",
+    "Profile",
+    "WITHIN",
+    "find_profile",
+]
 
 _PLAIN = (
     Profile(
