@@ -1,7 +1,7 @@
 """Run the benchmarks and write their tables into benchmarks/README.md.
 
 Usage: python benchmarks/run.py [section …]; sections: oracles, recovery, heads, twins, coverage, speed,
-forecast, bank. Sections that need data from outside the project are left as they are where the data are
+forecast, bank, fuzz, rules. Sections that need data from outside the project are left as they are where the data are
 missing, and say so.
 """
 
@@ -161,6 +161,35 @@ def bank() -> None:
     )
 
 
+def fuzz() -> None:
+    """Spoiled files through the readers."""
+    sys.path.insert(0, str(HERE))
+    from fuzz import study
+
+    found = study()
+    write(
+        "fuzz",
+        "## Spoiled files\n\nClean files of every profile as CSV, gzip, Excel and Parquet, spoiled in cells, rows, columns, types, "
+        "text, bytes and packing (`benchmarks/fuzz.py`). A fault is another exception than a listed error, a reading of more "
+        "than ten seconds, a row unaccounted for, or a sound row that reads otherwise than in the clean file.\n\n"
+        + table(found),
+    )
+
+
+def rules() -> None:
+    """False alarms of the rules of data quality on clean histories."""
+    sys.path.insert(0, str(HERE))
+    from false_alarms import study
+
+    found = study()
+    write(
+        "rules",
+        "## False alarms of the rules of data quality\n\nRandom clean histories (`tests/history/clean_histories.py`), half of them "
+        "contact logs and half interval reports; every rule counts but the two that chance may break, contacts outside the "
+        "hours and days without contacts.\n\n" + table(found),
+    )
+
+
 def oracles() -> None:
     """Agreement of the formulas with exact values: the tests say it; this prints their count."""
     done = subprocess.run(
@@ -174,7 +203,7 @@ def oracles() -> None:
 
 
 if __name__ == "__main__":
-    sections = {f.__name__: f for f in (oracles, recovery, heads, twins, coverage, speed, forecast, bank)}
+    sections = {f.__name__: f for f in (oracles, recovery, heads, twins, coverage, speed, forecast, bank, fuzz, rules)}
     for name in sys.argv[1:] or sections:
         if name not in sections:
             sys.exit(f"section {name!r} does not exist. Known: {', '.join(sections)}.")

@@ -13,7 +13,7 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "bposim.scenario": ("Scenario", "load_scenario", "Target", "ServiceLevel", "AtMost", "Turnaround"),
     },
     "read and calibrate": {
-        "bposim.history": ("History", "read_history"),
+        "bposim.history": ("Guess", "History", "guess_profile", "read_history"),
         "bposim.calibrate": ("Calibration", "calibrate", "draft_scenario"),
     },
     "forecast": {"bposim.forecast": ("Forecast", "forecast")},
@@ -35,10 +35,10 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
 _HOME = {name: module for group in _TABLE.values() for module, names in group.items() for name in names}
 
 __all__ = [
-    "Advice", "Assessment", "AtMost", "BposimError", "BposimWarning", "Calibration", "Forecast", "History",
+    "Advice", "Assessment", "AtMost", "BposimError", "BposimWarning", "Calibration", "Forecast", "Guess", "History",
     "Policies", "Requirement", "Scenario", "ServiceLevel", "ShiftPlan", "SimulationResult", "State", "Target", "Turnaround", "View",
     "__version__",
-    "assess_target", "attainable_frontier", "calibrate", "compare", "draft_scenario", "forecast", "glossary", "load_scenario",
+    "assess_target", "attainable_frontier", "calibrate", "compare", "draft_scenario", "forecast", "glossary", "guess_profile", "load_scenario",
     "optimise_shifts", "read_history", "recommend_targets", "report", "required_agents", "simulate",
 ]  # fmt: skip
 

@@ -102,6 +102,8 @@ INTERVAL_TABLE = Frame(
         ("turnaround_sum_s", "f", "sum of arrival to completion of the answered"),
         ("completed_within_s{T}", "iuf", "contacts completed within T seconds of arrival"),
         ("max_wait_s", "f", "longest wait, 0 where nobody queued"),
+        ("staffed_s", "f", "agent-seconds there to serve the contact type"),
+        ("transferred", "iuf", "answered contacts passed on to another queue, which offers them again"),
         ("answered_handle_unknown", "iuf", "contacts answered whose handle time is not known; other outcomes likewise"),
     ),
 )

@@ -66,7 +66,7 @@ def test_version_and_wrong_usage(bposim):
 
 def test_history_commands_print_one_document(bposim, calls, tmp_path):
     asked = {
-        "check": bposim("check", calls, "--tz", "Asia/Manila", "--json"),
+        "check": bposim("check", calls, "--profile", "contacts", "--tz", "Asia/Manila", "--json"),
         "calibrate": bposim("calibrate", calls, "--tz", "Asia/Manila", "--json"),
         "forecast": bposim("forecast", calls, "--tz", "Asia/Manila", "--method", "seasonal-naive", "--days", 7, "--samples", 20, "--json"),
         "demo": bposim("demo", "--history", calls, "--tz", "Asia/Manila", "--days", 3, "--replications", 20, "--levels", 2, "-o", tmp_path / "o", "--json"),
@@ -147,10 +147,19 @@ def test_the_answer_no_is_exit_code_1(bposim, tiny, log, tmp_path):
     dirty = log.head(200).copy()
     dirty.loc[3, "ended"] = dirty.loc[3, "arrived"] - pd.Timedelta(minutes=3)
     dirty.to_csv(tmp_path / "dirty.csv", index=False)
-    said = bposim("check", tmp_path / "dirty.csv", "--tz", "Asia/Manila")
+    said = bposim("check", tmp_path / "dirty.csv", "--profile", "contacts", "--tz", "Asia/Manila")
     assert said.code == 1 and "NOT OK" in said.out
-    said = bposim("check", tmp_path / "dirty.csv", "--tz", "Asia/Manila", "--json")
+    said = bposim("check", tmp_path / "dirty.csv", "--profile", "contacts", "--tz", "Asia/Manila", "--json")
     assert said.code == 1 and said.json["ok"] is False and said.json["set_aside"] == 1
+
+
+def test_check_without_a_profile_prints_a_guess_to_confirm(bposim, calls):
+    said = bposim("check", calls, "--tz", "Asia/Manila")
+    assert said.code == 2 and said.out == "" and "looks like profile 'contacts'" in said.err
+    assert f"bposim check {calls} --profile contacts --tz Asia/Manila" in said.err
+    told = bposim("check", calls, "--json")
+    assert told.code == 2 and set(told.json) == documented()["check"][1] and told.json["profile"] == "contacts"
+    assert bposim(*told.json["command"].replace("Area/City", "Asia/Manila").split()[1:]).code == 0
 
 
 def test_plan_and_staffing_are_compared_on_one_basis(bposim, tiny):

@@ -51,23 +51,23 @@ def changed(old: str, new: str) -> str:
 #: Name of the case: the file (name and content), the command, and words that the message must hold.
 CASES = {
     # Histories
-    "missing column": ("log.csv", LOG.drop(columns="arrived"), ["check", "log.csv", *TZ], ["log.csv", "'arrived'", "It has:", "--column"]),
-    "column of another name": ("log.csv", LOG, ["check", "log.csv", *TZ, "--column", "arrived=Start"], ["'Start'", "log.csv", "It has:"]),
-    "half a column pair": ("log.csv", LOG, ["check", "log.csv", *TZ, "--column", "arrived"], ["--column", "ours=theirs"]),
-    "unit that is none": ("log.csv", LENGTHS.assign(wait_s="5 parsecs"), ["check", "log.csv", *TZ], ["log.csv", "'wait_s'", "rows 1, 2, 3", "Correct"]),
+    "missing column": ("log.csv", LOG.drop(columns="arrived"), ["check", "log.csv", "--profile", "contacts", *TZ], ["log.csv", "'arrived'", "It has:", "--column"]),
+    "column of another name": ("log.csv", LOG, ["check", "log.csv", "--profile", "contacts", *TZ, "--column", "arrived=Start"], ["'Start'", "log.csv", "It has:"]),
+    "half a column pair": ("log.csv", LOG, ["check", "log.csv", "--profile", "contacts", *TZ, "--column", "arrived"], ["--column", "ours=theirs"]),
+    "unit that is none": ("log.csv", LENGTHS.assign(wait_s="5 parsecs"), ["check", "log.csv", "--profile", "contacts", *TZ], ["log.csv", "'wait_s'", "rows 1, 2, 3", "Correct"]),
     "negative handle times": ("log.csv", LENGTHS.assign(handle_s="-300"), ["calibrate", "log.csv", *TZ, "-o", "m.yaml"], ["log.csv", "negative handle time", "rows 1, 2, 3", "Correct"]),
-    "empty file": ("log.csv", "", ["check", "log.csv", *TZ], ["log.csv", "empty", "Give a file"]),
+    "empty file": ("log.csv", "", ["check", "log.csv", "--profile", "contacts", *TZ], ["log.csv", "empty", "Give a file"]),
     "header only": ("log.csv", LOG.head(0), ["forecast", "log.csv", *TZ, "-o", "v.csv"], ["log.csv", "no data rows", "Give a file"]),
-    "absent file": (None, None, ["check", "log.csv", *TZ], ["log.csv", "does not exist"]),
-    "folder as history": (None, None, ["check", "folder", *TZ], ["folder", "is a folder", "Give the path"]),
+    "absent file": (None, None, ["check", "log.csv", "--profile", "contacts", *TZ], ["log.csv", "does not exist"]),
+    "folder as history": (None, None, ["check", "folder", "--profile", "contacts", *TZ], ["folder", "is a folder", "Give the path"]),
     "unknown profile": ("log.csv", LOG, ["check", "log.csv", *TZ, "--profile", "ours"], ["'ours'", "Known:", "'contacts'"]),
-    "no zone": ("log.csv", LOG, ["check", "log.csv"], ["no time zone", "--tz Asia/Manila"]),
-    "zone that is none": ("log.csv", LOG, ["check", "log.csv", "--tz", "Madrid/Europe"], ["'Madrid/Europe'", "does not exist"]),
-    "no table": ("log.xlsx", "PK\x03\x04 broken", ["check", "log.xlsx", *TZ], ["log.xlsx", "Excel", "Save it"]),
+    "no zone": ("log.csv", LOG, ["check", "log.csv", "--profile", "contacts"], ["no time zone", "--tz Asia/Manila"]),
+    "zone that is none": ("log.csv", LOG, ["check", "log.csv", "--profile", "contacts", "--tz", "Madrid/Europe"], ["'Madrid/Europe'", "does not exist"]),
+    "no table": ("log.xlsx", "PK\x03\x04 broken", ["check", "log.xlsx", "--profile", "contacts", *TZ], ["log.xlsx", "Excel", "Save it"]),
     "date of two meanings": (
         "log.csv",
         LENGTHS.assign(arrived="02/03/2026 08:01:27"),
-        ["check", "log.csv", *TZ],
+        ["check", "log.csv", "--profile", "contacts", *TZ],
         ["'arrived'", "day-month or month-day", "--day-first or --month-first"],
     ),
     "report where a log is needed": (
@@ -76,7 +76,7 @@ CASES = {
         ["calibrate", "log.csv", "--profile", "intervals", *TZ, "-o", "m.yaml"],
         ["needs a contact log", "--scenario"],
     ),
-    "scenario as history": ("tiny.yaml", TINY, ["check", "tiny.yaml", *TZ], ["tiny.yaml", "no regular table"]),
+    "scenario as history": ("tiny.yaml", TINY, ["check", "tiny.yaml", "--profile", "contacts", *TZ], ["tiny.yaml", "no regular table"]),
     # Scenarios
     "unknown skill": ("s.yaml", changed("[calls]", "[call]"), ["staff", "s.yaml", "-o", "p.csv"], ["'team'", "'call'", "Did you mean 'calls'", "s.yaml:12"]),
     "shift that never starts": ("s.yaml", changed('"09:00", "13:00"', '"20:00", "21:00"'), ["staff", "s.yaml", "-o", "p.csv"], ["'half'", "can never start", "Change its start", "s.yaml:14"]),
@@ -151,10 +151,12 @@ def test_a_time_that_the_clock_skipped_is_said_and_set_aside(bposim, tmp_path, m
     monkeypatch.chdir(tmp_path)
     skipped = LOG.assign(arrived=["2026-03-29 02:30:00", *LOG["arrived"][1:]], answered="", outcome="abandoned")
     skipped.to_csv("log.csv", index=False)
-    said = bposim("check", "log.csv", *TZ)
+    said = bposim("check", "log.csv", "--profile", "contacts", *TZ)
     assert said.code == 1
     assert "dst_gap" in said.out and "Check tz" in said.out and "1 set aside" in said.out
-    assert bposim("check", "log.csv", "--tz", "Asia/Manila").code == 0, "Manila never changes its clocks"
+    assert bposim("check", "log.csv", "--profile", "contacts", "--tz", "Asia/Manila").code == 0, (
+        "Manila never changes its clocks"
+    )
 
 
 def test_a_european_spreadsheet_is_read_for_what_it_says(bposim, tmp_path, monkeypatch):

@@ -12,7 +12,10 @@ SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
 
 def clean_contacts(first: str = "2026-03-02", days: int = 21) -> pd.DataFrame:
-    """Return 60 contacts per weekday, one every ten minutes from 08:00, as text, as a file would have them."""
+    """Return 60 contacts per weekday, one every ten minutes from 08:00, as text, as a file would have them.
+
+    From the second day on they come up to two minutes later, so that no day repeats another.
+    """
     stamps = [
         day + pd.Timedelta(minutes=480 + 10 * k)
         for day in pd.date_range(first, periods=days)
@@ -20,7 +23,7 @@ def clean_contacts(first: str = "2026-03-02", days: int = 21) -> pd.DataFrame:
         for k in range(60)
     ]
     n = np.arange(len(stamps))
-    arrived = pd.Series(stamps)
+    arrived = pd.Series(stamps) + pd.to_timedelta(np.where(n < 60, 0, (n // 60 * 37 + n % 60 * 11) % 120), unit="s")
     abandoned = n % 10 == 9
     wait = np.where(n % 2, 25, 5)
     left = arrived + pd.to_timedelta(wait, unit="s")
@@ -48,12 +51,15 @@ def durations(log: pd.DataFrame) -> pd.DataFrame:
 
 
 def clean_intervals() -> pd.DataFrame:
-    """Return a half-hourly report of ten weekdays, 08:00 to 18:00, two contact types."""
+    """Return a half-hourly report of ten weekdays, 08:00 to 18:00, two contact types; no day repeats another."""
+    weekdays = [day for day in pd.date_range("2026-03-02", periods=14) if day.day_of_week < 5]
+    # Two intervals of each day but the first have changed places.
+    places = [{2 * j - 2: 2 * j - 1, 2 * j - 1: 2 * j - 2} if j else {} for j in range(len(weekdays))]
     rows = [
-        (f"{day.date()} {8 + k // 2:02d}:{k % 2 * 30:02d}", kind, 10 + k, 9 + k, 1, 7 + k, 1800.0 + k, 190.0 * k)
-        for day in pd.date_range("2026-03-02", periods=14)
-        if day.day_of_week < 5
-        for k in range(20)
+        (f"{day.date()} {8 + s // 2:02d}:{s % 2 * 30:02d}", kind, 10 + k, 9 + k, 1, 7 + k, 1800.0 + k, 190.0 * k)
+        for day, place in zip(weekdays, places, strict=True)
+        for s in range(20)
+        for k in (place.get(s, s),)
         for kind in ("billing", "sales")
     ]
     names = ["interval_start", "contact_type", "offered", "answered", "abandoned", "answered_within_s20",

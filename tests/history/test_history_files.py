@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from history_files import ZONE, clean_contacts, durations
 
-from bposim.errors import HistoryError, ParameterError
+from bposim.errors import DataQualityWarning, HistoryError, ParameterError
 from bposim.history import PROFILES, read_history
 
 
@@ -217,3 +217,39 @@ def test_the_frame_that_was_given_is_not_modified():
     mine = history.contacts
     mine.loc[:, "wait_s"] = -1.0
     assert (history.contacts["wait_s"] > 0).all()
+
+
+def test_a_small_file_that_unpacks_into_a_giant_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "wide.csv.gz"
+    path.write_bytes(gzip.compress(b"," * 1_000_000))
+    with pytest.raises(HistoryError, match="more than 16,384 columns"):
+        read(path)
+    monkeypatch.setattr("bposim.history.files.LARGEST", 1000)
+    with pytest.raises(HistoryError, match="unpacks to more than"):
+        read(path)
+
+
+@pytest.mark.parametrize("year", ["0001", "9999", "1677", "2300"])
+def test_a_time_of_another_age_is_no_time(year: str, log: pd.DataFrame, save: Callable):
+    path = save(log.assign(arrived=log["arrived"].where(log.index != 3, f"{year}-03-02 08:30:00")))
+    with pytest.warns(DataQualityWarning):
+        history = read(path)
+    assert history.check().rows_of("unparseable_time").tolist() == [4]
+
+
+def test_bytes_and_lists_in_parquet_are_text(log: pd.DataFrame, tmp_path: Path):
+    kinds = [name.encode() for name in log["contact_type"]]
+    path = tmp_path / "bytes.parquet"
+    log.assign(contact_type=kinds, note=[["a", "b"]] * len(log)).to_parquet(path)
+    assert read(path, columns={"customer": "note"}).contact_types == ("billing", "sales")
+    log.assign(contact_type=[b"\xff"] * len(log)).to_parquet(path)
+    assert read(path).contact_types == ("\ufffd",)
+
+
+def test_a_number_beyond_any_record_is_no_number(log: pd.DataFrame, save: Callable):
+    path = save(durations(log).assign(wait_s=durations(log)["wait_s"].where(log.index != 3, "1e308")))
+    with pytest.warns(DataQualityWarning):
+        history = read(path)
+    assert history.check().rows_of("unparseable_number").tolist() == [4]
+    with pytest.raises(HistoryError, match=r"It has: 'x{60}…'"):
+        read(save(log.rename(columns={"arrived": "x" * 1000})))

@@ -13,6 +13,7 @@ import typer
 from bposim.cli.inout import (
     FRAMES,
     check_out,
+    guess_profile,
     print_json,
     read_confidence,
     read_frame,
@@ -33,7 +34,9 @@ app = typer.Typer(
 
 HistoryFile = Annotated[Path, typer.Argument(help="Contact log or interval report: csv, csv.gz, parquet, xlsx.")]
 ScenarioFile = Annotated[Path, typer.Argument(help="Scenario file (YAML).")]
-Profile = Annotated[str, typer.Option(help="How the file is laid out: contacts, intervals, anonbank.")]
+Profile = Annotated[
+    str, typer.Option(help="How the file is laid out: contacts, intervals, event_log, or a vendor's name.")
+]
 Zone = Annotated[str | None, typer.Option("--tz", help="IANA time zone of the file's clock, e.g. Asia/Manila.")]
 Column = Annotated[list[str] | None, typer.Option("--column", help="ours=theirs, e.g. arrived=Start; repeat for more.")]
 DayFirst = Annotated[bool | None, typer.Option("--day-first/--month-first", help="How 03/04/2026 is meant.")]
@@ -76,13 +79,25 @@ def _root(
 @app.command()
 def check(
     history: HistoryFile,
-    profile: Profile = "contacts",
+    profile: Annotated[
+        str | None, typer.Option(help="How the file is laid out; without it a guess to confirm.")
+    ] = None,
     tz: Zone = None,
     column: Column = None,
     day_first: DayFirst = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read a history and report its data quality. Exit code 1 if a rule of severity error is broken."""
+    """Read a history, report its data quality and what it can carry. Exit code 1 if a rule of severity error is broken.
+
+    Without --profile nothing is read: it prints which profile fits and the command that confirms it, exit code 2.
+    """
+    if profile is None:
+        guess = guess_profile(history, tz)
+        if as_json:
+            show(guess.candidates, as_json, profile=guess.profile, command=guess.command)
+        else:
+            say(str(guess))
+        raise typer.Exit(2)
     found = read_history(history, profile, tz, column, day_first)
     report = found.check()
     if not as_json:
@@ -90,7 +105,11 @@ def check(
     if not as_json and report.frame.empty:
         print("No rule of data quality is broken.")
     else:
-        show(report.frame, as_json, ok=report.ok, kept=report.kept, set_aside=report.set_aside)
+        ready = {"readiness": records(report.readiness)} if as_json else {}
+        show(report.frame, as_json, ok=report.ok, kept=report.kept, set_aside=report.set_aside, **ready)
+    if not as_json:
+        print("What the data can carry (score of 100):")
+        show(report.readiness, False)
     if not report.ok:
         raise typer.Exit(1)
 

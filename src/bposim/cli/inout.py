@@ -76,6 +76,13 @@ def read_history(path: Path, profile: str, tz: str | None, columns: list[str] | 
     return read(path, profile=profile, tz=tz, columns=read_columns(columns), day_first=day_first)
 
 
+def guess_profile(path: Path, tz: str | None) -> Any:
+    """Return which profile may fit a file."""
+    from bposim.history import guess_profile as guess
+
+    return guess(path, tz=tz)
+
+
 def read_frame(path: Path | None, what: str) -> pd.DataFrame | None:
     """Read a Volumes or Staffing frame written by another command."""
     if path is None:

@@ -12,26 +12,43 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from bposim.errors import DataQualityWarning, HistoryError, ParameterError, UnitError, parameter
-from bposim.history.cells import map_columns, text_of
+from bposim.errors import DataQualityWarning, HistoryError, ParameterError, UnitError, parameter, require
+from bposim.history.cells import map_columns, map_extras, text_of
 from bposim.history.contacts import Reading, clean_contacts
 from bposim.history.core import History
-from bposim.history.files import RawTable, read_table
-from bposim.history.hours import load_centre, local_slots, open_minutes, ranges_text, weekday_of
+from bposim.history.events import contacts_of_events
+from bposim.history.files import RawTable, as_text, read_table
 from bposim.history.intervals import clean_intervals, counts_table, interval_length
+from bposim.history.layouts import BOOKINGS
 from bposim.history.profiles import Profile, find_profile
-from bposim.history.quality import Finding, Ledger, QualityReport, finding
+from bposim.history.quality import Ledger, QualityReport, accepted_rules
+from bposim.history.rules import RULES
+from bposim.history.shape import (
+    Told,
+    add_parts,
+    check_steps,
+    extra_columns,
+    fill_in,
+    keep_latest,
+    name_types,
+    plain_times,
+    read_length,
+)
 from bposim.history.tables import nearest_types, read_interval
-from bposim.provenance import Provenance, file_hash
-from bposim.units import zone
+from bposim.history.whole import whole_findings
+from bposim.history.within import count_within
+from bposim.provenance import Provenance, content_hash, file_hash
+from bposim.schema import COUNTING_RULES
+from bposim.units import seconds, zone
 
 
 def read_history(
     path: str | Path, *, profile: str | Profile, tz: Any = None, columns: Mapping[str, Any] | None = None,
     interval: Any = None, types: Iterable[str] | str | None = None, limit: int | None = None,
-    day_first: bool | None = None, decimal: str | None = None,
+    day_first: bool | None = None, decimal: str | None = None, booking: str | None = None, counting: str | None = None,
+    within: Any = None, short_abandons: Any = None, accept: Iterable[str] | str = (),
 ) -> History:  # fmt: skip
-    """Read a history of contacts or an interval report.
+    """Read a history of contacts, an interval report or an event log.
 
     Nothing is dropped silently: rows that break a rule are set aside in ``history.rejected``, and ``history.check()``
     tells each rule, its rows, what was done and how to override it.
@@ -39,12 +56,15 @@ def read_history(
     Parameters
     ----------
     path : str or Path
-        CSV (delimiter ``,`` ``;`` tab or ``|``, found by itself; also ``.gz``), ``.parquet``, ``.xlsx`` (first sheet).
+        CSV (delimiter ``,`` ``;`` tab or ``|``, found by itself), ``.parquet``, ``.xlsx`` (first sheet; titles and
+        headings of several lines are found), ``.xes``; CSV and XES also as ``.gz``.
     profile : str or Profile
-        ``"contacts"``, ``"intervals"``, ``"anonbank"``, or a changed copy of one (``PROFILES["contacts"].replace(…)``).
+        How the source's files are laid out: one of ``PROFILES`` (plain: ``"contacts"``, ``"intervals"``,
+        ``"event_log"``) or a changed copy (``PROFILES["contacts"].replace(…)``). ``"guess"`` reads nothing: it is an
+        error that tells which profile fits and how to confirm it (:func:`guess_profile`).
     tz : str or ZoneInfo
-        IANA time zone of the file's clock; times written with an offset are converted to it. None only where the
-        profile's source lies in one zone, as the bank's does.
+        IANA time zone of the operation and, unless the profile says UTC, of the file's clock; times written with an
+        offset are converted to it. None only where the profile's source lies in one zone, as the bank's does.
     columns : mapping, optional
         Our column → the file's, with a unit where it is not seconds:
         ``{"arrived": "Start", "handle_s": ("Talk", "min")}``.
@@ -58,6 +78,15 @@ def read_history(
         Whether ``03/04/2026`` is 3 April; None: told from the column, an error where it does not tell.
     decimal : "." or ",", optional
         Decimal sign; None: told from the column, an error where it does not tell.
+    booking : {"arrival", "answer", "end", "event"}, optional
+        The interval to which the source books a contact; None: as the profile says.
+    counting : str, optional
+        The source's service-level formula, one of ``COUNTING_RULES``; None: as the profile or the file says. A share
+        answered in time becomes a count by it.
+    within, short_abandons : str, optional
+        The source's acceptable waiting time and short-abandon limit, ``"20s"``; None: as the profile or the file says.
+    accept : str or list of str
+        Ids of rules whose rows are right as they are: ``["totals_queue"]`` keeps a queue that is the sum of the others.
 
     Returns
     -------
@@ -77,25 +106,47 @@ def read_history(
     --------
     >>> history = read_history("calls.csv.gz", profile="contacts", tz="Asia/Manila")  # doctest: +SKIP
     """
-    how = find_profile(profile)
+    if isinstance(profile, str) and profile == "guess":
+        from bposim.history.guess import guess_profile
+
+        raise HistoryError(str(guess_profile(path, tz=tz)).splitlines())
+    how = _told(find_profile(profile), booking, counting, within, short_abandons)
     clock = _zone(tz if tz is not None else how.zone)
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise ParameterError(parameter("limit", "read_history()", "a whole number of at least 1, or None", limit))
     if decimal not in (None, ".", ","):
         raise ParameterError(parameter("decimal", "read_history()", 'one of ".", "," or None', decimal))
-    raw = read_table(path, limit=limit)
+    agreed = accepted_rules(accept, reading=True)
+    raw = read_table(path, limit=limit, profile=how)
     told = {
         "file": Path(path).name, "sha256": file_hash(path), "profile": how.name, "tz": clock.key,
         "columns": dict(columns or {}), "interval": interval, "types": types, "limit": limit, "day_first": day_first,
-        "decimal": decimal,
+        "decimal": decimal, "booking": how.booking, "counting": how.counting, "within_s": how.within_s,
+        "short_abandon_s": how.short_abandon_s, "accept": sorted(agreed),
     }  # fmt: skip
-    made = Provenance("read_history", {k: v for k, v in told.items() if v not in (None, {})})
-    return _build(raw, how, clock, made, columns, interval, types, day_first, decimal)
+    made = Provenance("read_history", {k: v for k, v in told.items() if v not in (None, {}, [])})
+    insist = counting is not None or within is not None
+    return _build(raw, how, clock, made, columns, interval, types, day_first, decimal, agreed, insist)
+
+
+def _told(how: Profile, booking: str | None, counting: str | None, within: Any, short_abandons: Any) -> Profile:
+    """Return the profile with what the user tells of the source's settings."""
+    problems = []
+    for name, value, known in (("booking", booking, BOOKINGS), ("counting", counting, COUNTING_RULES)):
+        if value is not None and value not in known:
+            problems.append(parameter(name, "read_history()", f"one of {', '.join(known)}", value))
+    require(problems, ParameterError)
+    changes: dict[str, Any] = {"booking": booking, "counting": counting}
+    if within is not None:
+        changes["within_s"] = seconds(within, what="within")
+    if short_abandons is not None:
+        changes["short_abandon_s"] = seconds(short_abandons, what="short_abandons")
+    return how.replace(**{k: v for k, v in changes.items() if v is not None})
 
 
 def from_frame(
     frame: pd.DataFrame, *, source: str, profile: Any, tz: Any, columns: Any, interval: Any, types: Any,
-    day_first: bool | None, step: str,
+    day_first: bool | None, step: str, accept: Any = (),
 ) -> History:  # fmt: skip
     """Make a history of a frame's cells by the same rules as of a file's."""
     how = find_profile(profile)
@@ -105,9 +156,10 @@ def from_frame(
     if not len(frame):
         raise HistoryError(f"{source} is empty: it has no rows. Give at least one contact.")
     cells = frame.reset_index(drop=True).set_axis([str(c) for c in frame.columns], axis=1)
-    raw = RawTable(cells, source)
+    raw = RawTable(as_text(cells), source)
     made = Provenance(step, {"rows": len(frame), "profile": how.name, "tz": clock.key, "columns": dict(columns or {})})
-    return _build(raw, how, clock, made, columns, interval, types, day_first, None)
+    agreed = accepted_rules(accept, reading=True)
+    return _build(raw, how, clock, made, columns, interval, types, day_first, None, agreed)
 
 
 def from_counts(series: Any, *, contact_type: str, freq: Any, tz: Any) -> History:
@@ -143,26 +195,38 @@ def _zone(tz: Any) -> ZoneInfo:
 
 def _build(
     raw: RawTable, profile: Profile, clock: ZoneInfo, made: Provenance, columns: Any, interval: Any, types: Any,
-    day_first: bool | None, decimal: str | None,
+    day_first: bool | None, decimal: str | None, accept: frozenset[str], insist: bool = False,
 ) -> History:  # fmt: skip
     found, factors = map_columns(raw.frame, profile, columns, name=raw.name)
-    cells = raw.frame[list(found.values())].set_axis(list(found), axis=1)
+    extras = map_extras(raw.frame, profile)
+    cells = raw.frame[[*found.values(), *extras.values()]].set_axis([*found, *(f"extra:{n}" for n in extras)], axis=1)
+    cells = name_types(cells)
     rows = np.arange(1, len(cells) + 1)
     left_out = 0
     if types is not None:
         cells, rows, left_out = _only(cells, rows, types)
+    as_read = cells
     order = profile.day_first if day_first is None else day_first
     how = Reading(profile, clock, factors, raw.name, raw.delimiter, decimal, order)
-    ledger = Ledger(rows)
+    ledger = Ledger(rows, accept=accept)
     if raw.encoding == "cp1252":
         ledger.whole("encoding", len(rows))
-    if profile.kind == "contacts":
-        interval_s = read_interval(interval, 1800.0, "contacts", True)
-        frame, kind = clean_contacts(cells, ledger, how), "contacts"
-    else:
+    told = Told()
+    cells = plain_times(cells, ledger, how)
+    if profile.kind == "intervals":
+        cells, told.interval = read_length(cells, ledger, how, interval)
+    keep_latest(cells, ledger, how)
+    cells = fill_in(cells, ledger, how)
+    if profile.kind == "intervals":
+        cells = count_within(add_parts(cells, ledger, how), ledger, how, told, insist=insist)
         frame = clean_intervals(cells, ledger, how)
         kind = "intervals" if len(frame) and frame["answered"].notna().any() else "counts"
-    rejected = cells[~ledger.kept].astype("str")
+    else:
+        interval_s = read_interval(interval, 1800.0, "contacts", True)
+        cells = contacts_of_events(cells, ledger, how) if profile.kind == "events" else add_parts(cells, ledger, how)
+        frame, kind = clean_contacts(cells, ledger, how), "contacts"
+    frame = frame.assign(**extra_columns(cells, rows, frame["source_row"].to_numpy(), how))
+    rejected = as_read[~ledger.kept].astype("str").rename(columns=lambda c: str(c).removeprefix("extra:"))
     rejected.insert(0, "rule", ledger.reason[~ledger.kept])
     rejected.insert(0, "source_row", rows[~ledger.kept])
     if not len(frame):
@@ -173,20 +237,20 @@ def _build(
                 *(f.message for f in report.findings),
             ]
         )
-    if profile.kind != "contacts":
-        interval_s = interval_length(pd.DatetimeIndex(frame["interval_start"]), interval, name=raw.name)
+    if profile.kind == "intervals" and frame["offered"].isna().all():
+        raise HistoryError(
+            f"{raw.name}: how many contacts were offered is not known in any interval, nor told by the other counts. Name "
+            'its column: columns={"offered": "<its name in the file>"}.'
+        )
+    if profile.kind == "intervals":
+        asked = interval if interval is not None else told.interval
+        check_steps(pd.DatetimeIndex(frame["interval_start"]), asked, raw.name)
+        interval_s = interval_length(pd.DatetimeIndex(frame["interval_start"]), asked, name=raw.name)
+    within_s = told.within_s if told.within_s is not None else profile.within_s
     return _finish(
-        kind,
-        clock,
-        interval_s,
-        profile.booking,
-        raw.name,
-        ledger,
-        rejected.reset_index(drop=True),
-        made,
-        frame,
-        left_out,
-    )
+        kind, clock, interval_s, profile.booking, raw.name, ledger, rejected.reset_index(drop=True), made, frame, left_out,
+        counting=told.counting or profile.counting, within_s=within_s, short_abandon_s=profile.short_abandon_s,
+    )  # fmt: skip
 
 
 def _only(cells: pd.DataFrame, rows: np.ndarray, types: Any) -> tuple[pd.DataFrame, np.ndarray, int]:
@@ -198,20 +262,24 @@ def _only(cells: pd.DataFrame, rows: np.ndarray, types: Any) -> tuple[pd.DataFra
 
 
 def _finish(
-    kind: str, clock: ZoneInfo, interval_s: float, booking: str, source: str, ledger: Ledger, rejected: pd.DataFrame,
-    made: Provenance, frame: pd.DataFrame, left_out: int = 0,
+    kind: str, clock: ZoneInfo, interval_s: float, booking: str | None, source: str, ledger: Ledger,
+    rejected: pd.DataFrame, made: Provenance, frame: pd.DataFrame, left_out: int = 0, **settings: Any,
 ) -> History:  # fmt: skip
     rows_read = len(ledger.source_row) + left_out
     report = QualityReport(
-        tuple(ledger.findings), source, rows_read, int(ledger.kept.sum()), int((~ledger.kept).sum()), left_out
-    )
+        tuple(ledger.findings), source, rows_read, int(ledger.kept.sum()), int((~ledger.kept).sum()), left_out,
+        ledger.accept,
+    )  # fmt: skip
     is_log = kind == "contacts"
     history = History(
         kind, clock, interval_s, booking, source, report, rejected, made,
-        _contacts=frame if is_log else None, _table=None if is_log else frame,
+        _contacts=frame if is_log else None, _table=None if is_log else frame, **settings,
     )  # fmt: skip
     report = replace(report, findings=report.findings + whole_findings(history))
-    history = replace(history, quality=report, _cache={})
+    touched = {f.rule: {"done": f.done, "rows": f.count} for f in report.findings}
+    inputs = {**made.inputs, "rows_read": rows_read, "kept": report.kept, "set_aside": report.set_aside,
+              "rules": touched, "rules_applied": content_hash(sorted(RULES))}  # fmt: skip
+    history = replace(history, quality=report, provenance=replace(made, inputs=inputs), _cache={})
     errors = [f for f in report.findings if f.severity == "error"]
     if errors:
         rows = sum(f.count for f in errors)
@@ -221,41 +289,3 @@ def _finish(
             DataQualityWarning, stacklevel=5 if made.step == "from_contacts" else 4,
         )  # fmt: skip
     return history
-
-
-def whole_findings(history: History) -> tuple[Finding, ...]:
-    """Return what can only be said of a history as a whole: missing days, odd hours, a probable slip of the zone."""
-    found = []
-    rows = history.quality.kept
-    if history.missing_days:
-        detail = f" ({ranges_text(history.missing_days)})"
-        found.append(finding("missing_days", count=len(history.missing_days), total=rows, detail=detail))
-    day, slot = history._day_slot
-    slots = 1440 // history._slot_min
-    if history._contacts is not None:
-        day, minute = local_slots(history._times, 1)
-        out = ~open_minutes(history.opening_hours)[weekday_of(day), minute]
-        if out.any():
-            late = history._frame["source_row"].to_numpy()[out]
-            found.append(finding("outside_hours", count=len(late), total=rows, rows=np.sort(late)))
-    elif slots > 1:
-        gaps, first = _gaps(day, slot)
-        if gaps:
-            found.append(finding("missing_intervals", count=gaps, total=rows, detail=f", the first on {first}"))
-    if slots > 1 and np.nansum(history._weight) >= 100:
-        busy = slot if history._contacts is not None else np.repeat(slot, np.nan_to_num(history._weight).astype(int))
-        hour, strength = load_centre(busy, slots)
-        if strength > 0.3 and (hour >= 22 or hour < 6):
-            clock = f"{int(hour):02d}:{int(hour % 1 * 60):02d}"
-            found.append(finding("zone_slip", count=rows, total=rows, detail=clock))
-    return tuple(found)
-
-
-def _gaps(day: np.ndarray, slot: np.ndarray) -> tuple[int, str]:
-    """Return how many slots between a day's first and last the report has not, and the day of the first of them."""
-    cell = (
-        pd.DataFrame({"day": day, "slot": slot}).drop_duplicates().groupby("day")["slot"].agg(["min", "max", "count"])
-    )
-    gaps = cell["max"] - cell["min"] + 1 - cell["count"]
-    some = gaps[gaps > 0]
-    return int(some.sum()), str(np.datetime64(int(some.index[0]), "D")) if len(some) else ""

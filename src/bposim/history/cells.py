@@ -13,12 +13,15 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import HistoryError
-from bposim.history.profiles import CONTACT_FIELDS, INTERVAL_FIELDS, WITHIN, Profile
+from bposim.history.layouts import BOUND, BUCKET, FIELDS, SHARE, WITHIN, Profile
 from bposim.units import SECONDS
 
 MISSING = ("", "nan", "na", "n/a", "nat", "none", "null", "-", "<na>")
+#: Times outside these years, and numbers beyond this, are no record of an operation: they are no times and no numbers.
+YEARS = (1900, 2199)
+LARGEST = 1e10
 _OFFSET = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:Z|[+-]\d{2}:?\d{2})$"
-_ISO = r"^\d{4}-\d{2}-\d{2}|^\d{8}(?:[T ]\d{4,6})?$"
+_ISO = r"^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}(?::?\d{2}(?::?\d{2}(?:[.,]\d+)?)?)?)?$|^\d{8}(?:[T ]\d{4,6})?$"
 _SPOKEN = r"^(\d{1,2})([/.-])(\d{1,2})\2\d{2,4}\b"
 _CLOCKS = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p", "%H:%M:%S.%f", "")
 _DURATION = r"^-?(?:\d+ days? )?\d+:\d{2}(?::\d{2}(?:\.\d+)?)?$"
@@ -35,8 +38,21 @@ class Times:
     fold: np.ndarray
 
 
-def _plain(name: object) -> str:
-    return re.sub(r"[^0-9a-z]+", "_", str(name).lower()).strip("_")
+def plain_name(name: object) -> str:
+    """Return a column's name without case and punctuation: ``"% Answered"`` → ``"pct_answered"``."""
+    return re.sub(r"[^0-9a-z]+", "_", str(name).lower().replace("%", " pct ")).strip("_")
+
+
+def plain_names(have: list[str]) -> dict[str, str]:
+    """Return plain name → column; the lower part of a two-line heading (``"Calls / Offered"``) stands for it if alone."""
+    plain: dict[str, str] = {}
+    for column in have:
+        plain.setdefault(plain_name(column), column)
+    lower = [(plain_name(c.rsplit(" / ", 1)[1]), c) for c in have if " / " in c]
+    for name, column in lower:
+        if sum(n == name for n, _ in lower) == 1:
+            plain.setdefault(name, column)
+    return plain
 
 
 def map_columns(
@@ -49,7 +65,7 @@ def map_columns(
     HistoryError
         ``columns`` names what does not exist, or a needed column is not found; every problem is reported.
     """
-    known = CONTACT_FIELDS if profile.kind == "contacts" else INTERVAL_FIELDS
+    known = FIELDS[profile.kind]
     have = [str(c) for c in frame.columns]
     found: dict[str, str] = {}
     factors = {ours: SECONDS[unit] for ours, unit in profile.units.items()}
@@ -58,7 +74,7 @@ def map_columns(
         column, unit = (
             (theirs[0], theirs[1]) if isinstance(theirs, tuple | list) and len(theirs) == 2 else (theirs, None)
         )
-        if ours not in known and not (profile.kind == "intervals" and WITHIN.match(str(ours))):
+        if ours not in known and not (profile.kind == "intervals" and _numbered(str(ours))):
             problems.append(
                 f"columns names {ours!r}, which is no column of ours.{_near(ours, known)} Known: {_list(known)}."
             )
@@ -78,47 +94,87 @@ def map_columns(
             found[ours] = str(column)
             if unit:
                 factors[ours] = SECONDS[unit]
-    plain: dict[str, str] = {}
-    for column in have:
-        plain.setdefault(_plain(column), column)
+    plain = plain_names(have)
     taken = set(found.values())
     for ours, names in profile.columns.items():
         if ours in found or ours in (columns or {}):
             continue
-        for candidate in (plain.get(_plain(n)) for n in names):
+        # A table with a block per queue becomes a long one whose queue column has our name.
+        own = ("contact_type",) if ours == "contact_type" else ()
+        for candidate in (plain.get(plain_name(n)) for n in (*names, *own)):
             if candidate is not None and candidate not in taken:
                 found[ours] = candidate
                 taken.add(candidate)
                 break
+    for pattern, ours in profile.patterns.items():
+        for text, column in plain.items():
+            if column not in taken and (match := re.fullmatch(pattern, text)):
+                name = ours.format(int(match[1]))
+                if name not in found:
+                    found[name] = column
+                    taken.add(column)
     if profile.kind == "intervals":
         for text, column in plain.items():
             match = re.match(r"^(answered|abandoned)_(?:within_|in_)?s?_?(\d+)_?s?$", text)
             if match and column not in taken:
                 found.setdefault(f"{match[1]}_within_s{int(match[2])}", column)
-    for needed in _needs(profile.kind, found):
+                taken.add(column)
+    for needed in needs(profile.kind, found):
         asked = [columns[n] for n in needed if columns and n in columns]
         if not asked:
             problems.append(_missing(needed, known, profile, have, name))
+    problems += _mixed(found, profile, name)
     if problems:
         raise HistoryError(problems)
     return found, factors
 
 
-def _needs(kind: str, found: Mapping[str, str]) -> list[tuple[str, ...]]:
+def map_extras(frame: pd.DataFrame, profile: Profile) -> dict[str, str]:
+    """Return name → the file's column of what is kept beside our columns."""
+    plain = plain_names([str(c) for c in frame.columns])
+    found = {}
+    for name, names in profile.extras.items():
+        column = next((plain[plain_name(n)] for n in names if plain_name(n) in plain), None)
+        if column is not None:
+            found[name] = column
+    return found
+
+
+def _numbered(ours: str) -> bool:
+    return any(form.match(ours) for form in (WITHIN, BUCKET, BOUND, SHARE))
+
+
+def _mixed(found: Mapping[str, str], profile: Profile, name: str) -> list[str]:
+    """Return the problem of columns of two kinds that may not be used together."""
+    used = {
+        kind: sorted(c for c in found.values() if plain_name(c) in names) for kind, names in profile.exclusive.items()
+    }
+    kinds = {kind: columns for kind, columns in used.items() if columns}
+    if len(kinds) < 2:
+        return []
+    words = "; ".join(f"{kind}: {', '.join(map(repr, columns))}" for kind, columns in kinds.items())
+    return [
+        f"{name}: columns of two kinds are used together ({words}), which are booked differently. Map one kind only."
+    ]
+
+
+def needs(kind: str, found: Mapping[str, str]) -> list[tuple[str, ...]]:
     """Return the groups of which the file has none, where it needs one of each."""
     if kind == "contacts":
         groups: list[tuple[str, ...]] = [("arrived",)]
         if not ("ended" in found and "handle_s" in found):
             groups.append(("wait_s", "answered"))
+    elif kind == "events":
+        groups = [("activity",), ("start", "time"), ("end", "time")]
     else:
-        groups = [("interval_start", "date"), ("offered", "answered")]
+        groups = [("interval_start", "date", "day_number"), ("offered", "answered", "offered_direct")]
     return [g for g in groups if not any(n in found for n in g)]
 
 
 def _missing(needed: tuple[str, ...], known: Mapping[str, str], profile: Profile, have: list[str], name: str) -> str:
     what = " or ".join(f"{n!r} ({known[n]})" for n in needed)
     names = [n for ours in needed for n in (ours, *profile.columns.get(ours, ()))]
-    lower = {h.lower(): h for h in have}
+    lower = {h.lower(): h for h in have if len(h) <= 200}
     near = next((m for n in names for m in difflib.get_close_matches(n, lower, n=1, cutoff=0.6)), None)
     hint = f" Nearest: {lower[near]!r}." if near else ""
     return (
@@ -128,12 +184,18 @@ def _missing(needed: tuple[str, ...], known: Mapping[str, str], profile: Profile
 
 
 def _near(word: object, known: Any) -> str:
-    near = difflib.get_close_matches(str(word), [str(k) for k in known], n=1)
+    near = difflib.get_close_matches(str(word)[:200], [str(k) for k in known if len(str(k)) <= 200], n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
+def short(value: object, most: int = 60) -> str:
+    """Write a cell or a name for a message, its end left out if it is long."""
+    text = str(value)
+    return repr(text if len(text) <= most else text[:most] + "…")
+
+
 def _list(names: Any) -> str:
-    names = [repr(str(n)) for n in names]
+    names = [short(n) for n in names]
     return ", ".join(names[:15]) + (f" and {len(names) - 15} more" if len(names) > 15 else "")
 
 
@@ -166,7 +228,8 @@ def parse_times(series: pd.Series, *, zone: ZoneInfo, day_first: bool | None, wh
     none = np.zeros(n, dtype=bool)
     if isinstance(series.dtype, pd.DatetimeTZDtype):
         values = series.dt.tz_convert(zone).dt.as_unit("us")
-        return Times(values, values.isna().to_numpy(), none, none, none)
+        values, far = _believable(values)
+        return Times(values, series.isna().to_numpy(), far, none, none)
     if series.dtype.kind == "M":
         naive, aware, missing = series.dt.as_unit("us"), None, series.isna().to_numpy()
     elif series.dtype.kind in "iufb":
@@ -178,13 +241,20 @@ def parse_times(series: pd.Series, *, zone: ZoneInfo, day_first: bool | None, wh
     values, gap, fold = localise(naive, zone, order=order)
     if aware is not None:
         values = values.where(aware.isna(), aware.dt.tz_convert(zone))
+    values, _ = _believable(values)
     bad = values.isna().to_numpy() & ~missing & ~gap
     if bad.any() and not (~bad & ~missing).any():
         raise HistoryError(
-            f"{what}: none of {int(bad.sum()):,} values is a time, the first is {series[bad].iloc[0]!r}. "
+            f"{what}: none of {int(bad.sum()):,} values is a time, the first is {short(series[bad].iloc[0])}. "
             "Write 2026-03-01 09:30:00, or map another column with columns={…}."
         )
     return Times(values, missing, bad, gap, fold)
+
+
+def _believable(values: pd.Series) -> tuple[pd.Series, np.ndarray]:
+    """Return times without those of years that no record is of, and which these are."""
+    far = (values.notna() & ~values.dt.year.between(*YEARS)).to_numpy()
+    return (values.mask(far) if far.any() else values), far
 
 
 def _from_text(text: pd.Series, *, day_first: bool | None, what: str) -> tuple[pd.Series, pd.Series | None]:
@@ -205,13 +275,13 @@ def _from_text(text: pd.Series, *, day_first: bool | None, what: str) -> tuple[p
     parts = left.str.extract(_SPOKEN)
     spoken = parts[0].notna()
     if spoken.any() and day_first is None:
-        first, second = parts.loc[spoken, 0].astype(int).max(), parts.loc[spoken, 2].astype(int).max()
-        if (first > 12) == (second > 12):
+        told = told_day_first(left)
+        if told is None or told == "not told":
             raise HistoryError(
-                f"{what}: {left[spoken].iloc[0]!r} may be day-month or month-day, and the column does not tell which. "
+                f"{what}: {short(left[spoken].iloc[0])} may be day-month or month-day, and the column does not tell which. "
                 "Write day_first=True or day_first=False."
             )
-        day_first = first > 12
+        day_first = told is True
     for sep in ("/", ".", "-"):
         pair = f"%d{sep}%m" if day_first else f"%m{sep}%d"
         dates = [f"{pair}{sep}%Y", f"{pair}{sep}%y"] + (["%Y-%m-%d"] if sep == "-" else [])
@@ -222,6 +292,16 @@ def _from_text(text: pd.Series, *, day_first: bool | None, what: str) -> tuple[p
             if open_.str.contains(sep, regex=False).any():
                 naive[open_.index] = pd.to_datetime(open_, format=form, errors="coerce").dt.as_unit("us")
     return naive, aware
+
+
+def told_day_first(text: pd.Series) -> bool | str | None:
+    """Return whether ``03/04/2026`` has the day first, ``"not told"`` where it may be either, None without such dates."""
+    parts = text.str.extract(_SPOKEN)
+    spoken = parts[0].notna()
+    if not spoken.any():
+        return None
+    first, second = parts.loc[spoken, 0].astype(int).max(), parts.loc[spoken, 2].astype(int).max()
+    return "not told" if (first > 12) == (second > 12) else bool(first > 12)
 
 
 def localise(naive: pd.Series, zone: ZoneInfo, *, order: bool = False) -> tuple[pd.Series, np.ndarray, np.ndarray]:
@@ -261,10 +341,13 @@ def parse_numbers(
         A comma may be a decimal or a thousands separator, and the column does not tell which.
     """
     if series.dtype.kind == "m":
-        return series.dt.total_seconds().to_numpy(dtype=float), np.zeros(len(series), dtype=bool)
+        values = series.dt.total_seconds().to_numpy(dtype=float)
+        bad = np.abs(values) > LARGEST
+        return np.where(bad, np.nan, values), bad
     if series.dtype.kind in "iufb":
-        values = series.to_numpy(dtype=float, na_value=np.nan)
-        return values * factor, np.isinf(values)
+        values = series.to_numpy(dtype=float, na_value=np.nan) * factor
+        bad = np.abs(values) > LARGEST
+        return np.where(bad, np.nan, values), bad
     text = series.astype("str").str.strip()
     missing = (series.isna() | text.str.lower().isin(MISSING)).to_numpy()
     numbers = pd.to_numeric(text.mask(missing), errors="coerce").to_numpy(dtype=float, na_value=np.nan) * factor
@@ -281,7 +364,7 @@ def parse_numbers(
             cleaned = _commas(left[~clocks], delimiter=delimiter, decimal=decimal, what=what)
             result[~clocks] = pd.to_numeric(cleaned, errors="coerce").to_numpy(dtype=float, na_value=np.nan) * factor
         numbers[rest] = result.to_numpy()
-    bad = (np.isnan(numbers) | np.isinf(numbers)) & ~missing
+    bad = ~(np.abs(numbers) <= LARGEST) & ~missing
     return np.where(bad, np.nan, numbers), bad
 
 
@@ -299,7 +382,7 @@ def _commas(text: pd.Series, *, delimiter: str | None, decimal: str | None, what
             decimal = "."
         else:
             raise HistoryError(
-                f"{what}: {text[text.str.contains(',', regex=False)].iloc[0]!r} may be a decimal or a thousands comma, "
+                f"{what}: {short(text[text.str.contains(',', regex=False)].iloc[0])} may be a decimal or a thousands comma, "
                 'and the column does not tell which. Write decimal="," or decimal=".".'
             )
     if decimal == ",":

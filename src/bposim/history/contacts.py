@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+from scipy.stats import poisson
 
 from bposim.errors import HistoryError
-from bposim.history.cells import Times, parse_numbers, parse_times, text_of
-from bposim.history.profiles import Profile
+from bposim.history.cells import Times, parse_numbers, parse_times, short, text_of
+from bposim.history.layouts import Profile
 from bposim.history.quality import Ledger
 from bposim.units import format_seconds
 
@@ -35,13 +36,15 @@ class Reading:
 
     def times(self, frame: pd.DataFrame, column: str, *, order: bool = False) -> Times:
         """Parse a column of times."""
-        return parse_times(
+        clock = ZoneInfo(self.profile.clock) if self.profile.clock else self.zone
+        made = parse_times(
             frame[column],
-            zone=self.zone,
+            zone=clock,
             day_first=self.day_first,
             what=f"column {column!r} of {self.name}",
             order=order,
         )
+        return made if clock is self.zone else replace(made, values=made.values.dt.tz_convert(self.zone))
 
     def numbers(self, frame: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
         """Parse a column of numbers; durations come in seconds."""
@@ -97,7 +100,7 @@ def clean_contacts(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.Data
 
     ledger.note("handle_of_unanswered", ledger.kept & ~is_answered & (handle > 0))
     handle = np.where(is_answered, handle, np.nan)
-    handle, ended = _long(handle, ended, ledger)
+    handle, ended = _long(handle, ended, ledger, how)
     frame = pd.DataFrame({
         "replication": np.int64(0), "contact_id": np.int64(0), "contact_type": kinds, "arrived": arrived,
         "answered": answered.where(is_answered), "ended": ended,
@@ -206,7 +209,7 @@ def _outcomes(
     for word, rule in how.profile.set_aside.items():
         ledger.set_aside(rule, np.isin(codes, [k for k, u in enumerate(unique) if str(u).lower() == word]))
     ours = np.array([how.profile.outcomes.get(str(u).lower()) for u in unique] + [None], dtype=object)
-    unknown = [repr(str(u)) for u, o in zip(unique, ours, strict=False) if o is None]
+    unknown = [short(u) for u, o in zip(unique, ours, strict=False) if o is None]
     blank = codes == -1
     mapped = ours[codes]
     ledger.set_aside("unknown_outcome", pd.isna(mapped) & ~blank, f": {', '.join(unknown[:5])}")
@@ -247,18 +250,20 @@ def _agree(
     return arrived, answered, ended, wait, handle
 
 
-def _long(handle: np.ndarray, ended: pd.Series, ledger: Ledger) -> tuple[np.ndarray, pd.Series]:
+def _long(handle: np.ndarray, ended: pd.Series, ledger: Ledger, how: Reading) -> tuple[np.ndarray, pd.Series]:
     known = handle[ledger.kept & ~np.isnan(handle)]
     if not len(known):
         return handle, ended
-    limit = LONGEST_HANDLE_S
-    if len(known) >= 2000:
+    limit = how.profile.longest_handle_s or LONGEST_HANDLE_S
+    if how.profile.longest_handle_s is None and len(known) >= 2000:
         limit = min(limit, max(20 * float(np.quantile(known, 0.999)), 3600.0))
     beyond = ledger.kept & (handle > limit)
     longest = (
         f": above {format_seconds(round(limit))}, the longest {handle[beyond].max():,.0f} s" if beyond.any() else ""
     )
     ledger.note("long_handle", beyond, longest)
+    if "long_handle" in ledger.accept:
+        return handle, ended
     return np.where(beyond, np.nan, handle), ended.mask(beyond)
 
 
@@ -267,7 +272,8 @@ def _extra(column: pd.Series, missing: tuple[str, ...], *, number: bool) -> pd.S
     if number:
         numbers = pd.to_numeric(text, errors="coerce")
         if numbers.notna().equals(text.notna()):
-            return numbers.astype("Int64") if (numbers.dropna() % 1 == 0).all() else numbers.astype(float)
+            whole = (numbers.dropna() % 1 == 0).all() and not (numbers.abs() > 2**53).any()
+            return numbers.astype("Int64") if whole else numbers.astype(float)
     return text
 
 
@@ -303,9 +309,79 @@ def _note_kept(frame: pd.DataFrame, ledger: Ledger) -> None:
             frame["source_row"].isin(served.loc[overlap, "source_row"]),
             f", {share:.1%} of the services",
         )
-    handle = frame.loc[is_answered & (frame["handle_s"] > 0), "handle_s"]
+        if overlap.any():
+            over, detail = over_occupied(served)
+            note("over_occupied", frame["source_row"].isin(over), detail)
+    if "customer" in frame:
+        rows, detail = transfers(frame[is_answered])
+        note("transfers_counted", frame["source_row"].isin(rows), detail)
+    _units(frame, is_answered.to_numpy(), ledger)
+
+
+def over_occupied(served: pd.DataFrame) -> tuple[np.ndarray, str]:
+    """Return the source rows of the contacts of agents in half hours into which they put more handle time than there is.
+
+    Parameters
+    ----------
+    served : DataFrame
+        Answered contacts with ``agent``, ``_start``, ``_end`` and ``source_row``.
+    """
+    cell_us = 1_800_000_000
+    start, end = (pd.DatetimeIndex(served[c]).as_unit("us").asi8 for c in ("_start", "_end"))
+    agent = pd.factorize(served["agent"])[0]
+    cells = np.maximum(np.minimum((end - 1) // cell_us, start // cell_us + 48) - start // cell_us + 1, 0)
+    row = np.repeat(np.arange(len(served)), cells)
+    k = start[row] // cell_us + np.arange(len(row)) - np.repeat(np.cumsum(cells) - cells, cells)
+    spent = np.minimum(end[row], (k + 1) * cell_us) - np.maximum(start[row], k * cell_us)
+    _, cell = np.unique(np.stack([agent[row], k]), axis=1, return_inverse=True)
+    load = np.bincount(cell.reshape(-1), spent)
+    # A record rounds to the second.
+    over = load > cell_us + 2_000_000
+    rows = np.unique(served["source_row"].to_numpy()[row[over[cell.reshape(-1)]]])
+    detail = f": {over.sum():,} half hours of an agent, at most {load.max(initial=0) / cell_us:.0%} occupied"
+    return rows, detail
+
+
+def transfers(answered: pd.DataFrame) -> tuple[pd.Series, str]:
+    """Return the source rows of contacts that continue an answered one of the same customer at another agent.
+
+    The next contact must begin within ten seconds of the end of the last, and more of them than chance explains: the two
+    minutes that follow tell how often a customer just happens to come back.
+    """
+    known = answered[answered["customer"].notna() & answered["_end"].notna()]
+    known = known.sort_values(["customer", "arrived"], kind="stable")
+    same = known["customer"] == known["customer"].shift()
+    gap = (known["arrived"] - known["_end"].shift()).dt.total_seconds()
+    # None of them need be named: a log without agents or groups shows another type.
+    moved = np.zeros(len(known), dtype=bool)
+    for column in ("agent", "agent_group", "contact_type"):
+        moved |= (known[column].fillna("") != known[column].shift().fillna("")).to_numpy()
+    follows = same & moved & gap.between(-10, 10)
+    later = int((same & moved & gap.between(10, 130, inclusive="right")).sum())
+    due = (later + 1) * 20 / 120
+    rows = known.loc[follows, "source_row"] if follows.sum() > poisson.isf(1e-6, due) else known["source_row"].iloc[:0]
+    share = len(rows) / max(len(answered), 1)
+    return rows, f", {share:.1%} of the answered"
+
+
+def _units(frame: pd.DataFrame, is_answered: np.ndarray, ledger: Ledger) -> None:
+    """Record handle times or waits that are probably no seconds: of the file, or of one type among others."""
+    handle = frame.loc[is_answered & (frame["handle_s"] > 0), ["contact_type", "handle_s", "source_row"]]
     wait = frame.loc[frame["wait_s"] > 0, "wait_s"]
-    if len(handle) >= 20 and handle.median() < 10:
-        ledger.whole("unit_slip", len(handle), f"{len(handle):,} positive handle times is {handle.median():.3g} s")
-    elif len(wait) >= 20 and wait.median() < 0.5:
+    middle = handle["handle_s"].median()
+    if len(handle) >= 20 and middle < 10:
+        ledger.whole("unit_slip", len(handle), f"{len(handle):,} positive handle times is {middle:.3g} s")
+        return
+    if len(wait) >= 20 and wait.median() < 0.5:
         ledger.whole("unit_slip", len(wait), f"{len(wait):,} positive waits is {wait.median():.3g} s")
+        return
+    by_type = handle.groupby("contact_type")["handle_s"].agg(["median", "size"])
+    slipped = by_type[(by_type["size"] >= 20) & (by_type["median"] < 10) & (by_type["median"] * 20 < middle)]
+    if len(slipped):
+        rows = handle.loc[handle["contact_type"].isin(slipped.index), "source_row"]
+        name, value = slipped.index[0], slipped["median"].iloc[0]
+        ledger.note(
+            "unit_slip",
+            np.isin(ledger.source_row, rows),
+            f"the handle times of {name!r} is {value:.3g} s, of all {middle:.3g} s",
+        )

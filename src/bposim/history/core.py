@@ -26,7 +26,7 @@ from bposim.history.hours import (
     open_minutes,
     weekday_of,
 )
-from bposim.history.quality import QualityReport
+from bposim.history.quality import QualityReport, accepted_rules
 from bposim.history.tables import coarsen, nearest_types, read_interval
 from bposim.provenance import Provenance
 from bposim.schema import QUEUED_OUTCOMES
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from bposim.metrics import Counts
 
 THRESHOLDS_S = (5.0, 20.0, 60.0)
-#: Rules about a history as a whole, judged anew for a part of it.
-WHOLE = ("missing_days", "outside_hours", "missing_intervals", "zone_slip")
 _EPOCH = date(1970, 1, 1)
 
 
@@ -52,23 +50,31 @@ class History:
     zone : ZoneInfo
     interval_s : float
         Length of the intervals in seconds; of a contact log, the length its tables use unless told otherwise.
-    booking : {"arrival", "end"}
-        Interval to which the source books a contact.
+    booking : {"arrival", "answer", "end", "event", None}
+        Interval to which the source books a contact; ``"event"``: arrival, answer and abandonment each where they
+        happen; None: not told.
     source : str
     quality : QualityReport
     rejected : DataFrame
         Rows set aside: ``source_row, rule`` and the cells as read.
     provenance : Provenance
+    counting : str or None
+        The source's service-level formula, the default of :meth:`metrics`; None: not told.
+    within_s, short_abandon_s : float or None
+        The source's acceptable waiting time and short-abandon limit, the defaults of :meth:`metrics`; None: not told.
     """
 
     kind: str
     zone: ZoneInfo
     interval_s: float
-    booking: str
+    booking: str | None
     source: str
     quality: QualityReport
     rejected: pd.DataFrame
     provenance: Provenance
+    counting: str | None = None
+    within_s: float | None = None
+    short_abandon_s: float | None = None
     _contacts: pd.DataFrame | None = None
     _table: pd.DataFrame | None = None
     _cache: dict[Any, Any] = field(default_factory=dict)
@@ -77,13 +83,14 @@ class History:
 
     @classmethod
     def from_contacts(cls, frame: pd.DataFrame, *, tz: Any, profile: Any = "contacts", columns: Any = None,
-                      interval: Any = None, types: Any = None, day_first: bool | None = None) -> History:  # fmt: skip
+                      interval: Any = None, types: Any = None, day_first: bool | None = None,
+                      accept: Any = ()) -> History:  # fmt: skip
         """Make a history of a frame of contacts; arguments as in :func:`read_history`. The frame is not modified."""
         from bposim.history.build import from_frame
 
         return from_frame(
             frame, source="the frame given to from_contacts()", profile=profile, tz=tz, columns=columns,
-            interval=interval, types=types, day_first=day_first, step="from_contacts",
+            interval=interval, types=types, day_first=day_first, accept=accept, step="from_contacts",
         )  # fmt: skip
 
     @classmethod
@@ -184,8 +191,35 @@ class History:
     # -- quality ------------------------------------------------------------------------------------------------------
 
     def check(self) -> QualityReport:
-        """Return the data-quality report: each broken rule, its rows, what was done, how to override."""
-        return self.quality
+        """Return the data-quality report: each broken rule, its rows, what was done, how to override; and the readiness."""
+        return replace(self.quality, readiness=self.readiness())
+
+    def readiness(self) -> pd.DataFrame:
+        """Return which steps the data can carry: ``step, verdict, score, reason``.
+
+        The verdict is ready (score of at least 80), weak (at least 40) or no; the reason names what is missing and what
+        would mend it. The rules stand in ``docs/design/data-contracts.md``.
+        """
+        from bposim.history.readiness import readiness
+
+        return readiness(self)
+
+    def accept(self, *rules: str) -> History:
+        """Say that findings are right as they are: they stay in the report, as accepted and without weight.
+
+        Parameters
+        ----------
+        *rules : str
+            Ids of rules whose rows were kept; others are accepted when the file is read, ``read_history(…, accept=…)``.
+
+        Raises
+        ------
+        HistoryError
+            A rule does not exist, or what it found was not kept.
+        """
+        report = replace(self.quality, accept=self.quality.accept | accepted_rules(rules, reading=False))
+        made = Provenance("accept", {"rules": list(rules)}, (self.provenance,))
+        return replace(self, quality=report, provenance=made, _cache={})
 
     def drop_invalid(self, *rules: str) -> History:
         """Agree to go on without the rows that were set aside, and leave out the rows that break ``rules``.
@@ -249,6 +283,8 @@ class History:
         inside = ((self._times >= low) & (self._times < high)).to_numpy()
         rows = self._frame["source_row"].to_numpy()[~inside]
         gone = int((~inside).sum())
+        from bposim.history.whole import WHOLE, whole_findings
+
         left = [f for f in self.quality.findings if f.rule not in WHOLE]
         found = [
             f if not np.isin(f.rows, rows).any() else f.only(~np.isin(f.rows, rows), len(self._frame) - gone)
@@ -259,8 +295,6 @@ class History:
             self.quality, findings=tuple(findings), kept=self.quality.kept - gone, left_out=self.quality.left_out + gone
         )
         made = self._with(self._frame[inside], quality=report, step=("between", {"start": str(low), "end": str(high)}))
-        from bposim.history.build import whole_findings
-
         return replace(made, quality=replace(report, findings=report.findings + whole_findings(made)))
 
     def split(self, by: str, *, types: Any = None, unknown: Iterable[Any] = (), fewest: int = 30,
@@ -377,8 +411,10 @@ class History:
 
     @property
     def default_within_s(self) -> float:
-        """Acceptable waiting time where none is given: 20 s, or the report's smallest if it has not counted 20 s."""
+        """Acceptable waiting time where none is given: the source's own, 20 s, or the smallest that a report has counted."""
         known = [float(c.rsplit("_s", 1)[1]) for c in self._frame if str(c).startswith("answered_within_s")]
+        if self.within_s is not None and (self._contacts is not None or not known or self.within_s in known):
+            return self.within_s
         return 20.0 if self._contacts is not None or not known or 20.0 in known else min(known)
 
     def counts(self, thresholds_s: Sequence[float] = ()) -> Counts:
@@ -445,6 +481,8 @@ class History:
                 confidence: float = 0.95, **options: Any) -> pd.DataFrame:  # fmt: skip
         """Return KPIs with confidence intervals over days; arguments as in :func:`bposim.metrics.summary`.
 
+        ``within``, ``counting`` and ``short`` are the source's own where it tells them and none is given.
+
         Raises
         ------
         HistoryError
@@ -460,11 +498,14 @@ class History:
                     f"'offered'. Got {', '.join(map(repr, asked))}. Read a contact log or an interval report."
                 )
             metrics = asked
+        rule = counting if counting is not None else self.counting
+        if self.short_abandon_s is not None:
+            options.setdefault("short", self.short_abandon_s)
         if metrics is None and self.kind == "intervals":
-            metrics = self._counted(DEFAULT_METRICS, within, counting)
-        return summary(self, by, metrics, within, counting, confidence, **options)
+            metrics = self._counted(DEFAULT_METRICS, within, rule, insist=bool(within or counting))
+        return summary(self, by, metrics, within, rule, confidence, **options)
 
-    def _counted(self, ids: Iterable[str], within: Any, counting: str | None) -> list[str]:
+    def _counted(self, ids: Iterable[str], within: Any, counting: str | None, *, insist: bool) -> list[str]:
         """Return the metrics whose columns the report has: by default no more is asked of it."""
         from bposim.metrics import summary
 
@@ -478,7 +519,7 @@ class History:
                     refusal = refusal or error
                 else:
                     found.append(name)
-        if refusal is not None and not {"service_level"} & set(found) and (within or counting):
+        if refusal is not None and not {"service_level"} & set(found) and insist:
             raise refusal
         return found
 
@@ -490,13 +531,19 @@ class History:
         table = daily.groupby("contact_type", as_index=False)["contacts"].sum()
         return table.assign(days=len(self._days), contacts_per_day=table["contacts"] / len(self._days))
 
+    def _settings(self) -> str:
+        booked = f"booked by {self.booking}" if self.booking else "booking not told"
+        told = (("service level", self.counting), ("within", self.within_s), ("short abandons", self.short_abandon_s))
+        words = [f"{n} {v if isinstance(v, str) else format_seconds(v)}" for n, v in told if v is not None]
+        return ", ".join([booked, *words])
+
     def _facts(self) -> list[tuple[str, str]]:
         total = float(np.nansum(self._weight))
         open_days = int(np.isin(weekday_of(self._days), [d for d, s in self.opening_hours.items() if s]).sum())
         types = ", ".join(self.contact_types[:8]) + (" …" if len(self.contact_types) > 8 else "")
         return [
             ("source", self.source),
-            ("kind", f"{self.kind}, {format_seconds(self.interval_s)} intervals, booked by {self.booking}"),
+            ("kind", f"{self.kind}, {format_seconds(self.interval_s)} intervals, {self._settings()}"),
             ("days", f"{self.days[0]} to {self.days[1]} ({self.zone.key}): {len(self._days):,} with data, "
                      f"{open_days:,} of them on open weekdays, {len(self.missing_days):,} closed or missing"),
             ("contacts", f"{total:,.0f} of {types}"),

@@ -1,4 +1,4 @@
-"""Files into frames of raw cells: CSV of any delimiter, gzip, Parquet, Excel. No meaning is read here."""
+"""Files into frames of raw cells: CSV of any delimiter, gzip, Parquet, Excel, XES. No meaning is read here."""
 
 from __future__ import annotations
 
@@ -7,15 +7,27 @@ import gzip
 import io
 import zipfile
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from bposim.errors import HistoryError
+from bposim.history.cells import plain_name
+from bposim.history.events import read_xes
+from bposim.history.headings import find_headings, flat_names, long_table, merged_ranges
+from bposim.history.layouts import Profile
 
 DELIMITERS = (",", ";", "\t", "|")
-_FORMATS = "CSV (also .gz), .parquet or .xlsx"
+#: Bytes that a packed file may unpack to.
+LARGEST = 4 << 30
+#: Columns of the widest table that is read: as many as Excel has.
+WIDEST = 16_384
+_FORMATS = "CSV (also .gz), .parquet, .xlsx or .xes"
+#: Lines in which the headings of a CSV are looked for.
+_LOOK = 30
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,7 @@ class RawTable:
     encoding: str = "utf-8"
 
 
-def read_table(path: str | Path, *, limit: int | None = None) -> RawTable:
+def read_table(path: str | Path, *, limit: int | None = None, profile: Profile | None = None) -> RawTable:
     """Read a file's cells.
 
     Parameters
@@ -45,11 +57,25 @@ def read_table(path: str | Path, *, limit: int | None = None) -> RawTable:
     path : str or Path
     limit : int or None
         At most this many data rows.
+    profile : Profile or None
+        Tells where the headings are, or that there are none; None: the first line is.
 
     Raises
     ------
     HistoryError
         There is no such file, it is a folder, it is empty, or it is in no format read here.
+    """
+    data = load(path)
+    return table_of(data, Path(path).name, limit=limit, profile=profile)
+
+
+def load(path: str | Path) -> bytes:
+    """Return a file's bytes, unpacked where it is a gzip file.
+
+    Raises
+    ------
+    HistoryError
+        There is no such file, it is a folder, it is empty, or it is a broken gzip file.
     """
     path = Path(path)
     if path.is_dir():
@@ -66,19 +92,35 @@ def read_table(path: str | Path, *, limit: int | None = None) -> RawTable:
         raise HistoryError(f"{path.name} is empty (0 bytes). Give a file with a header and at least one data row.")
     try:
         if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
+            with gzip.open(io.BytesIO(data)) as packed:
+                data = packed.read(LARGEST + 1)
+            if len(data) > LARGEST:
+                raise HistoryError(f"{path.name} unpacks to more than {LARGEST >> 30} GiB. Cut it into smaller files.")
     except (OSError, EOFError, zlib.error) as error:
         raise HistoryError(f"{path.name} is a broken gzip file ({error}). Copy or export it again.") from None
+    return data
+
+
+def table_of(data: bytes, name: str, *, limit: int | None = None, profile: Profile | None = None) -> RawTable:
+    """Return the cells of a file's bytes; arguments as in :func:`read_table`.
+
+    Raises
+    ------
+    HistoryError
+        They are in no format read here, or hold no table.
+    """
     if data[:4] == b"PAR1":
-        table = _parquet(data, path.name, limit)
+        table = _parquet(data, name, limit)
     elif data[:4] == b"PK\x03\x04":
-        table = _excel(data, path.name, limit)
+        table = _excel(data, name, limit)
     elif data[:4] == b"\xd0\xcf\x11\xe0":
-        raise HistoryError(f"{path.name} is an old Excel file (.xls). Save it as .xlsx or CSV.")
+        raise HistoryError(f"{name} is an old Excel file (.xls). Save it as .xlsx or CSV.")
+    elif data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<?xml", b"<log", b"<!--")):
+        table = RawTable(read_xes(data, name, limit), name)
     else:
-        table = _csv(data, path.name, limit)
+        table = _csv(data, name, limit, profile)
     if not len(table.frame):
-        raise HistoryError(f"{path.name} has a header but no data rows. Give a file with at least one data row.")
+        raise HistoryError(f"{name} has a header but no data rows. Give a file with at least one data row.")
     return table
 
 
@@ -88,45 +130,146 @@ def _parquet(data: bytes, name: str, limit: int | None) -> RawTable:
     except Exception as error:  # pyarrow raises several unrelated kinds for a damaged file
         raise HistoryError(f"{name} is no readable Parquet file ({_short(error)}). Export it again.") from None
     frame.columns = [str(c) for c in frame.columns]
+    frame = as_text(frame)
     return RawTable(frame.head(limit).reset_index(drop=True) if limit else frame.reset_index(drop=True), name)
+
+
+def as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose byte strings, lists and records are text; a byte that is no UTF-8 becomes U+FFFD."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, bytes):
+            return value.decode("utf-8", "replace")
+        return str(value) if isinstance(value, list | tuple | dict | set | np.ndarray) else value
+
+    mixed = [k for k, dtype in enumerate(frame.dtypes) if isinstance(dtype, np.dtype) and dtype.kind == "O"]
+    told = {k: frame.iloc[:, k].map(plain) for k in mixed}
+    if not told:
+        return frame
+    parts = [told.get(k, frame.iloc[:, k]) for k in range(frame.shape[1])]
+    return pd.concat(parts, axis=1).set_axis(frame.columns, axis=1)
 
 
 def _excel(data: bytes, name: str, limit: int | None) -> RawTable:
     try:
         cells = pd.read_excel(io.BytesIO(data), header=None, dtype=object, engine="openpyxl", na_filter=False)
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged workbook raises whatever its parts do: zlib, XML, missing keys
         raise HistoryError(
             f"{name} is no readable Excel workbook ({_short(error)}). Save it as .xlsx or CSV."
         ) from None
     if cells.empty:
         raise HistoryError(f"{name} has an empty first sheet. Put the table on the first sheet.")
-    # Reports have title lines above the table: its header is the first row as wide as the widest of the first twenty.
-    filled = (cells.head(20).astype(str) != "").sum(axis=1)
-    top = int(filled.to_numpy().argmax())
-    frame = cells.iloc[top + 1 :].reset_index(drop=True)
-    frame.columns = _unique([str(c).strip() for c in cells.iloc[top]])
+    headings = find_headings(cells, _merged(data))
+    blocks, names = flat_names(headings)
+    frame = cells.iloc[headings.data :].reset_index(drop=True)
     frame = frame[(frame.astype(str) != "").any(axis=1)].reset_index(drop=True)
-    return RawTable((frame.head(limit) if limit else frame).astype(str), name)
+    return RawTable(_named(frame.head(limit) if limit else frame, blocks, names).astype(str), name)
 
 
-def _csv(data: bytes, name: str, limit: int | None) -> RawTable:
+def _merged(data: bytes) -> list[tuple[int, int, int, int]]:
+    """Return the merged ranges of a workbook's first sheet, none where it cannot be found."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as book:
+            sheets = sorted(
+                (n for n in book.namelist() if n.startswith("xl/worksheets/sheet")), key=lambda n: (len(n), n)
+            )
+            return merged_ranges(book, sheets[0]) if sheets else []
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+        return []
+
+
+def _named(frame: pd.DataFrame, blocks: list[str], names: list[str]) -> pd.DataFrame:
+    """Return the frame with its columns named; blocks that repeat the same names become rows."""
+    if any(blocks):
+        made = long_table(frame, blocks, names)
+        if made is not None:
+            return made.set_axis(_unique([str(c) for c in made.columns]), axis=1)
+        names = [f"{b} / {n}" if b else n for b, n in zip(blocks, names, strict=True)]
+    return frame.set_axis(_unique(names), axis=1)
+
+
+def _csv(data: bytes, name: str, limit: int | None, profile: Profile | None) -> RawTable:
     text, encoding = _decode(data, name)
     head = text[:65536].splitlines()
     if not any(line.strip() for line in head):
         raise HistoryError(f"{name} holds only blank lines. Give a file with a header and at least one data row.")
-    delimiter = _sniff([line for line in head if line.strip()][:20])
+    if profile is not None and profile.header_mark and head[0].startswith(profile.header_mark):
+        rest = head[0][len(profile.header_mark) :].lstrip(":= |,;\t")
+        text = rest + text[len(head[0]) :]
+        head[0] = rest
+        given: tuple[str, ...] = ()
+    else:
+        given = _given_fields(head, name, profile)
+    known = profile.delimiters if profile is not None else ()
+    lines = [line for line in head if line.strip()][:20]
+    delimiter = _sniff(lines, known or DELIMITERS)
+    if lines[0].count(delimiter) > WIDEST:
+        raise HistoryError(
+            f"{name} has more than {WIDEST:,} columns. Give a table with a row for each contact or interval."
+        )
+    skip = 0 if given else _skip(head, delimiter, profile)
     try:
         frame = pd.read_csv(
             io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False, nrows=limit, index_col=False,
-            skipinitialspace=True, low_memory=False,
+            skipinitialspace=True, low_memory=False, header=None if given else 0, skiprows=skip,
         )  # fmt: skip
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, csv.Error) as error:
         raise HistoryError(
             f"{name} is no regular table ({_short(error)}; delimiter {delimiter!r}). "
             "Every row needs the header's columns."
         ) from None
+    if given:
+        if frame.shape[1] != len(given):
+            raise HistoryError(
+                f"{name} has {frame.shape[1]} fields in its first row, profile {profile.name if profile else ''!r} has "
+                f"{len(given)}: {', '.join(given[:8])}{', …' if len(given) > 8 else ''}. Write profile=PROFILES[…]"
+                ".replace(fields=(…)) with the names of its fields in their order."
+            )
+        frame.columns = list(given)
     frame.columns = [str(c).strip() for c in frame.columns]
     return RawTable(frame, name, delimiter, encoding)
+
+
+def _given_fields(head: list[str], name: str, profile: Profile | None) -> tuple[str, ...]:
+    """Return the names of the columns of a file that does not name them, none where its first line does.
+
+    Raises
+    ------
+    HistoryError
+        The file has no header and its profile does not tell the fields either.
+    """
+    if profile is None or profile.header == "first":
+        return ()
+    first = next(line for line in head if line.strip())
+    cells = {plain_name(c) for d in profile.delimiters or DELIMITERS for c in first.split(d)}
+    ours = {plain_name(n) for n in profile.fields} | {
+        plain_name(n) for names in profile.columns.values() for n in names
+    }
+    if len(cells & ours) >= 2:
+        return ()
+    if not profile.fields:
+        raise HistoryError(
+            f"{name} has no header, and the order of the fields of {profile.name!r} is set for each site. Write "
+            f'profile=PROFILES["{profile.name}"].replace(fields=("date", "period", …)) with the names in their order.'
+        )
+    return profile.fields
+
+
+def _skip(head: list[str], delimiter: str, profile: Profile | None) -> int:
+    """Return how many title lines stand above the headings: those above the first line with most of the profile's names.
+
+    Only lines that name at least two of its columns can be headings; without any the first line is.
+    """
+    if profile is None:
+        return 0
+    names = {plain_name(n) for known in profile.columns.values() for n in known} | {
+        plain_name(n) for n in profile.columns
+    }
+    found = [
+        len({plain_name(c) for c in row} & names) for row in csv.reader(head[:_LOOK], delimiter=delimiter, strict=False)
+    ]
+    best = max(found, default=0)
+    return found.index(best) if best >= 2 else 0
 
 
 def _decode(data: bytes, name: str) -> tuple[str, str]:
@@ -145,14 +288,14 @@ def _decode(data: bytes, name: str) -> tuple[str, str]:
         return data.decode("cp1252", errors="replace"), "cp1252"
 
 
-def _sniff(lines: list[str]) -> str:
-    """Return the delimiter that cuts the header into most cells; outside quotes, ties in the order of DELIMITERS."""
+def _sniff(lines: list[str], delimiters: tuple[str, ...] = DELIMITERS) -> str:
+    """Return the delimiter that cuts most lines into the same and largest number of cells; ties in the order given."""
     counts = {}
-    for delimiter in DELIMITERS:
-        cells = [len(row) for row in csv.reader(lines, delimiter=delimiter)]
-        steady = sum(1 for c in cells if c == cells[0])
-        counts[delimiter] = (cells[0] > 1 and steady > len(cells) / 2, cells[0])
-    return max(DELIMITERS, key=lambda d: counts[d])
+    for delimiter in delimiters:
+        cells = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter))
+        width, steady = max(cells.items(), key=lambda item: (item[1], item[0]))
+        counts[delimiter] = (width > 1 and steady > cells.total() / 2, width)
+    return max(delimiters, key=lambda d: counts[d])
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -178,8 +178,9 @@ def open_minutes(hours: Spans) -> np.ndarray:
     return result
 
 
-def load_centre(slot: np.ndarray, slots: int) -> tuple[float, float]:
-    """Return the hour about which the day's contacts are centred, and how strongly (0 none to 1 all at once)."""
-    angle = 2 * np.pi * (slot + 0.5) / slots
-    x, y = np.cos(angle).mean(), np.sin(angle).mean()
+def load_centre(load: np.ndarray) -> tuple[float, float]:
+    """Return the hour about which the contacts of the slots are centred, and how strongly (0 none to 1 all at once)."""
+    slots = len(load)
+    angle = 2 * np.pi * (np.arange(slots) + 0.5) / slots
+    x, y = (load * np.cos(angle)).sum() / load.sum(), (load * np.sin(angle)).sum() / load.sum()
     return float(np.arctan2(y, x) / (2 * np.pi) * 24 % 24), float(np.hypot(x, y))

@@ -10,12 +10,14 @@ import pandas as pd
 from bposim.errors import HistoryError
 from bposim.history.cells import localise, text_of
 from bposim.history.contacts import Reading
-from bposim.history.profiles import WITHIN
+from bposim.history.layouts import WITHIN
 from bposim.history.quality import Ledger
+from bposim.history.reports import note_reports, note_totals_queue
 from bposim.units import format_seconds, seconds
 
-COUNTS = ("offered", "answered", "abandoned", "blocked", "disconnected", "callback", "deflected")
-SUMS = ("wait_answered_sum_s", "wait_abandoned_sum_s", "wait_sum_s", "handle_sum_s", "max_wait_s")
+OUTCOMES = ("answered", "abandoned", "blocked", "disconnected", "callback", "deflected")
+COUNTS = ("offered", *OUTCOMES, "transferred")
+SUMS = ("wait_answered_sum_s", "wait_abandoned_sum_s", "wait_sum_s", "handle_sum_s", "max_wait_s", "staffed_s")
 #: Mean in the report → the sum it becomes, and the count it is a mean over.
 MEANS = {
     "asa_s": ("wait_answered_sum_s", "answered"),
@@ -42,7 +44,9 @@ def clean_intervals(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.Dat
     if "interval_start" in cells and "time" in cells and cells["interval_start"].dtype.kind not in "Mm":
         day = cells["interval_start"].astype("str").str.replace(" 00:00:00", "", regex=False)
         cells = cells.assign(interval_start=day + " " + cells["time"].astype("str").str.strip())
-    parsed = how.times(cells.assign(interval_start=cells["interval_start"].mask(totals)), "interval_start")
+    parsed = how.times(
+        cells.assign(interval_start=cells["interval_start"].mask(totals & ~ledger.kept)), "interval_start"
+    )
     ledger.set_aside("unparseable_time", parsed.bad | parsed.missing)
     ledger.set_aside("dst_gap", parsed.gap)
     kinds = (
@@ -65,13 +69,14 @@ def clean_intervals(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.Dat
         if columns:
             part = {c: negative[c] for c in columns}
             ledger.set_aside(rule, np.any(list(part.values()), axis=0), _named(part))
-    table = _complete(table, ledger, how)
+    table, apart = _complete(table, ledger, how)
     frame = pd.DataFrame({
         "replication": np.int64(0), "interval_start": starts, "contact_type": kinds,
     }).join(table).assign(source_row=ledger.source_row)  # fmt: skip
     twice = np.zeros(len(frame), dtype=bool)
     twice[ledger.kept] = frame[ledger.kept].duplicated(["interval_start", "contact_type"]).to_numpy()
     ledger.set_aside("duplicate_interval", twice)
+    note_reports(frame, apart, ledger)
     return frame[ledger.kept].sort_values(["interval_start", "contact_type"], kind="stable", ignore_index=True)
 
 
@@ -103,14 +108,15 @@ def _named(masks: dict[str, np.ndarray]) -> str:
     return f" in {', '.join(names)}" if names else ""
 
 
-def _complete(table: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.DataFrame:
-    """Turn means into sums, find the count that the others tell, and check that they fit."""
-    outcomes = [c for c in COUNTS if c != "offered" and c in table]
+def _complete(table: pd.DataFrame, ledger: Ledger, how: Reading) -> tuple[pd.DataFrame, pd.Series | None]:
+    """Turn means into sums and find the count that the others tell; return also offered less what became of them."""
+    outcomes = [c for c in OUTCOMES if c in table]
     total = table[outcomes].sum(axis=1, min_count=len(outcomes)) if outcomes else None
     if "offered" not in table:
         table["offered"] = total if "abandoned" in table else np.nan
     rest = ("abandoned", "answered")
-    for missing, other in (rest, rest[::-1]):
+    # A source whose counts are booked apart, or leave some outcomes out, does not tell one by the others.
+    for missing, other in (rest, rest[::-1]) if how.profile.complete else ():
         if missing not in table and other in table and table["offered"].notna().any():
             others = table[[c for c in outcomes if c != missing]].sum(axis=1, skipna=False)
             table[missing] = table["offered"] - others
@@ -118,9 +124,7 @@ def _complete(table: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.DataFrame
         if name not in table:
             table[name] = np.nan
     if "offered" in table and total is not None and {"answered", "abandoned"} <= set(outcomes):
-        off = (table["offered"] != total) & table["offered"].notna() & total.notna()
-        lag = (table["offered"] - total).abs().sum() / max(table["offered"].sum(), 1)
-        ledger.note("count_mismatch", off.to_numpy() & ledger.kept, f", {lag:.1%} of the contacts")
+        table["_apart"] = table["offered"] - total
     unfit = np.zeros(len(table), dtype=bool)
     for column in [c for c in table if WITHIN.match(c)]:
         whole = column.split("_within_")[0]
@@ -133,13 +137,14 @@ def _complete(table: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.DataFrame
                 # A mean over nobody is often left blank: it stands for a sum of 0.
                 table[total_column] = (table[mean] * table[count]).where(table[count] != 0, 0.0)
             table = table.drop(columns=mean)
+    apart = table.pop("_apart") if "_apart" in table else None
     counts = [c for c in COUNTS if c in table] + [c for c in table if WITHIN.match(c)]
     fractional = (table[counts].fillna(0) % 1 != 0).any(axis=1).to_numpy()
     ledger.note("fractional_counts", fractional & ledger.kept)
     for c in counts:
         if table[c].notna().all() and not (table[c] % 1 != 0).any():
             table[c] = table[c].astype("int64")
-    return table[counts + [c for c in table if c not in counts]]
+    return table[counts + [c for c in table if c not in counts]], apart
 
 
 def interval_length(starts: pd.DatetimeIndex, asked: Any, *, name: str) -> float:
@@ -239,6 +244,7 @@ def counts_table(data: Any, *, contact_type: str, zone: Any, ledger_name: str) -
     missing = long["offered"].isna().to_numpy()
     ledger.note("missing_count", missing)
     ledger.note("fractional_counts", (long["offered"].fillna(0) % 1 != 0).to_numpy())
+    note_totals_queue(long, ledger)
     long = long[ledger.kept].sort_values(["interval_start", "contact_type"], kind="stable", ignore_index=True)
     if long["offered"].notna().all() and not (long["offered"] % 1).any():
         long["offered"] = long["offered"].astype("int64")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import html
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -41,6 +42,10 @@ class Finding:
         rows = self.rows[keep]
         return finding(self.rule, count=len(rows), total=total, rows=rows, detail=self.detail) if len(rows) else None
 
+    def agreed(self) -> Finding:
+        """Return the finding after the user has said that it is right."""
+        return replace(self, severity="info", done="accepted", override="Read the file again without accept.")
+
 
 def first_rows(rows: np.ndarray, most: int = 3) -> str:
     """Write the first few row numbers: ``"77, 903, 1204, …"``."""
@@ -64,15 +69,18 @@ class Ledger:
 
     source_row: np.ndarray
     findings: list[Finding] = field(default_factory=list)
+    accept: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.kept = np.ones(len(self.source_row), dtype=bool)
         self.reason = np.full(len(self.source_row), "", dtype=object)
 
     def set_aside(self, rule: str, mask: np.ndarray, detail: str = "") -> None:
-        """Take the rows of ``mask`` out, unless they are out already."""
+        """Take the rows of ``mask`` out, unless they are out already or the caller accepts them."""
         hit = mask & self.kept
-        if hit.any():
+        if rule in self.accept:
+            self.note(rule, hit, detail)
+        elif hit.any():
             self.kept &= ~hit
             self.reason[hit] = rule
             self.note(rule, hit, detail)
@@ -102,6 +110,10 @@ class QualityReport:
     kept, set_aside : int
     left_out : int
         Rows of contact types, or days, that were not asked for.
+    accept : frozenset of str
+        Rules whose findings the user says are right.
+    readiness : DataFrame or None
+        What ``history.readiness()`` says, where the report comes from ``history.check()``.
     """
 
     findings: tuple[Finding, ...]
@@ -110,8 +122,11 @@ class QualityReport:
     kept: int
     set_aside: int
     left_out: int = 0
+    accept: frozenset[str] = frozenset()
+    readiness: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "findings", tuple(f.agreed() if f.rule in self.accept else f for f in self.findings))
         ordered = sorted(self.findings, key=lambda f: (SEVERITIES.index(f.severity), list(RULES).index(f.rule)))
         object.__setattr__(self, "findings", tuple(ordered))
 
@@ -171,9 +186,48 @@ class QualityReport:
 
     def __str__(self) -> str:
         lines = [f"  {f.severity:<7} {f.rule}: {f.message} [{f.done}]" for f in self.findings]
-        return "\n".join([self._head() + ".", *(lines or ["  nothing to report"])])
+        ready = [] if self.readiness is None else ["What the data can carry:", *ready_lines(self.readiness)]
+        return "\n".join([self._head() + ".", *(lines or ["  nothing to report"]), *ready])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self._head())}.</p>{self.frame.to_html(index=False)}"
+        ready = "" if self.readiness is None else self.readiness.to_html(index=False)
+        return f"<p>{html.escape(self._head())}.</p>{self.frame.to_html(index=False)}{ready}"
+
+
+def ready_lines(readiness: pd.DataFrame) -> list[str]:
+    """Write the readiness frame as lines of text."""
+    return [f"  {r.verdict:<5} {r.score:>3}  {r.step}: {r.reason}" for r in readiness.itertuples()]
+
+
+def accepted_rules(rules: Iterable[str] | str | None, *, reading: bool) -> frozenset[str]:
+    """Return the rules that a caller accepts.
+
+    Parameters
+    ----------
+    rules : str or iterable of str or None
+    reading : bool
+        Whether the file is being read; later only what was kept can be accepted.
+
+    Raises
+    ------
+    HistoryError
+        A rule does not exist or cannot be accepted.
+    """
+    named = frozenset([rules] if isinstance(rules, str) else rules or ())
+    problems = []
+    for name in sorted(map(str, named)):
+        if name not in RULES:
+            near = difflib.get_close_matches(name, RULES, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            problems.append(f"accept: rule {name!r} does not exist.{hint}")
+        elif not RULES[name].acceptable:
+            problems.append(f"accept: rows that break {name!r} cannot be used as they are. {RULES[name].override}")
+        elif not reading and RULES[name].done != "kept":
+            problems.append(
+                f"accept: {name!r} must be accepted when the file is read: read_history(…, accept=[{name!r}])."
+            )
+    if problems:
+        raise HistoryError(problems)
+    return named

@@ -1,0 +1,158 @@
+"""What can only be said of a history as a whole: which days are missing, odd, cut off, shifted or copied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from bposim.history.hours import Spans, load_centre, local_slots, open_minutes, ranges_text, weekday_of
+from bposim.history.quality import Finding, finding
+
+if TYPE_CHECKING:
+    from bposim.history.core import History
+
+#: Rules about a history as a whole, judged anew for a part of it.
+WHOLE = (
+    "missing_days", "outside_hours", "missing_intervals", "zone_slip", "outage_day", "holiday_day", "outlier_day",
+    "truncated_day", "censored_edge", "zone_shift", "unit_shift", "level_shift", "repeated_day",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """A history as arrays of days by slots.
+
+    Attributes
+    ----------
+    day : ndarray of int, shape (n_days,)
+        Observed local days, since 1970.
+    total : ndarray, shape (n_days, n_slots)
+        Contacts of all types.
+    known : ndarray of bool, shape (n_days, n_slots)
+        Whether the source tells the count: always of a log.
+    row_day, row_type : ndarray of int, shape (n_rows,)
+        Day (−1 where its count is not known) and type of each row of the frame.
+    source_row : ndarray of int, shape (n_rows,)
+    by_type : ndarray, shape (n_types, n_days)
+    """
+
+    day: np.ndarray
+    total: np.ndarray
+    known: np.ndarray
+    row_day: np.ndarray
+    row_type: np.ndarray
+    source_row: np.ndarray
+    by_type: np.ndarray
+    types: tuple[str, ...]
+    hours: Spans
+    frame: pd.DataFrame
+    is_log: bool
+
+    @property
+    def slots(self) -> int:
+        """Number of slots of a day."""
+        return self.total.shape[1]
+
+    @cached_property
+    def weekday(self) -> np.ndarray:
+        """Weekday of each day, Monday 0."""
+        return weekday_of(self.day)
+
+    @cached_property
+    def open(self) -> np.ndarray:
+        """Whether each slot of each weekday is open, shape (7, n_slots)."""
+        return np.asarray(open_minutes(self.hours).reshape(7, self.slots, -1).any(axis=2))
+
+    def rows(self, days: np.ndarray) -> np.ndarray:
+        """Return the source rows of the days that a mask marks."""
+        return np.sort(self.source_row[(self.row_day >= 0) & days[self.row_day]])
+
+    def names(self, days: np.ndarray) -> str:
+        """Write the days that a mask marks."""
+        marked = self.day[days].astype("datetime64[D]")
+        # Neighbours among the observed days make a stretch, weekends between them or not.
+        runs = np.split(marked, np.flatnonzero(np.diff(np.flatnonzero(days)) > 1) + 1)
+        texts = [str(r[0]) if len(r) == 1 else f"{r[0]} to {r[-1]}" for r in runs]
+        return ", ".join(texts[:4]) + (f" and {len(texts) - 4} more stretches" if len(texts) > 4 else "")
+
+    def found(self, rule: str, days: np.ndarray, detail: str = "") -> list[Finding]:
+        """Return the finding of a rule on the days that a mask marks, none if there are none."""
+        if not days.any():
+            return []
+        text = f" ({self.names(days)}{detail})"
+        return [finding(rule, count=int(days.sum()), total=len(self.source_row), rows=self.rows(days), detail=text)]
+
+
+def panel_of(history: History) -> Panel:
+    """Lay a history out as a panel."""
+    day, slot = history._day_slot
+    weight = history._weight
+    days, types = history._days, history.contact_types
+    n, k, slots = len(days), len(types), 1440 // history._slot_min
+    told = ~np.isnan(weight)
+    d = np.where(told, np.minimum(np.searchsorted(days, day), max(n - 1, 0)), -1)
+    kind = pd.Index(types).get_indexer(history._frame["contact_type"])
+    w = np.nan_to_num(weight)
+    cell = d[told] * slots + slot[told]
+    total = np.bincount(cell, w[told], n * slots).reshape(n, slots)
+    is_log = history._contacts is not None
+    known = np.ones((n, slots), bool) if is_log else np.bincount(cell, minlength=n * slots).reshape(n, slots) > 0
+    by_type = np.bincount(kind[told] * n + d[told], w[told], k * n).reshape(k, n)
+    return Panel(
+        days, total, known, d, kind, history._frame["source_row"].to_numpy(), by_type, types, history.opening_hours,
+        history._frame, is_log,
+    )  # fmt: skip
+
+
+def whole_findings(history: History) -> tuple[Finding, ...]:
+    """Return the findings about the history as a whole."""
+    from bposim.history.days import country_of, day_findings
+    from bposim.history.shifts import shift_findings
+
+    found = _of_hours(history)
+    if np.nansum(history._weight) > 0:
+        panel = panel_of(history)
+        found += [*day_findings(panel, country_of(history.zone.key)), *shift_findings(panel)]
+    return tuple(found)
+
+
+def _of_hours(history: History) -> list[Finding]:
+    """Return missing days and intervals, contacts outside the hours, a probable slip of the zone."""
+    found = []
+    rows = history.quality.kept
+    if history.missing_days:
+        detail = f" ({ranges_text(history.missing_days)})"
+        found.append(finding("missing_days", count=len(history.missing_days), total=rows, detail=detail))
+    day, slot = history._day_slot
+    slots = 1440 // history._slot_min
+    if history._contacts is not None:
+        local, minute = local_slots(history._times, 1)
+        out = ~open_minutes(history.opening_hours)[weekday_of(local), minute]
+        if out.any():
+            late = history._frame["source_row"].to_numpy()[out]
+            found.append(finding("outside_hours", count=len(late), total=rows, rows=np.sort(late)))
+    elif slots > 1:
+        gaps, first = _gaps(day, slot)
+        if gaps:
+            found.append(finding("missing_intervals", count=gaps, total=rows, detail=f", the first on {first}"))
+    if slots > 1 and np.nansum(history._weight) >= 100:
+        load = np.bincount(slot, np.nan_to_num(history._weight), slots)
+        hour, strength = load_centre(load)
+        if strength > 0.3 and (hour >= 22 or hour < 6):
+            clock = f"{int(hour):02d}:{int(hour % 1 * 60):02d}"
+            found.append(finding("zone_slip", count=rows, total=rows, detail=clock))
+    return found
+
+
+def _gaps(day: np.ndarray, slot: np.ndarray) -> tuple[int, str]:
+    """Return how many slots between a day's first and last the report has not, and the day of the first of them."""
+    cell = (
+        pd.DataFrame({"day": day, "slot": slot}).drop_duplicates().groupby("day")["slot"].agg(["min", "max", "count"])
+    )
+    gaps = cell["max"] - cell["min"] + 1 - cell["count"]
+    some = gaps[gaps > 0]
+    return int(some.sum()), str(np.datetime64(int(some.index[0]), "D")) if len(some) else ""

@@ -1,0 +1,69 @@
+"""A sample of the fuzzing of ``benchmarks/fuzz.py``, and that it would notice what it is there for."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from bposim.history import PROFILES, contacts
+
+HARNESS = Path(__file__).parents[2] / "benchmarks" / "fuzz.py"
+EACH = 12
+
+
+def _load() -> Any:
+    spec = importlib.util.spec_from_file_location("fuzz", HARNESS)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["fuzz"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+fuzz = _load()
+
+
+@pytest.mark.parametrize("form", fuzz.FORMATS)
+@pytest.mark.parametrize("name", PROFILES)
+def test_spoiled_files_end_in_a_history_or_a_listed_error(name: str, form: str, tmp_path: Path):
+    known: dict[Any, Any] = {}
+    for seed in range(EACH):
+        said, done = fuzz.try_one(name, form, 10_000 + seed, tmp_path, known)
+        assert not said, f"seed {10_000 + seed}, {done}: {said}"
+
+
+def test_a_number_read_wrongly_is_noticed(tmp_path: Path):
+    clean = fuzz.sample("contacts")
+    usual = fuzz.usual_values(clean, "csv", tmp_path)
+    origin = fuzz.np.arange(len(clean.frame))
+    wrong = clean.frame.assign(contact_type="other")
+    path = tmp_path / "wrong.csv"
+    path.write_bytes(fuzz.write(wrong, "csv"))
+    said = fuzz.fault(path, clean, fuzz.File(wrong, origin), usual)
+    assert said == "sound row 1, 'contact_type': 'other' where the clean file has 'billing'"
+    bad = clean.frame.assign(arrived=clean.frame["arrived"].where(clean.frame.index != 3, "soon"))
+    path.write_bytes(fuzz.write(bad, "csv"))
+    assert fuzz.fault(path, clean, fuzz.File(bad, origin), usual) == "sound row 4 is set aside by unparseable_time"
+
+
+def test_another_exception_and_a_lost_row_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    clean = fuzz.sample("contacts")
+    usual = fuzz.usual_values(clean, "csv", tmp_path)
+    path = tmp_path / "clean.csv"
+    file = fuzz.File(clean.frame, None)
+    monkeypatch.setattr(contacts, "_duplicates", lambda *_: 1 / 0)
+    assert "ZeroDivisionError" in fuzz.fault(path, clean, file, usual)
+    noted = contacts._note_kept
+
+    def lose(frame: pd.DataFrame, ledger: Any) -> None:
+        noted(frame, ledger)
+        frame.drop(index=0, inplace=True)
+
+    monkeypatch.undo()
+    monkeypatch.setattr(contacts, "_note_kept", lose)
+    assert fuzz.fault(path, clean, file, usual) == "59 rows are kept or rejected of 60"
