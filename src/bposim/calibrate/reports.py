@@ -139,9 +139,9 @@ def calibrate_reports(base: Scenario, history: Any, *, until: Any = None) -> Cal
     notes += _said(columns, fits, history) + [n for f, m in zip(fits, found, strict=True) for n in _unmet(f, m)]
     heads = _heads_fit(fits, told, world, factors)
     laws = {t: DurationFit(law, pd.DataFrame(), (), np.empty(0)) for t, law in handle.items()}
-    from bposim.calibrate import _scenario
+    from bposim.calibrate.fit import scenario_of
 
-    scenario = _scenario(base, arrivals, laws, patience, heads, first, estimates)
+    scenario = scenario_of(base, arrivals, laws, patience, heads, first, estimates)
     for note in notes:
         if "assumed" in note:
             warnings.warn(note, CalibrationWarning, stacklevel=3)
