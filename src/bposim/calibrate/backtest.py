@@ -159,12 +159,8 @@ def backtest(
         raise CalibrationError(
             "backtest() needs a contact log or an interval report: bare counts tell nothing of the service."
         )
-    first = pd.Timestamp(start).date() if start is not None else history.days[0]
-    last = pd.Timestamp(end).date() - timedelta(days=1) if end is not None else history.days[1]
-    test = history.between(first, last + timedelta(days=1))
-    stretch = (
-        _from_log(cal, test, first, last) if history.contacts is not None else _from_report(cal, test, first, last)
-    )
+    stretch = stretch_of(cal, history, start, end)
+    first, last = stretch.own.start, stretch.own.start + timedelta(days=stretch.own.days - 1)
     asked = [within] if isinstance(within, str) else list(within)
     thresholds = list(dict.fromkeys([*asked, "60s"]))
 
@@ -200,6 +196,14 @@ def backtest(
 
     done = play(heads)
     return replace(done, profile=play("profile")) if heads == "observed" else done
+
+
+def stretch_of(cal: Calibration, history: Any, start: Any = None, end: Any = None) -> Stretch:
+    """Lay the days of a history from ``start`` until before ``end`` over a calibration's scenario."""
+    first = pd.Timestamp(start).date() if start is not None else history.days[0]
+    last = pd.Timestamp(end).date() - timedelta(days=1) if end is not None else history.days[1]
+    test = history.between(first, last + timedelta(days=1))
+    return _from_log(cal, test, first, last) if history.contacts is not None else _from_report(cal, test, first, last)
 
 
 def _from_log(cal: Calibration, test: Any, first: date, last: date) -> Stretch:

@@ -83,13 +83,12 @@ def replay_world(
 ) -> tuple[Scenario, Scenario]:
     """Return the scenario of a stretch of history, on its own grid and on the fine one of a replay.
 
-    Without day factors and redials: what came is known.
+    Without day factors of contacts and redials: what came is known, how long it took is not.
     """
     changes: dict[str, Any] = {
         "start": first, "days": days, "day_factor": None, "closed": sorted({*scenario.closed, *closed})
     }  # fmt: skip
     changes |= {f"contact_types.{t}.day_factor": None for t in scenario.contact_types}
-    changes |= {f"contact_types.{t}.handle_day_factor": None for t in scenario.contact_types}
     # The redials among the contacts that came have come already.
     changes |= {f"contact_types.{t}.redial": None for t in scenario.contact_types}
     own = scenario.replace(changes)
