@@ -88,6 +88,11 @@ def study(replications: int = 100, path: Path = LOG) -> pd.DataFrame:
         row: dict[str, Any] = {"week": f"{until} to {test.last}"}
         for name in (SL, "service_level 60s", "abandonment", "asa", "occupancy"):
             row |= {f"{name} observed": total.loc[name, "observed"], f"{name} simulated": total.loc[name, "simulated"]}
+        known = cal.backtest(week, until, end, replications=replications, handle_times="observed").frame.set_index(
+            "metric"
+        )
+        for name in (SL, "abandonment", "asa"):
+            row[f"{name} simulated, the days' own mean handle times"] = known.loc[name, "simulated"]
         row["error by day, points"] = 100 * float(np.abs(days["observed"] - days["simulated"]).mean())
         for model in ("simulation", "erlang-a", "erlang-c"):
             row[f"error by half hour, {model}"] = error(test, "interval", model)

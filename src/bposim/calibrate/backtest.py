@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Absolute errors up to which a metric passes, and up to which it is weak: points of share, or a share of the value.
 LIMITS = {"service_level": (0.03, 0.06), "abandonment": (0.015, 0.03), "asa": (0.15, 0.30), "occupancy": (0.03, 0.06)}
+#: Difference of mean handle times from the fitted ones that is told.
+SMALL_DRIFT = 0.02
 #: Bands hold this share of the replications.
 BAND = 0.90
 
@@ -138,6 +140,8 @@ class Stretch:
     staffing : mapping of group to ndarray
         Heads on the fine grid.
     occupancy : float
+    handled : Series or None
+        Mean handle time of each day over what the laws and the agents on duty lead one to expect, by date.
     """
 
     own: Scenario
@@ -146,10 +150,12 @@ class Stretch:
     volumes: pd.DataFrame
     staffing: dict[str, np.ndarray]
     occupancy: float
+    handled: pd.Series | None = None
 
 
 def backtest(
-    cal: Calibration, history: Any, start: Any, end: Any, *, heads: str, volumes: Any, replications: int, seed: int,
+    cal: Calibration, history: Any, start: Any, end: Any, *, heads: str, volumes: Any, handle_times: str, replications: int,
+    seed: int,
     within: str | Sequence[str],
 ) -> Backtest:  # fmt: skip
     """Run the back-test; see :meth:`Calibration.backtest`."""
@@ -159,7 +165,11 @@ def backtest(
         raise CalibrationError(
             "backtest() needs a contact log or an interval report: bare counts tell nothing of the service."
         )
+    if handle_times not in ("fitted", "observed"):
+        raise ParameterError(parameter("handle_times", "backtest()", "'fitted' or 'observed'", handle_times))
     stretch = stretch_of(cal, history, start, end)
+    if handle_times == "observed":
+        stretch = replace(stretch, volumes=_as_handled(stretch))
     first, last = stretch.own.start, stretch.own.start + timedelta(days=stretch.own.days - 1)
     asked = [within] if isinstance(within, str) else list(within)
     thresholds = list(dict.fromkeys([*asked, "60s"]))
@@ -183,6 +193,9 @@ def backtest(
         inputs |= {} if which == "observed" else {"heads": which}
         made = Provenance("backtest", inputs, (cal.provenance,))
         frame, tables = _comparison(played, stretch, thresholds)
+        verdict, reason = _judge(frame)
+        if verdict != "pass" and handle_times == "fitted":
+            reason = " ".join(filter(None, [reason, _drift(stretch)]))
         formulas = pd.DataFrame()
         if which == "observed":
             predicted = formula_intervals(
@@ -190,7 +203,7 @@ def backtest(
             )
             formulas = formula_errors(tables["interval"], predicted)
         return Backtest(
-            frame, tables["day"], *_judge(frame), first, last, made, which, None, tables["week"], tables["interval"],
+            frame, tables["day"], verdict, reason, first, last, made, which, None, tables["week"], tables["interval"],
             _coverage(tables), formulas,
         )  # fmt: skip
 
@@ -226,7 +239,56 @@ def _from_log(cal: Calibration, test: Any, first: date, last: date) -> Stretch:
     work = [law.mean for k in own.contact_types.values() if k.after_contact_work for law in k.after_contact_work]
     busy = served["handle_s"].fillna(0).sum() + len(served) * (float(np.mean(work)) if work else 0.0)
     present = sum(float((h * world.grid.hours).sum() * 3600) for h in staffing.values())
-    return Stretch(own, world, seen, volumes, staffing, float(busy / present) if present else np.nan)
+    occupancy = float(busy / present) if present else np.nan
+    return Stretch(own, world, seen, volumes, staffing, occupancy, _handled(served, volumes, world))
+
+
+def _handled(served: pd.DataFrame, volumes: pd.DataFrame, world: Scenario) -> pd.Series:
+    """Return, by date, the sum of handle times over the sum of those expected."""
+    grid = world.grid
+    known = served[served["handle_s"].notna()]
+    at = pd.DatetimeIndex(known["arrived"]).tz_convert("UTC").as_unit("ms").asi8
+    start = pd.DatetimeIndex(grid.starts).tz_convert("UTC").as_unit("ms").asi8
+    place = np.searchsorted(start, at, side="right") - 1
+    name = known["contact_type"].astype(str).to_numpy()
+    expected = np.zeros(len(known))
+    for t, kind in world.contact_types.items():
+        mine = name == t
+        means = np.array([law.mean for law in kind.handle_time])
+        mean = means[grid.slot] if len(means) > 1 else np.full(len(grid), means[0])
+        if "handle_factor" in volumes:
+            mean = mean * volumes.loc[volumes["contact_type"] == t, "handle_factor"].to_numpy()
+        expected[mine] = mean[place[mine]]
+    sums = pd.DataFrame(
+        {"day": grid.starts.tz_localize(None).normalize()[place], "y": known["handle_s"].to_numpy(), "e": expected}
+    )
+    table = sums.groupby("day").sum()
+    return table["y"] / table["e"]
+
+
+def _as_handled(stretch: Stretch) -> pd.DataFrame:
+    """Return volumes whose handle times have each day's own mean."""
+    if stretch.handled is None:
+        raise CalibrationError(
+            'handle_times="observed" needs a contact log: a report\'s handle times are those of the stretch.'
+        )
+    day = pd.DatetimeIndex(stretch.volumes["interval_start"]).tz_localize(None).normalize()
+    ratio = stretch.handled.reindex(day).fillna(1.0).to_numpy()
+    known = stretch.volumes["handle_factor"].to_numpy() if "handle_factor" in stretch.volumes else 1.0
+    return stretch.volumes.assign(handle_factor=known * ratio)
+
+
+def _drift(stretch: Stretch) -> str:
+    """Say in a sentence how far handle times were from what was fitted; empty where they were not."""
+    if stretch.handled is None or not len(stretch.handled):
+        return ""
+    off = float(stretch.handled.mean()) - 1
+    if abs(off) < SMALL_DRIFT:
+        return ""
+    return (
+        f"Handle times were {100 * abs(off):.0f} % {'longer' if off > 0 else 'shorter'} than fitted, agents on duty considered; "
+        'handle_times="observed" shows what that makes.'
+    )
 
 
 def _from_report(cal: Calibration, test: Any, first: date, last: date) -> Stretch:

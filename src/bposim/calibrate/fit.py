@@ -149,7 +149,8 @@ def calibrate(
         wrap = fit_wrap_up(queue_pauses(contacts, skills_of(base), grouped=tells_groups(contacts, base)))
         estimates += wrap.estimates
     away_s = ASSUMED_S if wrap is None else wrap.gap_s
-    heads = fit_heads(contacts, base, first, last, missing | set(arrivals.unusual), gap_s, away_s, estimates, notes)
+    unusual = missing | set(arrivals.unusual)
+    heads = fit_heads(contacts, base, first, last, unusual, gap_s, estimates, notes, wrap_up_s=away_s)
     away = None
     if schedules is not None:
         away = fit_absence(schedules, agents_seen(contacts, base, gap_s), base, (first, last), missing)

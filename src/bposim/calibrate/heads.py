@@ -65,8 +65,8 @@ def tells_groups(contacts: pd.DataFrame, base: Scenario) -> bool:
 
 
 def fit_heads(
-    contacts: pd.DataFrame, base: Scenario, first: date, last: date, skip: set[date], gap_s: float | None, wrap_up_s: float,
-    estimates: list[Estimate], notes: list[str],
+    contacts: pd.DataFrame, base: Scenario, first: date, last: date, skip: set[date], gap_s: float | None,
+    estimates: list[Estimate], notes: list[str], *, wrap_up_s: float = ASSUMED_S,
 ) -> HeadsFit | None:  # fmt: skip
     """Return mean heads on duty by group, weekday and slot, inferred from agents' activity; None without agents."""
     groups = tuple(base.agent_groups)

@@ -25,6 +25,13 @@ from bposim.calibrate.wrap_up import ASSUMED_S, WrapUp
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario
 
+#: Estimates that a calibration shows by itself; the others stand in its summary.
+SHOWN = frozenset({
+    "day factor cv", "own day factor cv", "redial share of abandonments", "mean handle time", "share of short calls", "mean patience",
+    "restricted mean patience", "spread between agents", "presence gap", "after-contact pause", "agent-hours on duty per day",
+    "day factor of heads cv", "shrinkage", "absence", "first attempts of contacts",
+})  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
@@ -94,6 +101,7 @@ class Calibration:
         replications: int = 100,
         seed: int = 1,
         volumes: Any = None,
+        handle_times: str = "fitted",
         within: str | Sequence[str] = "20s",
     ) -> Backtest:
         """Play the contacts and the agents that a history really had, and compare what came of it.
@@ -113,6 +121,8 @@ class Calibration:
         replications, seed : int
         volumes : Forecast or DataFrame, optional
             Plays these contacts instead of those that came: what a forecast would have promised.
+        handle_times : "fitted" or "observed"
+            With ``"observed"`` every day has the mean handle time that it really had: how much of a miss is drift.
         within : str or list of str
             Acceptable waiting times, besides 60 s.
 
@@ -123,7 +133,16 @@ class Calibration:
             inputs beside it.
         """
         return backtest(
-            self, history, start, end, heads=heads, volumes=volumes, replications=replications, seed=seed, within=within
+            self,
+            history,
+            start,
+            end,
+            heads=heads,
+            volumes=volumes,
+            handle_times=handle_times,
+            replications=replications,
+            seed=seed,
+            within=within,
         )
 
     @property
@@ -139,13 +158,13 @@ class Calibration:
 
     def __repr__(self) -> str:
         lines = [f"Calibration of {self.scenario.name!r} on {self.days[0]} to {self.days[1]}"]
-        for e in self.estimates:
-            if ", " in e.subject:
-                continue
+        shown = [e for e in self.estimates if e.parameter in SHOWN and ", " not in e.subject]
+        for e in shown:
             ends = f" [{e.low:,.4g}, {e.high:,.4g}]" if np.isfinite(e.low) and np.isfinite(e.high) else ""
             lines.append(
                 f"  {e.parameter} ({e.subject}): {e.value:,.4g}{ends} {e.unit}, {e.source}; {e.detail}".rstrip("; ")
             )
+        lines.append(f"  … and {len(self.estimates) - len(shown)} more in summary()")
         return "\n".join([*lines, *(f"  Note: {n}" for n in self.notes)])
 
     def _repr_html_(self) -> str:
