@@ -147,8 +147,8 @@ def _values(found: QueuePauses, keep: np.ndarray) -> tuple[float, float, float, 
     )
     time, survival = km["time"].to_numpy(), km["survival"].to_numpy()
     mass = -np.diff(survival, prepend=1.0)
-    # What was never seen to end lies at the longest time.
-    x, p = np.log(np.maximum(np.append(time, LONGEST_S), SHORTEST_S)), np.append(mass, survival[-1])
+    # What was never seen to end lies, for all that is known, where the observation ends.
+    x, p = np.log(np.maximum(np.append(time, time[-1]), SHORTEST_S)), np.append(mass, survival[-1])
     below, moment = np.cumsum(p)[:-1], np.cumsum(p * x)[:-1]
     total = float((p * x).sum())
     between = np.where(

@@ -1,0 +1,111 @@
+"""The presence gap and the after-contact work that a log does not record."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bposim.calibrate.presence import WaitingClock, pauses
+from bposim.calibrate.wrap_up import ASSUMED_S, QueuePauses, fit_wrap_up, queue_pauses, wrap_up_changes
+from bposim.distributions import empirical
+
+SKILLS = {"g": ["a"]}
+
+
+def log(rows):
+    """A log of (agent, arrived, wait, handle) in seconds; no agent: hung up."""
+    start = pd.Timestamp("2026-03-02 08:00", tz="UTC")
+    table = pd.DataFrame(rows, columns=["agent", "at", "wait_s", "handle_s"])
+    arrived = start + pd.to_timedelta(table["at"], unit="s")
+    answered = arrived + pd.to_timedelta(table["wait_s"], unit="s")
+    served = table["agent"].notna()
+    ended = (answered + pd.to_timedelta(table["handle_s"].fillna(0), unit="s")).where(served, answered)
+    return pd.DataFrame({
+        "contact_type": "a", "arrived": arrived, "answered": answered.where(served), "ended": ended, "agent": table["agent"],
+        "outcome": np.where(served, "answered", "abandoned"), "wait_s": table["wait_s"], "handle_s": table["handle_s"],
+    })  # fmt: skip
+
+
+def test_a_pause_counts_only_while_somebody_waits():
+    rows = [
+        ("x", 0, 0, 100),  # ends at 100
+        ("x", 50, 60, 40),  # waited until 110: a pause of 10 s with somebody waiting, seen; ends at 150
+        (None, 120, 45, None),  # hangs up at 165: the pause after 150 is cut short there
+        ("x", 200, 0, 10),
+        ("x", 400, 0, 10),  # nobody waited: no pause of this kind
+    ]
+    found = queue_pauses(log(rows), SKILLS, grouped=False)
+    order = np.argsort(found.length_s)
+    assert found.length_s[order].tolist() == [10.0, 15.0]
+    assert found.seen[order].tolist() == [True, False]
+
+
+def test_pauses_lie_between_the_contacts_of_one_agent_and_overlaps_have_none():
+    rows = [("x", 0, 0, 100), ("y", 0, 0, 30), ("x", 90, 0, 20), ("x", 140, 0, 5), ("y", 45, 0, 5)]
+    found = pauses(log(rows), SKILLS, grouped=False)
+    assert sorted(zip(found["agent"], found["pause_ms"], strict=True)) == [("x", 30_000), ("y", 15_000)]
+
+
+def test_the_clock_tells_until_when_somebody_waits():
+    clock = WaitingClock(np.array([0, 50, 300]), np.array([100, 120, 400]))
+    at = np.array([-10, 0, 110, 120, 200, 350])
+    assert clock.busy_after(at).tolist() == [0, 120, 10, 0, 0, 50]
+
+
+def planted(rng, n, *, away=0.1, work_s=20.0, cut=True):
+    short = rng.gamma(4.0, work_s / 4, n)
+    length = np.where(rng.random(n) < away, rng.lognormal(np.log(600), 0.6, n), short)
+    limit = rng.exponential(150.0, n) if cut else np.full(n, np.inf)
+    return QueuePauses(np.minimum(length, limit), length <= limit, np.repeat(np.arange(30), -(-n // 30))[:n]), length
+
+
+def test_work_and_absences_are_told_apart_though_pauses_are_cut_short():
+    rng = np.random.default_rng(1)
+    found, _ = planted(rng, 6000)
+    _, whole = planted(rng, 400_000, cut=False)
+    fit = fit_wrap_up(found)
+    gap, pause = fit.estimates
+    assert 45 < fit.gap_s < 160
+    inside = whole[whole <= fit.gap_s]
+    assert fit.mean_s == pytest.approx(inside.mean(), rel=0.03)
+    assert pause.low < inside.mean() < pause.high
+    assert fit.share_away == pytest.approx(0.1, abs=0.025)
+    assert fit.law is not None and fit.law.mean == pytest.approx(fit.mean_s, rel=1e-6)
+    assert gap.low < fit.gap_s < gap.high
+
+
+def test_intervals_of_the_mean_pause_cover():
+    """Of 200 samples 180 to 199 should hold the truth; fewer than 176 or none missed has probability below 1e-4."""
+    rng = np.random.default_rng(2)
+    truth_sample = planted(rng, 400_000, cut=False)[1]
+    held = 0
+    for _ in range(200):
+        fit = fit_wrap_up(planted(rng, 1500)[0])
+        truth = truth_sample[truth_sample <= fit.gap_s].mean()
+        held += fit.estimates[1].low <= truth <= fit.estimates[1].high
+    assert 176 <= held < 200
+
+
+def test_a_log_that_records_the_work_has_no_further_work():
+    rng = np.random.default_rng(3)
+    found, _ = planted(rng, 3000, work_s=0.4)
+    fit = fit_wrap_up(found)
+    assert fit.law is None and fit.mean_s < 1.0
+    assert wrap_up_changes(fit, ["a"]) == {}
+
+
+def test_too_few_pauses_are_said_and_the_gap_assumed():
+    rng = np.random.default_rng(4)
+    found, _ = planted(rng, 120)
+    fit = fit_wrap_up(found)
+    assert fit.gap_s == ASSUMED_S and fit.law is None
+    assert [(e.parameter, e.source) for e in fit.estimates] == [("presence gap", "assumed")]
+    assert "too few" in fit.estimates[0].detail
+
+
+def test_the_scenario_gets_the_work_beside_the_handle_time():
+    fit = fit_wrap_up(planted(np.random.default_rng(5), 3000)[0])
+    changes = wrap_up_changes(fit, ["a", "b"])
+    assert set(changes) == {"contact_types.a.after_contact_work", "contact_types.b.after_contact_work"}
+    assert empirical(quantiles=[0.0, 10.0]).to_spec().keys() == changes["contact_types.a.after_contact_work"].keys()
