@@ -1,0 +1,246 @@
+"""The back-test: what was observed against what the scenario makes of it, by interval, day and week."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bposim as bp
+from bposim.calibrate.backtest import stretch_of
+from bposim.calibrate.formulas import components, formula_errors
+from bposim.calibrate.played import coarsened, play_coarse
+from bposim.calibrate.replay import agent_paces, observed_volumes, paced, refined
+from bposim.erlang import erlang_a
+from bposim.errors import ParameterError
+from bposim.metrics import windows
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return bp.load_scenario(
+        {
+            "name": "small", "time_zone": "America/New_York", "start": "2026-01-05", "days": 49,
+            "opening_hours": {"mon-fri": "08:00-18:00"},
+            "contact_types": {
+                "a": {"arrivals": {"rate": "50/h"}, "handle_time": {"lognormal": {"mean": "240s", "cv": 0.9}},
+                      "patience": {"exponential": {"mean": "240s"}}},
+            },
+            "agent_groups": {"g": {"skills": ["a"], "heads": 4}},
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def history(truth):
+    from bposim.datasets import draw_history
+
+    log = draw_history(truth, seed=5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return bp.History.from_contacts(log.drop(columns="replication"), tz=truth.time_zone)
+
+
+@pytest.fixture(scope="module")
+def cal(truth, history):
+    base = truth.replace({"contact_types.a.handle_time": {"exponential": {"mean": "1s"}}, "agent_groups.g.heads": 1})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return bp.calibrate(base, history, until="2026-02-09")
+
+
+@pytest.fixture(scope="module")
+def test(cal, history):
+    return cal.backtest(history, "2026-02-09", "2026-02-23", replications=60, within=["20s", "30s"])
+
+
+def test_the_scenario_that_made_a_history_passes(test):
+    assert test.verdict == "pass", repr(test)
+    assert set(test.frame["metric"]) == {
+        "service_level 20s", "service_level 30s", "service_level 60s", "abandonment", "asa", "occupancy",
+    }  # fmt: skip
+
+
+def test_tables_hold_every_interval_day_and_week(test):
+    level = test.intervals[test.intervals["metric"] == "service_level 20s"]
+    assert len(level) == 10 * 20
+    assert len(test.days[test.days["metric"] == "asa"]) == 10
+    assert len(test.weeks[test.weeks["metric"] == "asa"]) == 2
+    day = level["interval_start"].dt.tz_localize(None).dt.normalize()
+    made = (level["observed"] * level["offered"]).groupby(day).sum() / level["offered"].groupby(day).sum()
+    daily = test.days[test.days["metric"] == "service_level 20s"].set_index("day")["observed"]
+    assert np.allclose(made.to_numpy(), daily.to_numpy())
+
+
+def test_bands_of_a_true_model_hold_what_they_say(test):
+    """200 intervals, 90 % bands: fewer than 82 % would be five errors off were they independent; they are nearly so."""
+    rows = test.coverage.set_index(["level", "metric"])["inside"]
+    assert rows["interval", "service_level 20s"] > 0.82
+    assert rows["day", "service_level 20s"] >= 0.6
+
+
+def test_formulas_stand_beside_it_on_the_same_inputs(test, cal):
+    table = test.formulas.set_index(["level", "metric", "model"])["error"]
+    name = "service_level 20s"
+    assert table["interval", name, "simulation"] < table["interval", name, "erlang-c"]
+    assert set(test.formulas["model"]) == {"simulation", "erlang-a", "erlang-c"}
+    assert "Erlang A" in test.against and "Erlang A" in repr(test)
+
+
+def test_one_interval_of_erlang_a_by_hand(cal, history):
+    from bposim.calibrate.formulas import formula_intervals, waiting_per_abandonment
+
+    part = stretch_of(cal, history, "2026-02-09", "2026-02-10")
+    grid = part.own.grid
+    volumes = pd.DataFrame({"contact_type": "a", "interval_start": grid.starts, "contacts": 0})
+    volumes.loc[3, "contacts"] = 30
+    heads = {"g": np.full(len(grid), 4.5)}
+    made = formula_intervals(cal, part.own, volumes, heads, ["20s"])
+    kind = part.own.contact_types["a"]
+    handle = kind.handle_time[0].mean + sum(law.mean for law in kind.after_contact_work or ())
+    q = erlang_a(30 / 1800, handle, 4.5, patience=waiting_per_abandonment(cal), within=20.0)
+    row = made["erlang-a"].set_index("metric")["value"]
+    assert row["service_level 20s"] == pytest.approx(q.service_level["offered"])
+    assert row["abandonment"] == pytest.approx(q.p_abandon) and row["asa"] == pytest.approx(q.asa)
+    assert len(made["erlang-a"]) == 3  # only the interval that anybody came in
+
+
+def test_errors_are_weighted_by_contacts_within_a_day():
+    starts = pd.to_datetime(["2026-02-09 08:00", "2026-02-09 08:30", "2026-02-10 08:00"]).tz_localize("UTC")
+    seen = pd.DataFrame({"interval_start": starts, "metric": "m", "observed": [0.5, 0.9, 0.7], "simulated": [0.6, 0.8, 0.7],
+                         "offered": [10, 30, 20]})  # fmt: skip
+    other = pd.DataFrame({"interval_start": starts, "metric": "m", "value": [0.5, 0.5, 0.5]})
+    table = formula_errors(seen, {"x": other}).set_index(["model", "level"])["error"]
+    assert table["simulation", "interval"] == pytest.approx(4 / 60)
+    assert table["simulation", "day"] == pytest.approx((abs(1 - 3) / 40 + 0) / 2)
+    assert table["x", "interval"] == pytest.approx((12 + 4) / 60)
+    assert table["x", "all"] == pytest.approx(16 / 60)
+
+
+def test_types_and_groups_hang_together_by_skills(truth):
+    kind = truth.canonical["contact_types"]["a"]
+    world = truth.replace(
+        {"contact_types.b": kind, "contact_types.c": kind, "agent_groups.h": {"skills": ["b", "c"], "heads": 1}}
+    )
+    assert sorted(components(world)) == [(["a"], ["g"]), (["b", "c"], ["h"])]
+    joined = world.replace({"agent_groups.g.skills": ["a", "b"]})
+    assert [(t, sorted(g)) for t, g in components(joined)] == [(["a", "b", "c"], ["g", "h"])]
+
+
+def test_a_finer_grid_is_the_same_operation(truth):
+    fine = refined(truth, 60.0)
+    assert len(fine.grid) == 30 * len(truth.grid)
+    assert fine.expected_contacts("a").sum() == pytest.approx(truth.expected_contacts("a").sum())
+    assert refined(truth, 1700.0).interval == truth.interval  # no part of the half hour
+    varies = truth.replace({"contact_types.a.handle_time": [{"exponential": {"mean": f"{60 + k}s"}} for k in range(20)],
+                            "contact_types.a.arrivals": {"per_interval": list(range(20))}})  # fmt: skip
+    fine = refined(varies, 600.0)
+    assert [law.mean for law in fine.contact_types["a"].handle_time[:6]] == [60] * 3 + [61] * 3
+    assert fine.expected_contacts("a")[:9].tolist() == pytest.approx([0] * 3 + [1 / 3] * 3 + [2 / 3] * 3)
+
+
+def test_counts_of_a_fine_grid_add_up(truth):
+    own = truth.replace(days=2)
+    fine = refined(own, 60.0)
+    volumes = pd.DataFrame({"contact_type": "a", "interval_start": fine.grid.starts, "contacts": 1})
+    heads = {"g": np.full(len(fine.grid), 4.0)}
+    runs = bp.simulate(fine, volumes=volumes, staffing=heads, replications=2, seed=3, progress=False)
+    place = np.searchsorted(own.grid.start_ms, fine.grid.start_ms, side="right") - 1
+    coarse = coarsened(runs.counts(), place, own)
+    assert coarse.contacts["offered"].tolist() == np.full((2, len(own.grid), 1), 30).tolist()
+    whole = runs.counts().contacts["max_wait_s"]
+    assert coarse.contacts["max_wait_s"][0, 0, 0] == whole[0, :30, 0].max()
+    played = play_coarse(fine, own, volumes=volumes, staffing=heads, replications=2, seed=3, within=["20s"])
+    assert windows(played, "offered", "all")["value"].tolist() == [1200, 1200]
+
+
+def test_paces_draw_towards_one_and_weigh_by_contacts():
+    rng = np.random.default_rng(1)
+    agent = np.repeat(["slow", "fast", "new"], [3000, 3000, 4])
+    true = {"slow": 1.2, "fast": 0.8, "new": 3.0}
+    contacts = pd.DataFrame({"agent": agent, "contact_type": "a", "outcome": "answered"})
+    handle = rng.exponential(200.0, len(agent)) * np.array([true[a] for a in agent])
+    paces = agent_paces(contacts, handle, 0.25)
+    assert paces["slow"] == pytest.approx(1.2, abs=0.06) and paces["fast"] == pytest.approx(0.8, abs=0.06)
+    assert paces["new"] < 2.0  # four contacts say little
+    assert agent_paces(contacts, handle, 0.0) == {}
+
+
+def test_the_pace_of_a_half_hour_is_that_of_who_was_there(truth):
+    world = refined(truth.replace(days=1), 60.0)
+    log = pd.DataFrame({"arrived": world.grid.starts[:1], "contact_type": ["a"]})
+    volumes, _ = observed_volumes(log, world)
+    begin = int(world.grid.starts[0].timestamp() * 1000)
+    spans = pd.DataFrame({"agent_group": "g", "agent": ["slow", "fast"], "begin_ms": [begin, begin],
+                          "end_ms": [begin + 3_600_000, begin + 1_800_000]})  # fmt: skip
+    factor = paced(spans, {"slow": 2.0, "fast": 0.5}, volumes, world)["handle_factor"].to_numpy()
+    # In the first half hour 1 / 2 and 1 / 0.5 of a contact's work are done: 2 / 2.5; then the slow one is alone; then nobody.
+    assert (
+        factor[:30] == pytest.approx(0.8) and factor[30:60] == pytest.approx(2.0) and factor[60:] == pytest.approx(1.0)
+    )
+
+
+def test_the_days_own_handle_times_can_be_played(cal, history):
+    log = history.contacts.copy()
+    late = log["arrived"] >= pd.Timestamp("2026-02-09", tz=history.zone)
+    log.loc[late, "handle_s"] *= 1.3
+    log["ended"] = (log["answered"] + pd.to_timedelta(log["handle_s"], unit="s")).where(
+        log["handle_s"].notna(), log["ended"]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        slower = bp.History.from_contacts(log.drop(columns=["replication"]), tz=history.zone)
+    part = stretch_of(cal, slower, "2026-02-09", "2026-02-23")
+    assert part.handled is not None and part.handled.mean() == pytest.approx(1.3, abs=0.06)
+    fitted = cal.backtest(slower, "2026-02-09", "2026-02-23", replications=20, heads="observed")
+    own = cal.backtest(slower, "2026-02-09", "2026-02-23", replications=20, handle_times="observed")
+    assert (
+        own.frame.set_index("metric").loc["asa", "simulated"] > fitted.frame.set_index("metric").loc["asa", "simulated"]
+    )
+    if fitted.verdict != "pass":
+        assert "longer than fitted" in fitted.reason
+    with pytest.raises(ParameterError, match="handle_times"):
+        cal.backtest(slower, handle_times="mean")
+
+
+def test_a_forecast_can_be_played_in_place_of_what_came(cal, history):
+    from bposim.calibrate.replay import replay_world
+
+    own, _ = replay_world(cal.scenario, pd.Timestamp("2026-02-09").date(), 14, [])
+    quiet = pd.DataFrame({"contact_type": "a", "interval_start": own.grid.starts, "contacts": 5})
+    told = cal.backtest(history, "2026-02-09", "2026-02-23", replications=10, volumes=quiet)
+    level = told.frame.set_index("metric").loc["service_level 20s"]
+    assert level["simulated"] > 0.97 > level["observed"]
+
+
+def test_an_interval_report_can_be_tested_too(truth, history):
+    report = history.intervals.rename(columns={"contact_type": "type"})
+    counted = report[["interval_start", "type", "offered", "answered", "abandoned", "answered_within_s20", "wait_answered_sum_s",
+                      "handle_sum_s"]]  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        told = bp.read_history(_written(counted), profile="intervals", tz=truth.time_zone)
+        cal = bp.calibrate(truth, told, until="2026-02-09")
+        test = cal.backtest(told, "2026-02-09", "2026-02-16", replications=20)
+    assert test.frame.set_index("metric").loc["service_level 20s", "verdict"] == "pass"
+    assert "service_level 60s" not in set(test.frame["metric"])  # the report has not counted it
+
+
+def _written(frame):
+    import tempfile
+    from pathlib import Path
+
+    path = Path(tempfile.mkdtemp()) / "report.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_pictures(test, cal):
+    for level in ("day", "week", "interval"):
+        assert test.plot(level=level).get_title().startswith("Back-test")
+    assert test.plot(metric="asa").get_ylabel() == "asa (s)"
+    assert test.plot_coverage().get_ylabel() == "observed within the band (%)"
+    with pytest.raises(ParameterError, match="level"):
+        test.plot(level="month")
