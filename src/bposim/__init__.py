@@ -14,7 +14,7 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "read and calibrate": {
         "bposim.history": ("Guess", "History", "guess_profile", "read_history"),
-        "bposim.calibrate": ("Calibration", "calibrate", "draft_scenario"),
+        "bposim.calibrate": ("Calibration", "calibrate", "draft_scenario", "group_agents"),
     },
     "forecast": {"bposim.forecast": ("Forecast", "forecast")},
     "simulate": {
@@ -38,7 +38,7 @@ __all__ = [
     "Advice", "Assessment", "AtMost", "BposimError", "BposimWarning", "Calibration", "Forecast", "Guess", "History",
     "Policies", "Requirement", "Scenario", "ServiceLevel", "ShiftPlan", "SimulationResult", "State", "Target", "Turnaround", "View",
     "__version__",
-    "assess_target", "attainable_frontier", "calibrate", "compare", "draft_scenario", "forecast", "glossary", "guess_profile", "load_scenario",
+    "assess_target", "attainable_frontier", "calibrate", "compare", "draft_scenario", "forecast", "glossary", "group_agents", "guess_profile", "load_scenario",
     "optimise_shifts", "read_history", "recommend_targets", "report", "required_agents", "simulate",
 ]  # fmt: skip
 

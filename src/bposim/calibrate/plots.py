@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,6 +77,80 @@ def plot_calibration(cal: Calibration, axes: Any = None) -> Any:
         axes[3].set(xlabel="day", ylabel="agent-hours over the profile's", title="heads on duty by day")
         axes[3].tick_params(axis="x", rotation=30)
         axes[3].legend(fontsize=7)
+    return axes
+
+
+def plot_patience(cal: Calibration, contact_type: str, axes: Any = None) -> Any:
+    """Draw a type's patience: survival, hazard by the wait, and who leaves within a minute by the queue that was met.
+
+    The hazard is hang-ups over waiting time between round waits, with its 95 % interval, against that of the law.
+    """
+    from bposim.distributions import kaplan_meier
+
+    fit = cal.patience.get(contact_type)
+    if fit is None or fit.observed is None:
+        known = [t for t, f in cal.patience.items() if f.observed is not None]
+        raise ParameterError(
+            parameter("contact_type", "plot_patience()", f"one of {', '.join(map(repr, known))}", contact_type)
+        )
+    if axes is None:
+        from matplotlib.figure import Figure
+
+        axes = Figure(figsize=(13, 3.6), layout="constrained").subplots(1, 3)
+    deterred = cal.balking.get(contact_type)
+    law = fit.distribution if deterred is None or deterred.patience is None else deterred.patience
+    reached = fit.data > 0
+    waits, left = fit.data[reached], fit.observed[reached]
+    km = kaplan_meier(waits, left)
+    x = np.linspace(0, float(np.quantile(waits, 0.999)), 300)
+    axes[0].step(km["time"], km["survival"], where="post", color=_BLUE, label="Kaplan–Meier, all")
+    axes[0].fill_between(km["time"], km["ci_low"], km["ci_high"], step="post", color=_BLUE, alpha=0.2, lw=0)
+    name = law.kind.replace("_", " ")
+    axes[0].plot(
+        x,
+        np.asarray(law.sf(x)) / (1 - law.zero),
+        color=_RED,
+        label=name if deterred is None else f"{name}, those who stay",
+    )
+    axes[0].set(
+        xlim=(0, x[-1]),
+        ylim=(0, 1.02),
+        xlabel="wait (s)",
+        ylabel="share still patient",
+        title=f"{contact_type}: patience",
+    )
+    axes[0].legend(fontsize=8)
+    edges = np.array(
+        [e for e in (0, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 360, 480, 720) if e < x[-1]] + [x[-1]]
+    )
+    exposure = np.array([(np.clip(waits, a, b) - a).sum() for a, b in itertools.pairwise(edges)]) / 60
+    count = np.array([(left & (waits > a) & (waits <= b)).sum() for a, b in itertools.pairwise(edges)])
+    rate = count / np.maximum(exposure, 1e-9)
+    spread = np.exp(1.96 / np.sqrt(np.maximum(count, 1)))
+    middle = (edges[:-1] + edges[1:]) / 2
+    axes[1].vlines(middle, rate / spread, rate * spread, color=_BLUE, lw=1)
+    axes[1].plot(middle, rate, "o", ms=3, color=_BLUE, label="hang-ups over waiting time")
+    sf = np.asarray(law.sf(np.append(x, x[-1] + 1)))
+    axes[1].plot(x[1:], 60 * -np.diff(np.log(sf[:-1])) / np.diff(x), color=_RED, lw=1, label=name)
+    axes[1].set(
+        xlim=(0, x[-1]), ylim=(0, None), xlabel="wait (s)", ylabel="hang-ups per waiting minute", title="hazard"
+    )
+    axes[1].legend(fontsize=8)
+    if deterred is not None:
+        table = deterred.table
+        axes[2].errorbar(
+            table["queue"], 100 * table["balks"], 100 * np.vstack([table["balks"] - table["ci_low"], table["ci_high"] - table["balks"]]),
+            fmt="o", ms=4, color=_BLUE, label="observed",
+        )  # fmt: skip
+        steps = [(0, 0.0), *deterred.steps]
+        last = max(int(table["queue"].max()), steps[-1][0]) + 1
+        axes[2].step([q for q, _ in steps] + [last], [100 * p for _, p in steps] + [100 * steps[-1][1]], where="post", color=_RED,
+                     label="scenario")  # fmt: skip
+        axes[2].set(xlabel="contacts waiting on arrival", ylabel="leave because of it (%)", title="queues that deter")
+        axes[2].legend(fontsize=8)
+    else:
+        axes[2].set_axis_off()
+        axes[2].text(0.5, 0.5, "no queue deters", ha="center", va="center")
     return axes
 
 

@@ -156,6 +156,12 @@ class Calibration:
 
         return plot_calibration(self, axes)
 
+    def plot_patience(self, contact_type: str, axes: Any = None) -> Any:
+        """Draw a type's survival, hazard, and the queues that deter; returns the axes."""
+        from bposim.calibrate.plots import plot_patience
+
+        return plot_patience(self, contact_type, axes)
+
     def __repr__(self) -> str:
         lines = [f"Calibration of {self.scenario.name!r} on {self.days[0]} to {self.days[1]}"]
         shown = [e for e in self.estimates if e.parameter in SHOWN and ", " not in e.subject]
