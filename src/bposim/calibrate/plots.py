@@ -132,9 +132,8 @@ def plot_patience(cal: Calibration, contact_type: str, axes: Any = None) -> Any:
     axes[1].plot(middle, rate, "o", ms=3, color=_BLUE, label="hang-ups over waiting time")
     sf = np.asarray(law.sf(np.append(x, x[-1] + 1)))
     axes[1].plot(x[1:], 60 * -np.diff(np.log(sf[:-1])) / np.diff(x), color=_RED, lw=1, label=name)
-    axes[1].set(
-        xlim=(0, x[-1]), ylim=(0, None), xlabel="wait (s)", ylabel="hang-ups per waiting minute", title="hazard"
-    )
+    top = 1.4 * float(rate[count >= 10].max(initial=rate.min()))
+    axes[1].set(xlim=(0, x[-1]), ylim=(0, top), xlabel="wait (s)", ylabel="hang-ups per waiting minute", title="hazard")
     axes[1].legend(fontsize=8)
     if deterred is not None:
         table = deterred.table
@@ -166,6 +165,8 @@ def plot_backtest(test: Backtest, ax: Any = None, metric: str | None = None, lev
     table, column = tables[level]
     name = metric or str(table["metric"].iloc[0])
     rows = table[table["metric"] == name]
+    if level == "interval":
+        rows = _with_gaps(rows)
     x = pd.DatetimeIndex(rows[column]).tz_localize(None)
     scale = 1 if name == "asa" else 100
     style: dict[str, Any] = {"step": "post"} if level == "interval" else {}
@@ -182,6 +183,14 @@ def plot_backtest(test: Backtest, ax: Any = None, metric: str | None = None, lev
     ax.tick_params(axis="x", rotation=30)
     ax.legend(fontsize=8)
     return ax
+
+
+def _with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows with an empty one after each stretch of intervals, so that no line crosses closed hours."""
+    step = rows["interval_start"].diff().min()
+    last = rows["interval_start"].diff().shift(-1) > step
+    empty = pd.DataFrame({"interval_start": rows.loc[last, "interval_start"] + step})
+    return pd.concat([rows, empty], ignore_index=True).sort_values("interval_start", kind="stable", ignore_index=True)
 
 
 def plot_coverage(test: Backtest, ax: Any = None) -> Any:
