@@ -84,6 +84,19 @@ def played(cal: Calibration, week: History) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def study(path: Path = REPORT) -> pd.DataFrame:
+    """Return the rows of every fit: what was fitted and played, whose heads, the metrics and the daily error."""
+    warnings.simplefilter("ignore")
+    history = read(path)
+    tables = []
+    for a, b, c, d in WEEKS:
+        made = played(bp.calibrate(base(), history.between(a, b)), history.between(c, d))
+        made.insert(0, "played", f"{c} to before {d}")
+        made.insert(0, "fitted", f"{a} to before {b}")
+        tables.append(made)
+    return pd.concat(tables, ignore_index=True)
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     history = read(Path(sys.argv[1]) if len(sys.argv) > 1 else REPORT)

@@ -1,7 +1,7 @@
 """Run the benchmarks and write their tables into benchmarks/README.md.
 
 Usage: python benchmarks/run.py [section …]; sections: oracles, recovery, heads, twins, coverage, speed,
-forecast, bank, fuzz, rules. Sections that need data from outside the project are left as they are where the data are
+forecast, bank, backtest, reports, fuzz, rules. Sections that need data from outside the project are left as they are where the data are
 missing, and say so.
 """
 
@@ -140,6 +140,41 @@ def forecast() -> None:
     )
 
 
+def backtest() -> None:
+    """Two weeks of the bank's log that nobody fitted."""
+    sys.path.insert(0, str(HERE))
+    from bank_backtest import LOG, study
+
+    if not LOG.exists():
+        print("section backtest: the log is missing; the page keeps its last figures")
+        return
+    found = study(100).reset_index(names="")
+    write(
+        "backtest",
+        '## Back-test on the bank\'s log\n\nTechnion "Anonymous Bank" (Mandelbaum, Sakov & Zeltyn 2000). Fitted on 1 January to 20 '
+        "February and on 1 to 24 August, played on the weeks after with the contacts that came and the agents seen at work; shares as "
+        'fractions, ASA in seconds, errors of the service level within 20 s in points. "Spreadsheet" is Erlang A with one pool, presence '
+        "taken as a call and the pause after it up to 120 s; the noise floor is the error about single replications of the simulation "
+        f"itself. `python benchmarks/bank_backtest.py`\n\n{table(found)}",
+    )
+
+
+def reports() -> None:
+    """The bank from its interval reports alone."""
+    sys.path.insert(0, str(HERE))
+    from bank_reports import REPORT, study
+
+    if not REPORT.exists():
+        print("section reports: the report is missing; the page keeps its last figures")
+        return
+    write(
+        "reports",
+        "## The bank from its interval reports alone\n\nOffered, answered, abandoned, answered within 20 s and 60 s, sums of waits and talk by "
+        "half hour; no contact, no agent. *own*: heads that the played week's own report shows; *profile*: heads of the fitted "
+        f"scenario, which know nothing of that week. `python benchmarks/bank_reports.py`\n\n{table(study())}",
+    )
+
+
 def bank() -> None:
     """The main job on the Technion bank's log."""
     log = DATA / "anonbank" / "calls_1999_jan_feb_aug.csv.gz"
@@ -203,7 +238,10 @@ def oracles() -> None:
 
 
 if __name__ == "__main__":
-    sections = {f.__name__: f for f in (oracles, recovery, heads, twins, coverage, speed, forecast, bank, fuzz, rules)}
+    sections = {
+        f.__name__: f
+        for f in (oracles, recovery, heads, twins, coverage, speed, forecast, bank, backtest, reports, fuzz, rules)
+    }
     for name in sys.argv[1:] or sections:
         if name not in sections:
             sys.exit(f"section {name!r} does not exist. Known: {', '.join(sections)}.")
