@@ -232,6 +232,14 @@ def hour_of(frame: pd.DataFrame, hour: str) -> list[int]:
     return (np.flatnonzero(frame["arrived"].str.startswith(hour)) + 1).tolist()
 
 
+def skipped_zeros() -> pd.DataFrame:
+    """Return a report of a Sunday on which the clock goes forward, with a row of zeros for each skipped half hour."""
+    start = pd.date_range("2026-03-29", periods=40, freq="30min")
+    count = np.where(start.hour == 2, 0, 5 + np.arange(40))
+    cells = {"interval_start": start.strftime("%Y-%m-%d %H:%M"), "contact_type": "sales", "offered": count, "answered": count}
+    return pd.DataFrame(cells | {"abandoned": 0, "handle_sum_s": 190.0 * count}).astype(str)
+
+
 SPRING, AUTUMN = at_the_change("2026-03-29"), at_the_change("2025-10-26")
 CONTACTS, INTERVALS = {"profile": "contacts"}, {"profile": "intervals"}
 TEN = REPORT.assign(staffed_s="1900")
@@ -239,6 +247,7 @@ TEN = REPORT.assign(staffed_s="1900")
 DIRTY: dict[str, Dirty] = {
     "unparseable_time": Dirty(lambda: put(LOG, "arrived", {3: "soon", 8: ""}), [3, 8]),
     "dst_gap": Dirty(lambda: SPRING, hour_of(SPRING, "2026-03-29 02")),
+    "dst_gap_empty": Dirty(skipped_zeros, [5, 6], read=INTERVALS),
     "unparseable_number": Dirty(lambda: put(TIMES, "wait_s", {4: "long"}), [4]),
     "missing_type": Dirty(lambda: put(LOG, "contact_type", {5: ""}), [5]),
     "unknown_outcome": Dirty(lambda: put(LOG, "outcome", {6: "vanished"}), [6]),

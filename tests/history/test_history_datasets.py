@@ -139,7 +139,7 @@ def test_anonbank_tables():
     assert ours["service_level"] == pytest.approx(theirs["service_level"], abs=1e-6)
     arrivals = read("anonbank_arrivals")
     count = arrivals.check().count
-    assert (count("imputed"), count("fractional_counts"), count("dst_gap")) == (720, 91, 10)
+    assert (count("imputed"), count("fractional_counts"), count("dst_gap_empty")) == (720, 91, 10)
     daily = read("anonbank_daily")
     assert [str(d) for d in daily.missing_days] == ["1999-01-11", "1999-01-12"]
     assert daily.intervals["hangs"].iloc[0] == 93

@@ -89,6 +89,7 @@ LEAVES_OUT, ACCEPTS = re.compile(r"history\.drop_invalid\((?:'(\w+)')?\)"), re.c
 #: Rule → arguments that its override names, with which the finding is gone.
 OTHERWISE = {
     "dst_gap": {"tz": "UTC"},
+    "dst_gap_empty": {"tz": "UTC"},
     "unknown_outcome": {"profile": PROFILES["contacts"].replace(outcomes={"vanished": "answered"})},
     "phantom": {"profile": PROFILES["contacts"].replace(set_aside={}, outcomes={"phantom": "answered"})},
     "left_in_menu": {"profile": PROFILES["contacts"].replace(set_aside={}, outcomes={"vru_hang": "answered"})},

@@ -84,6 +84,31 @@ def test_a_report_over_a_clock_change(day: str, hours: int, tmp_path):
             read_history(tmp_path / "r.csv", profile="intervals", tz=ZONE)
 
 
+@pytest.mark.parametrize("day", [SPRING, AUTUMN])
+def test_a_report_of_every_local_half_hour(day: str, tmp_path):
+    """The skipped hour is no missing interval where the report leaves it out, no error where its rows count nobody."""
+    days = pd.date_range(pd.Timestamp(day) - pd.Timedelta(days=2), periods=5 * 48, freq="30min")
+    frame = pd.DataFrame({"start": days.astype("str"), "offered": 3, "answered": 2, "abandoned": 1})
+    hole = frame["start"].str.startswith(f"{SPRING} 02").to_numpy()
+    frame.loc[hole, ["offered", "answered", "abandoned"]] = 0
+    frame.to_csv(tmp_path / "all.csv", index=False)
+    whole = read_history(tmp_path / "all.csv", profile="intervals", tz=ZONE)
+    assert whole.check().ok and whole.check().count("dst_gap_empty") == hole.sum() == (2 if day == SPRING else 0)
+    frame[~hole].to_csv(tmp_path / "left.csv", index=False)
+    left = read_history(tmp_path / "left.csv", profile="intervals", tz=ZONE)
+    assert whole.check().count("missing_intervals") == left.check().count("missing_intervals") == 0
+    # What lacks beside the skipped hour is missing, and a contact within it is an error.
+    frame[~hole].drop(index=[2 * 48 + 9]).to_csv(tmp_path / "less.csv", index=False)
+    assert read_history(tmp_path / "less.csv", profile="intervals", tz=ZONE).check().count("missing_intervals") == 1
+    if day == SPRING:
+        frame.assign(offered=frame["offered"].mask(hole, 1)).to_csv(tmp_path / "some.csv", index=False)
+        with pytest.warns(DataQualityWarning, match="dst_gap"):
+            some = read_history(tmp_path / "some.csv", profile="intervals", tz=ZONE)
+        assert (some.check().count("dst_gap"), some.check().count("dst_gap_empty")) == (2, 0)
+    counts = History.from_counts(frame.set_index(days)["offered"].where(~hole, 0), freq="30min", tz=ZONE)
+    assert counts.check().ok and counts.check().count("missing_intervals") == 0
+
+
 def test_counts_over_a_clock_change_and_a_midnight_that_does_not_exist():
     days = pd.date_range("2026-03-27", periods=5)
     history = History.from_counts(pd.Series([5, 6, 7, 8, 9], index=days), freq="D", tz=ZONE)

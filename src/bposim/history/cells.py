@@ -238,6 +238,8 @@ def parse_times(series: pd.Series, *, zone: ZoneInfo, day_first: bool | None, wh
         text = series.astype("str").str.strip()
         missing = (series.isna() | text.str.lower().isin(MISSING)).to_numpy()
         naive, aware = _from_text(text.mask(missing), day_first=day_first, what=what)
+    # Before the zone is put to them: no zone knows the year 10000.
+    naive, _ = _believable(naive)
     values, gap, fold = localise(naive, zone, order=order)
     if aware is not None:
         values = values.where(aware.isna(), aware.dt.tz_convert(zone))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pyarrow import parquet
 
 from bposim.errors import HistoryError
 from bposim.history.cells import plain_name
@@ -126,7 +127,10 @@ def table_of(data: bytes, name: str, *, limit: int | None = None, profile: Profi
 
 def _parquet(data: bytes, name: str, limit: int | None) -> RawTable:
     try:
-        frame = pd.read_parquet(io.BytesIO(data))
+        table = parquet.read_table(io.BytesIO(data))
+        # A flipped byte may leave text that is no UTF-8, which only breaks where it is used.
+        table.validate(full=True)
+        frame = table.to_pandas()
     except Exception as error:  # pyarrow raises several unrelated kinds for a damaged file
         raise HistoryError(f"{name} is no readable Parquet file ({_short(error)}). Export it again.") from None
     frame.columns = [str(c) for c in frame.columns]

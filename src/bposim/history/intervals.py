@@ -48,6 +48,9 @@ def clean_intervals(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.Dat
         cells.assign(interval_start=cells["interval_start"].mask(totals & ~ledger.kept)), "interval_start"
     )
     ledger.set_aside("unparseable_time", parsed.bad | parsed.missing)
+    numeric = [c for c in cells if c in (*COUNTS, *SUMS, *MEANS) or WITHIN.match(c)]
+    values = {c: how.numbers(cells, c) for c in numeric}
+    ledger.set_aside("dst_gap_empty", parsed.gap & _nobody(values))
     ledger.set_aside("dst_gap", parsed.gap)
     kinds = (
         text_of(cells["contact_type"]) if "contact_type" in cells else pd.Series("all", index=cells.index, dtype="str")
@@ -56,8 +59,6 @@ def clean_intervals(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.Dat
     starts, fold = _fold(parsed.values, parsed.fold & ledger.kept, kinds, how)
     ledger.note("dst_fold", fold)
 
-    numeric = [c for c in cells if c in (*COUNTS, *SUMS, *MEANS) or WITHIN.match(c)]
-    values = {c: how.numbers(cells, c) for c in numeric}
     bad = {c: b for c, (_, b) in values.items()}
     ledger.set_aside("unparseable_number", np.any(list(bad.values()), axis=0), _named(bad))
     table = pd.DataFrame({c: v for c, (v, _) in values.items()}, index=cells.index)
@@ -78,6 +79,15 @@ def clean_intervals(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.Dat
     ledger.set_aside("duplicate_interval", twice)
     note_reports(frame, apart, ledger)
     return frame[ledger.kept].sort_values(["interval_start", "contact_type"], kind="stable", ignore_index=True)
+
+
+def _nobody(values: dict[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Return the rows whose counts are 0 or missing, one of them 0 at least."""
+    counts = [c for c in values if c in COUNTS or WITHIN.match(c)]
+    found = np.array([values[c][0] for c in counts])
+    bad = np.array([values[c][1] for c in counts])
+    empty = ((found == 0) | np.isnan(found)) & ~bad
+    return np.asarray(empty.all(axis=0) & (found == 0).any(axis=0))
 
 
 def _totals(cells: pd.DataFrame) -> np.ndarray:
@@ -239,6 +249,8 @@ def counts_table(data: Any, *, contact_type: str, zone: Any, ledger_name: str) -
         "answered": np.nan, "abandoned": np.nan, "source_row": np.repeat(np.arange(1, len(frame) + 1), k),
     })  # fmt: skip
     ledger = Ledger(long["source_row"].to_numpy())
+    nobody = (long["offered"] == 0).to_numpy()
+    ledger.set_aside("dst_gap_empty", np.repeat(gap, k) & nobody)
     ledger.set_aside("dst_gap", np.repeat(gap, k))
     ledger.note("dst_fold", np.repeat(fold, k))
     missing = long["offered"].isna().to_numpy()

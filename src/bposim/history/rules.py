@@ -59,6 +59,9 @@ _TABLE = (
     ("dst_gap", "error", "set aside",
      "{rows} have a local time that the clock skipped (spring change){detail}",
      "Check tz, or correct the file; history.drop_invalid() goes on without these rows."),
+    ("dst_gap_empty", "info", "set aside",
+     "{rows} stand for local times that the clock skipped (spring change) and count nobody: the report has a row for "
+     "each time of the day", "Check tz: in the right zone there was no such time."),
     ("unparseable_number", "error", "set aside", "{rows} have a number that is no number{detail}", _FIX),
     ("missing_type", "error", "set aside", "{rows} name no contact type", _FIX),
     ("unknown_outcome", "error", "set aside", "{rows} have an unknown outcome{detail}",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import HistoryError, UnitError
-from bposim.history.cells import MISSING, text_of
+from bposim.history.cells import LARGEST, MISSING, text_of
 from bposim.history.contacts import Reading
 from bposim.history.quality import Ledger
 from bposim.units import format_seconds, seconds
@@ -207,7 +207,7 @@ def add_parts(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.DataFrame
             made = pd.Series(total, index=cells.index)
             bad = np.any([b for _, b in values.values()], axis=0)
             if bad.any():
-                first = cells[have].astype("str").agg(" + ".join, axis=1)
+                first = cells[have].astype("str").fillna("").agg(" + ".join, axis=1)
                 made = made.astype(object).where(~bad, first)
             cells = cells.assign(**{whole: made})
             lacking = [_WORDS[w] for p in parts[1:] for w in _WORDS if p.startswith(w) and p not in cells]
@@ -304,10 +304,9 @@ def extra_columns(cells: pd.DataFrame, rows: np.ndarray, kept: np.ndarray, how: 
         words = text.str.lower()
         if name.endswith("_s"):
             column = pd.Series(how.numbers(raw.to_frame(name), name)[0])
-        elif numbers.notna().equals(text.notna()) and text.notna().any():
-            column = (
-                numbers.astype("int64") if numbers.notna().all() and not (numbers % 1).any() else numbers.astype(float)
-            )
+        elif np.isfinite(numbers).equals(text.notna()) and text.notna().any():
+            whole = numbers.notna().all() and not (numbers % 1).any() and numbers.abs().max() <= LARGEST
+            column = numbers.astype("int64") if whole else numbers.astype(float)
         elif len(text) and words.isin(["true", "false"]).all():
             column = words == "true"
         else:

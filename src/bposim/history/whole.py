@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -136,7 +137,7 @@ def _of_hours(history: History) -> list[Finding]:
             late = history._frame["source_row"].to_numpy()[out]
             found.append(finding("outside_hours", count=len(late), total=rows, rows=np.sort(late)))
     elif slots > 1:
-        gaps, first = _gaps(day, slot)
+        gaps, first = _gaps(day, slot, history.zone, history._slot_min)
         if gaps:
             found.append(finding("missing_intervals", count=gaps, total=rows, detail=f", the first on {first}"))
     if slots > 1 and np.nansum(history._weight) >= 100:
@@ -148,11 +149,29 @@ def _of_hours(history: History) -> list[Finding]:
     return found
 
 
-def _gaps(day: np.ndarray, slot: np.ndarray) -> tuple[int, str]:
-    """Return how many slots between a day's first and last the report has not, and the day of the first of them."""
+def _gaps(day: np.ndarray, slot: np.ndarray, zone: ZoneInfo, slot_min: int) -> tuple[int, str]:
+    """Return how many slots between a day's first and last the report has not, and the day of the first of them.
+
+    Slots that the clock skips in spring are none.
+    """
     cell = (
         pd.DataFrame({"day": day, "slot": slot}).drop_duplicates().groupby("day")["slot"].agg(["min", "max", "count"])
     )
     gaps = cell["max"] - cell["min"] + 1 - cell["count"]
     some = gaps[gaps > 0]
+    for d in some.index[_short_days(some.index.to_numpy(), zone)]:
+        minutes = np.arange(cell.at[d, "min"], cell.at[d, "max"] + 1) * slot_min
+        local = pd.DatetimeIndex(np.datetime64(int(d), "D") + minutes.astype("timedelta64[m]"))
+        some[d] -= local.tz_localize(zone, ambiguous=np.ones(len(local), bool), nonexistent="NaT").isna().sum()
+    some = some[some > 0]
     return int(some.sum()), str(np.datetime64(int(some.index[0]), "D")) if len(some) else ""
+
+
+def _short_days(day: np.ndarray, zone: ZoneInfo) -> np.ndarray:
+    """Return which days are shorter than 24 hours."""
+
+    def begin(days: np.ndarray) -> pd.DatetimeIndex:
+        local = pd.DatetimeIndex(days.astype("datetime64[D]").astype("datetime64[s]"))
+        return local.tz_localize(zone, ambiguous=np.ones(len(days), bool), nonexistent="shift_forward")
+
+    return np.asarray(begin(day + 1) - begin(day) < pd.Timedelta(days=1))

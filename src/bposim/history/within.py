@@ -185,16 +185,17 @@ def _shares(
 def _share(cells: pd.DataFrame, column: str, how: Reading) -> tuple[np.ndarray, np.ndarray]:
     """Return shares of 0 to 1, written as such or as percentages, and which are none."""
     text = cells[column]
-    signed = False
+    sign = np.zeros(len(text), dtype=bool)
     if text.dtype.kind not in "iufb":
         stripped = text.astype("str").str.strip()
-        sign = stripped.str.endswith("%")
-        signed = bool(sign.any())
+        sign = stripped.str.endswith("%").to_numpy()
         text = stripped.str.removesuffix("%").str.strip()
     values, bad = how.numbers(cells.assign(**{column: text}), column)
-    if signed or np.nanmax(values, initial=0.0) > 1.0:
-        values = values / 100.0
-    return values, bad
+    # What most cells are the others are too: one odd cell does not make percentages of shares.
+    known = values[~np.isnan(values)]
+    positive = known[known > 0]
+    mostly = 2 * sign.sum() > len(known) or (len(positive) > 0 and float(np.median(positive)) > 1.0)
+    return np.where(sign | mostly, values / 100.0, values), bad
 
 
 def _step(column: pd.Series) -> np.ndarray:
