@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -14,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from bposim.errors import DataQualityWarning, HistoryError, ParameterError
+from bposim.errors import HistoryError
 from bposim.history.hours import (
     ALL_DAY,
     Observed,
@@ -23,19 +22,17 @@ from bposim.history.hours import (
     local_slots,
     missing_days,
     observed_grid,
-    open_minutes,
     weekday_of,
 )
+from bposim.history.measures import THRESHOLDS_S
 from bposim.history.quality import QualityReport, accepted_rules
 from bposim.history.tables import coarsen, nearest_types, read_interval
 from bposim.provenance import Provenance
-from bposim.schema import QUEUED_OUTCOMES
 from bposim.units import format_seconds, hours_text
 
 if TYPE_CHECKING:
     from bposim.metrics import Counts
 
-THRESHOLDS_S = (5.0, 20.0, 60.0)
 _EPOCH = date(1970, 1, 1)
 
 
@@ -419,33 +416,16 @@ class History:
 
     def counts(self, thresholds_s: Sequence[float] = ()) -> Counts:
         """Return counts per interval, every contact included, with at least these thresholds (seconds)."""
-        from bposim.metrics import counts_of_contacts, counts_of_intervals
+        from bposim.history.measures import counts_of
 
-        hours = self.interval_s / 3600
-        days = (pd.Timestamp(self.days[0]), pd.Timestamp(self.days[1]))
-        if self._contacts is None:
-            table = self._frame.drop(columns="source_row")
-            # A report that writes rows of zero contacts leaves none out: a row that it lacks is not known.
-            sparse = not (table["offered"] == 0).any()
-            return replace(counts_of_intervals(table, hours=hours, complete=sparse), days=days)
-        every = tuple(sorted({*THRESHOLDS_S, *map(float, thresholds_s)}))
-        if every not in self._cache:
-            grid = self._counted_grid
-            counted = counts_of_contacts(
-                self._contacts, starts=grid, hours=hours, thresholds_s=every, types=self.contact_types
-            )
-            self._cache[every] = replace(counted, days=days)
-        return self._cache[every]
+        return counts_of(self, thresholds_s)
 
     @cached_property
     def _counted_grid(self) -> pd.DatetimeIndex:
         """Starts of the open intervals, and of those outside the hours in which contacts arrived all the same."""
-        everything = self._grid(self.interval_s, "all")
-        used = np.zeros(len(everything), dtype=bool)
-        k = everything.place(self._times)
-        used[k[k >= 0]] = True
-        is_open = open_minutes(self.opening_hours)[everything.weekday, everything.minute]
-        return everything.starts[used | is_open]
+        from bposim.history.measures import counted_grid
+
+        return counted_grid(self)
 
     def wait_quantiles(self, q: float, labels: np.ndarray, types: bool) -> np.ndarray:
         """Return the q-quantile of the waits of all that queued, shape (1, n_labels, n_types or 1).
@@ -458,24 +438,9 @@ class History:
         types : bool
             Whether to split by contact type.
         """
-        if self._contacts is None:
-            raise ParameterError("quantiles of the wait need a contact log; this history holds counts per interval.")
-        frame = self._contacts
-        starts = self._counted_grid.tz_convert("UTC").as_unit("us").asi8
-        stamps = pd.DatetimeIndex(frame["arrived"]).tz_convert("UTC").as_unit("us").asi8
-        label = labels[np.maximum(np.searchsorted(starts, stamps, side="right") - 1, 0)]
-        kind = (
-            pd.Index(self.contact_types).get_indexer(frame["contact_type"])
-            if types
-            else np.zeros(len(frame), dtype=int)
-        )
-        use = frame["outcome"].isin(QUEUED_OUTCOMES).to_numpy() & frame["wait_s"].notna().to_numpy() & (label >= 0)
-        n_types = len(self.contact_types) if types else 1
-        result = np.full((1, int(labels.max(initial=-1)) + 1, n_types), np.nan)
-        waits = pd.DataFrame({"cell": label[use] * n_types + kind[use], "w": frame["wait_s"].to_numpy()[use]})
-        found = waits.groupby("cell")["w"].quantile(q)
-        result.reshape(-1)[found.index.to_numpy()] = found.to_numpy()
-        return result
+        from bposim.history.measures import wait_quantiles
+
+        return wait_quantiles(self, q, labels, types)
 
     def metrics(self, by: Any = None, metrics: Any = None, within: Any = None, counting: str | None = None,
                 confidence: float = 0.95, **options: Any) -> pd.DataFrame:  # fmt: skip
@@ -488,40 +453,9 @@ class History:
         HistoryError
             The history holds bare counts, which tell nothing but what was offered.
         """
-        from bposim.metrics import DEFAULT_METRICS, summary
+        from bposim.history.measures import metrics_of
 
-        if self.kind == "counts":
-            asked = [metrics] if isinstance(metrics, str) else list(metrics or ["offered"])
-            if asked != ["offered"]:
-                raise HistoryError(
-                    f"{self.source} holds counts of contacts and nothing of what became of them: its only metric is "
-                    f"'offered'. Got {', '.join(map(repr, asked))}. Read a contact log or an interval report."
-                )
-            metrics = asked
-        rule = counting if counting is not None else self.counting
-        if self.short_abandon_s is not None:
-            options.setdefault("short", self.short_abandon_s)
-        if metrics is None and self.kind == "intervals":
-            metrics = self._counted(DEFAULT_METRICS, within, rule, insist=bool(within or counting))
-        return summary(self, by, metrics, within, rule, confidence, **options)
-
-    def _counted(self, ids: Iterable[str], within: Any, counting: str | None, *, insist: bool) -> list[str]:
-        """Return the metrics whose columns the report has: by default no more is asked of it."""
-        from bposim.metrics import summary
-
-        found, refusal = [], None
-        with warnings.catch_warnings():  # what is not known is told once, by the summary of all
-            warnings.simplefilter("ignore", DataQualityWarning)
-            for name in ids:
-                try:
-                    summary(self, None, name, within, counting)
-                except ParameterError as error:
-                    refusal = refusal or error
-                else:
-                    found.append(name)
-        if refusal is not None and not {"service_level"} & set(found) and insist:
-            raise refusal
-        return found
+        return metrics_of(self, by, metrics, within, counting, confidence, options)
 
     # -- faces --------------------------------------------------------------------------------------------------------
 
