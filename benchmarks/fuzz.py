@@ -411,9 +411,7 @@ def sound_rows(origin: np.ndarray, group: np.ndarray) -> np.ndarray:
     return rows[good[group[origin[rows]]] | lonely[group[origin[rows]]]]
 
 
-def _differs(
-    history: History, found: pd.DataFrame, origin: np.ndarray, usual: pd.DataFrame, group: np.ndarray
-) -> str:
+def _differs(history: History, found: pd.DataFrame, origin: np.ndarray, usual: pd.DataFrame, group: np.ndarray) -> str:
     """Return how the rows that nobody touched differ from those of the clean file."""
     if history.quality.rows_read != len(origin):
         return f"{history.quality.rows_read} rows read of a file of {len(origin)}"
@@ -486,7 +484,14 @@ def _study(name: str, n: int, first: int) -> dict[str, Any]:
     forms = tuple(f for f in sample(name).formats if f != "xlsx") * 2
     forms = (*forms, "xlsx")  # slow to write
     jobs = [(name, forms[k % len(forms)], first + k) for k in range(n)]
-    row: dict[str, Any] = {"reader": name, "files": n, "results": 0, "listed_errors": 0, "other_exceptions": 0, "wrong": 0}
+    row: dict[str, Any] = {
+        "reader": name,
+        "files": n,
+        "results": 0,
+        "listed_errors": 0,
+        "other_exceptions": 0,
+        "wrong": 0,
+    }
     slowest = 0.0
     while jobs:
         ours, theirs = mp.Pipe(duplex=False)
@@ -528,8 +533,8 @@ if __name__ == "__main__":
     begun = time.perf_counter()
     asked = sys.argv[1:]
     print(
-        study(int(asked[0]) if asked else 2000, tuple(asked[2:]), first=int(asked[1]) if len(asked) > 1 else 0).to_string(
-            index=False
-        )
+        study(
+            int(asked[0]) if asked else 2000, tuple(asked[2:]), first=int(asked[1]) if len(asked) > 1 else 0
+        ).to_string(index=False)
     )
     print(f"{time.perf_counter() - begun:.0f} s")

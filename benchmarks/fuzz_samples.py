@@ -22,7 +22,12 @@ FORMATS = ("csv", "csv.gz", "xlsx", "parquet")
 ROWS = 60
 _N = np.arange(ROWS)
 _UTC = "%Y-%m-%dT%H:%M:%SZ"
-_KEYS = {"activity": "concept:name", "resource": "org:resource", "transition": "lifecycle:transition", "time": "time:timestamp"}
+_KEYS = {
+    "activity": "concept:name",
+    "resource": "org:resource",
+    "transition": "lifecycle:transition",
+    "time": "time:timestamp",
+}
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,8 @@ def _xes(frame: pd.DataFrame) -> bytes:
         for event in trace.to_dict("records"):
             keys = [(_KEYS.get(str(c), str(c)), str(v)) for c, v in event.items() if c != "case"]
             attributes = "".join(
-                f"<{'date' if k == 'time:timestamp' else 'string'} key={quoteattr(k)} value={quoteattr(v)}/>" for k, v in keys
+                f"<{'date' if k == 'time:timestamp' else 'string'} key={quoteattr(k)} value={quoteattr(v)}/>"
+                for k, v in keys
             )
             lines.append(f"<event>{attributes}</event>")
         lines.append("</trace>")
@@ -152,7 +158,13 @@ def _intervals(p: Profile) -> Sample:
 
 def _event_log(p: Profile) -> Sample:
     """Cases of two activities: schedule, start and complete, then start and complete."""
-    steps = [("check", "schedule"), ("check", "start"), ("check", "complete"), ("decide", "start"), ("decide", "complete")]
+    steps = [
+        ("check", "schedule"),
+        ("check", "start"),
+        ("check", "complete"),
+        ("decide", "start"),
+        ("decide", "complete"),
+    ]
     case, step = _N // 5, _N % 5
     time = pd.Timestamp("2026-03-16 08:00:00") + pd.to_timedelta(case * 1811 + step * 97, unit="s")
     return _made(p, {

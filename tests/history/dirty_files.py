@@ -236,7 +236,12 @@ def skipped_zeros() -> pd.DataFrame:
     """Return a report of a Sunday on which the clock goes forward, with a row of zeros for each skipped half hour."""
     start = pd.date_range("2026-03-29", periods=40, freq="30min")
     count = np.where(start.hour == 2, 0, 5 + np.arange(40))
-    cells = {"interval_start": start.strftime("%Y-%m-%d %H:%M"), "contact_type": "sales", "offered": count, "answered": count}
+    cells = {
+        "interval_start": start.strftime("%Y-%m-%d %H:%M"),
+        "contact_type": "sales",
+        "offered": count,
+        "answered": count,
+    }
     return pd.DataFrame(cells | {"abandoned": 0, "handle_sum_s": 190.0 * count}).astype(str)
 
 

@@ -35,7 +35,11 @@ def counts_of(history: History, thresholds_s: Sequence[float] = ()) -> Counts:
     every = tuple(sorted({*THRESHOLDS_S, *map(float, thresholds_s)}))
     if every not in history._cache:
         counted = counts_of_contacts(
-            history._contacts, starts=history._counted_grid, hours=hours, thresholds_s=every, types=history.contact_types
+            history._contacts,
+            starts=history._counted_grid,
+            hours=hours,
+            thresholds_s=every,
+            types=history.contact_types,
         )
         history._cache[every] = replace(counted, days=days)
     found: Counts = history._cache[every]
