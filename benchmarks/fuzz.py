@@ -31,7 +31,7 @@ from bposim.errors import HistoryError, ParameterError
 from bposim.history import PROFILES, History, read_history
 
 sys.path.insert(0, str(Path(__file__).parent))
-from fuzz_samples import FORMATS, MAKERS, Sample, sample  # noqa: E402
+from fuzz_samples import FORMATS, MAKERS, Sample, sample
 
 __all__ = ["FORMATS", "MAKERS", "File", "fault", "sample", "study", "try_one"]
 
