@@ -58,7 +58,8 @@ class File:
     Attributes
     ----------
     origin : ndarray of int, or None
-        Row of the clean file that each row is, −1 where it was touched; None where nothing can be said of the rows.
+        Row of the clean file that each row is, −2 less that row where it was touched or repeats it, −1 where it is none of
+        them; None where nothing can be said of the rows.
     header : bool
         Whether the columns are named; without names their places tell what they are.
     """
@@ -82,7 +83,7 @@ def _cells(rng: np.random.Generator, file: File) -> File:
             r, c = int(rng.integers(len(values))), int(rng.integers(values.shape[1]))
             values[r, c] = JUNK[int(rng.integers(len(JUNK)))]
             if origin is not None:
-                origin[r] = -1
+                origin[r] = min(origin[r], -2 - origin[r])
     return replace(file, frame=pd.DataFrame(values, columns=file.frame.columns), origin=origin)
 
 
@@ -122,7 +123,8 @@ def _twice(rng: np.random.Generator, file: File) -> File:
     again = rng.integers(0, max(len(file.frame), 1), int(rng.integers(1, 5)) if len(file.frame) else 0)
     made = _take(file, np.concatenate([np.arange(len(file.frame)), again]).astype(int))
     if made.origin is not None and len(again):
-        made.origin[len(file.frame) :] = -1
+        again_as = made.origin[len(file.frame) :]
+        made.origin[len(file.frame) :] = np.minimum(again_as, -2 - again_as)
     return made
 
 
@@ -312,7 +314,7 @@ def spoil(rng: np.random.Generator, clean: Sample, form: str) -> File:
     try:
         data = clean.write(file.frame, form)
     except Exception:  # the format cannot hold it: its text can
-        data = clean.write(file.frame.astype(str), form)
+        data = clean.write(file.frame.map(str), form)
         file = replace(file, origin=None)
     if kind >= 0.7 and form.startswith("csv") and rng.random() < 0.6:
         name, text, same = in_text(rng, gzip.decompress(data) if form == "csv.gz" else data)
@@ -406,6 +408,7 @@ def sound_rows(origin: np.ndarray, group: np.ndarray) -> np.ndarray:
     for g in np.unique(group[kept]):
         ascending[g] = (np.diff(kept[group[kept] == g]) > 0).all()
     good = (there == whole) & ascending
+    good[group[-2 - origin[origin < -1]]] = False
     lonely = whole == 1
     rows = np.flatnonzero(origin >= 0)
     return rows[good[group[origin[rows]]] | lonely[group[origin[rows]]]]

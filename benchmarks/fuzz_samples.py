@@ -77,7 +77,7 @@ class Sample:
 
 def _xes(frame: pd.DataFrame) -> bytes:
     """Return events as XES, a trace for each run of rows of one case."""
-    cells = frame.loc[:, ~frame.columns.duplicated()].astype(str)
+    cells = frame.loc[:, ~frame.columns.duplicated()].map(str)
     case = cells["case"] if "case" in cells else pd.Series("", index=cells.index)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', '<log xmlns="http://www.xes-standard.org/">']
     for _, trace in cells.groupby((case != case.shift()).cumsum(), sort=False):

@@ -130,6 +130,20 @@ def format_seconds(value: float) -> str:
     return f"{value:.10g}s"
 
 
+def rough_time(value: float) -> str:
+    """Write a duration roughly, for a message: the largest unit of which it holds two.
+
+    Examples
+    --------
+    >>> rough_time(239_879), rough_time(857_018), rough_time(1713), rough_time(12)
+    ('67 h', '9.9 days', '29 min', '12 s')
+    """
+    for unit, size, most in (("days", 86400, 3.0), ("h", 3600, 2.0), ("min", 60, 2.0)):
+        if value >= most * size:
+            return f"{value / size:,.2g} {unit}" if value < 100 * size else f"{value / size:,.0f} {unit}"
+    return f"{value:,.0f} s"
+
+
 def milliseconds(value: float) -> int:
     """Round seconds to integer milliseconds, halves up."""
     return math.floor(value * 1000 + 0.5)

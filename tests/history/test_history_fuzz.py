@@ -81,3 +81,5 @@ def test_rows_that_are_read_together_are_sound_together():
     assert whole.tolist() == [0, 1, 2, 3, 4]
     # Row 2 is touched, so row 3 may read otherwise; rows 0 and 1 have changed places.
     assert fuzz.sound_rows(fuzz.np.array([1, 0, -1, 3, 4]), group).tolist() == [4]
+    # A row of the first group is repeated, the single row too.
+    assert fuzz.sound_rows(fuzz.np.array([0, 1, 2, 3, 4, -2, -6]), group).tolist() == [2, 3, 4]

@@ -102,6 +102,8 @@ def check(
     report = found.check()
     if not as_json:
         print(found)
+        if report.about:
+            print(report.about)
     if not as_json and report.frame.empty:
         print("No rule of data quality is broken.")
     else:

@@ -249,6 +249,7 @@ def _build(
     within_s = told.within_s if told.within_s is not None else profile.within_s
     return _finish(
         kind, clock, interval_s, profile.booking, raw.name, ledger, rejected.reset_index(drop=True), made, frame, left_out,
+        about="" if profile.name in ("contacts", "intervals") else f"Profile {profile.name!r}: {profile.note}",
         counting=told.counting or profile.counting, within_s=within_s, short_abandon_s=profile.short_abandon_s,
     )  # fmt: skip
 
@@ -263,12 +264,13 @@ def _only(cells: pd.DataFrame, rows: np.ndarray, types: Any) -> tuple[pd.DataFra
 
 def _finish(
     kind: str, clock: ZoneInfo, interval_s: float, booking: str | None, source: str, ledger: Ledger,
-    rejected: pd.DataFrame, made: Provenance, frame: pd.DataFrame, left_out: int = 0, **settings: Any,
+    rejected: pd.DataFrame, made: Provenance, frame: pd.DataFrame, left_out: int = 0, about: str = "",
+    **settings: Any,
 ) -> History:  # fmt: skip
     rows_read = len(ledger.source_row) + left_out
     report = QualityReport(
         tuple(ledger.findings), source, rows_read, int(ledger.kept.sum()), int((~ledger.kept).sum()), left_out,
-        ledger.accept,
+        ledger.accept, about=about,
     )  # fmt: skip
     is_log = kind == "contacts"
     history = History(

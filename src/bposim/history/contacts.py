@@ -14,7 +14,7 @@ from bposim.errors import HistoryError
 from bposim.history.cells import Times, parse_numbers, parse_times, short, text_of
 from bposim.history.layouts import Profile
 from bposim.history.quality import Ledger
-from bposim.units import format_seconds
+from bposim.units import format_seconds, rough_time
 
 #: A handle time above this, or above 20 times the 99.9th percentile, is not believed.
 LONGEST_HANDLE_S = 36000.0
@@ -259,7 +259,9 @@ def _long(handle: np.ndarray, ended: pd.Series, ledger: Ledger, how: Reading) ->
         limit = min(limit, max(20 * float(np.quantile(known, 0.999)), 3600.0))
     beyond = ledger.kept & (handle > limit)
     longest = (
-        f": above {format_seconds(round(limit))}, the longest {handle[beyond].max():,.0f} s" if beyond.any() else ""
+        f": above {format_seconds(round(limit))}, the longest {rough_time(handle[beyond].max())}"
+        if beyond.any()
+        else ""
     )
     ledger.note("long_handle", beyond, longest)
     if "long_handle" in ledger.accept:

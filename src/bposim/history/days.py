@@ -16,7 +16,7 @@ from scipy.special import ive
 
 from bposim.history.quality import Finding, finding
 from bposim.history.whole import Panel
-from bposim.units import format_seconds
+from bposim.units import rough_time
 
 #: Contacts that must have been due in a hole, or after the file breaks off.
 DUE = 30.0
@@ -120,6 +120,8 @@ def _truncated(panel: Panel, due: np.ndarray) -> tuple[np.ndarray, str]:
 def _odd(panel: Panel, out: np.ndarray) -> tuple[np.ndarray, str]:
     """Return the days whose volume is far from their weekday's at the level of the weeks around."""
     count = panel.total.sum(axis=1)
+    if not panel.dated:
+        return np.zeros(len(count), dtype=bool), ""
     covered = panel.known.sum(axis=1)
     odd = np.zeros(len(count), dtype=bool)
     usable = ~out & (covered >= 0.8 * np.median(covered))
@@ -168,16 +170,22 @@ def _others_median(values: np.ndarray) -> np.ndarray:
 def _holidays(panel: Panel, odd: np.ndarray, country: str | None) -> np.ndarray:
     """Return which of the odd days are public holidays."""
     named = np.zeros(len(odd), dtype=bool)
-    if country is None or not odd.any():
+    named[odd] = public_holidays(panel.day[odd], country)
+    return named
+
+
+def public_holidays(days: np.ndarray, country: str | None) -> np.ndarray:
+    """Return which days (since 1970) are public holidays of a country; none where it is not known."""
+    named = np.zeros(len(days), dtype=bool)
+    if country is None or not len(days):
         return named
     import holidays
 
     if country not in holidays.list_supported_countries():
         return named
-    dates = pd.to_datetime(panel.day, unit="D")
-    calendar = holidays.country_holidays(country, years=range(int(dates[0].year), int(dates[-1].year) + 1))
-    named[odd] = [d.date() in calendar for d in dates[odd]]
-    return named
+    dates = pd.to_datetime(days, unit="D")
+    calendar = holidays.country_holidays(country, years=range(int(dates.min().year), int(dates.max().year) + 1))
+    return np.array([d.date() in calendar for d in dates], dtype=bool)
 
 
 def country_of(zone: str) -> str | None:
@@ -217,7 +225,7 @@ def _censored(panel: Panel) -> list[Finding]:
     if window == 0 or usual < UNDER_WAY or under_way(last) > usual / 5:
         return []
     rows = panel.source_row[arrived > last - 2 * window]
-    detail = f" ({usual:,} were {format_seconds(round(2 * window / 1e6))} earlier)"
+    detail = f" ({usual:,} were {rough_time(2 * window / 1e6)} earlier)"
     return [finding("censored_edge", count=len(rows), total=len(arrived), rows=np.sort(rows), detail=detail)]
 
 

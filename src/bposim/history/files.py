@@ -139,7 +139,10 @@ def _parquet(data: bytes, name: str, limit: int | None) -> RawTable:
 
 
 def as_text(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame whose byte strings, lists and records are text; a byte that is no UTF-8 becomes U+FFFD."""
+    """Return a frame whose byte strings, lists and records are text, and whose categories are their values.
+
+    A byte that is no UTF-8 becomes U+FFFD.
+    """
 
     def plain(value: object) -> object:
         if isinstance(value, bytes):
@@ -148,10 +151,19 @@ def as_text(frame: pd.DataFrame) -> pd.DataFrame:
 
     mixed = [k for k, dtype in enumerate(frame.dtypes) if isinstance(dtype, np.dtype) and dtype.kind == "O"]
     told = {k: frame.iloc[:, k].map(plain) for k in mixed}
+    told |= {
+        k: _values(frame.iloc[:, k]) for k, dtype in enumerate(frame.dtypes) if isinstance(dtype, pd.CategoricalDtype)
+    }
     if not told:
         return frame
     parts = [told.get(k, frame.iloc[:, k]) for k in range(frame.shape[1])]
     return pd.concat(parts, axis=1).set_axis(frame.columns, axis=1)
+
+
+def _values(column: pd.Series) -> pd.Series:
+    """Return the values of a column of categories."""
+    dtype = column.cat.categories.dtype
+    return column.astype(float if dtype.kind in "iub" and column.hasnans else dtype)
 
 
 def _excel(data: bytes, name: str, limit: int | None) -> RawTable:

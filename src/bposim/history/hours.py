@@ -110,7 +110,7 @@ def ranges_text(days: tuple[date, ...], most: int = 4) -> str:
         f"{date.fromordinal(int(p[0]))}" + (f" to {date.fromordinal(int(p[-1]))}" if len(p) > 1 else "")
         for p in parts[:most]
     ]
-    return ", ".join(names) + (f" and {len(parts) - most} more stretches" if len(parts) > most else "")
+    return ", ".join(names) + (f" and {len(parts) - most} more" if len(parts) > most else "")
 
 
 @dataclass(frozen=True, eq=False)

@@ -114,6 +114,8 @@ class QualityReport:
         Rules whose findings the user says are right.
     readiness : DataFrame or None
         What ``history.readiness()`` says, where the report comes from ``history.check()``.
+    about : str
+        What the profile knows of the source: its documentation and peculiarities.
     """
 
     findings: tuple[Finding, ...]
@@ -124,6 +126,7 @@ class QualityReport:
     left_out: int = 0
     accept: frozenset[str] = frozenset()
     readiness: pd.DataFrame | None = None
+    about: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "findings", tuple(f.agreed() if f.rule in self.accept else f for f in self.findings))
@@ -187,13 +190,15 @@ class QualityReport:
     def __str__(self) -> str:
         lines = [f"  {f.severity:<7} {f.rule}: {f.message} [{f.done}]" for f in self.findings]
         ready = [] if self.readiness is None else ["What the data can carry:", *ready_lines(self.readiness)]
-        return "\n".join([self._head() + ".", *(lines or ["  nothing to report"]), *ready])
+        about = [f"  source  {self.about}"] if self.about else []
+        return "\n".join([self._head() + ".", *about, *(lines or ["  nothing to report"]), *ready])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         ready = "" if self.readiness is None else self.readiness.to_html(index=False)
-        return f"<p>{html.escape(self._head())}.</p>{self.frame.to_html(index=False)}{ready}"
+        about = f"<p>{html.escape(self.about)}</p>" if self.about else ""
+        return f"<p>{html.escape(self._head())}.</p>{about}{self.frame.to_html(index=False)}{ready}"
 
 
 def ready_lines(readiness: pd.DataFrame) -> list[str]:

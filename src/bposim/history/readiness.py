@@ -52,7 +52,8 @@ class Need:
 
     def sentence(self) -> str:
         """Say what there is and what is asked for."""
-        return f"{self.have:,.4g} {self.what}, {self.ready:,.4g} make it ready: {self.mend}"
+        have = f"{self.have:,.0f}" if self.have >= 100 else f"{self.have:,.2g}"
+        return f"{have} {self.what}, {self.ready:,.4g} make it ready: {self.mend}"
 
 
 @dataclass(frozen=True)
@@ -148,11 +149,13 @@ def _needs(history: History, facts: _Facts) -> dict[str, list[Need | Lack]]:
     weeks = Need(facts.weeks, 2, 8, "weeks of days", longer)
     a_weekday = Need(facts.per_weekday, 3, 8, "days of the scarcest open weekday", longer)
     cut = [] if history._slot_min < 1440 else [Lack("the file has days only: export intervals of 15 or 30 minutes")]
+    made_up = history.quality.count("dates_invented")
+    dates = [Lack("the file names no dates, so it has no weekdays and no seasons: export them")] if made_up else []
     return {
-        "day volumes": [weeks],
-        "interval volumes": [a_weekday, *cut],
-        "yearly season": [Need(facts.span / 365.25, 1, 2, "years", longer)],
-        "arrivals": [Need(facts.per_weekday, 3, 6, "days of the scarcest open weekday", longer), *cut],
+        "day volumes": [*dates, weeks],
+        "interval volumes": [*dates, a_weekday, *cut],
+        "yearly season": [*dates, Need(facts.span / 365.25 * 12, 12, 24, "months", longer)],
+        "arrivals": [*dates, Need(facts.per_weekday, 3, 6, "days of the scarcest open weekday", longer), *cut],
         "handle time": _handle(history),
         "patience": _patience(history),
         "heads on duty": _heads(history),
@@ -175,6 +178,8 @@ def _handle(history: History) -> list[Need | Lack]:
     mend = "map handle_s or the end of contacts, or export more of the scarcest type"
     if log is not None:
         known = log.loc[_outcome(log, "answered") & log["handle_s"].gt(0).to_numpy(), "contact_type"]
+        if not len(known):
+            return [Lack("no handle time in the log: map handle_s, or the times of answer and end")]
         counts = known.value_counts().reindex(list(history.contact_types), fill_value=0)
         return [Need(float(counts.min()), 100, 500, f"handle times of {counts.idxmin()!r}", mend)]
     if _sum(history, "handle_sum_s") <= 0:
@@ -190,6 +195,13 @@ def _patience(history: History) -> list[Need | Lack]:
     longer = "export a longer stretch, or busier weeks"
     if log is not None:
         gone = _outcome(log, "abandoned") & log["wait_s"].notna().to_numpy()
+        if not _outcome(log, "abandoned").any():
+            return [
+                Lack(
+                    "nobody abandons in this log: work that keeps has no patience; if callers hung up, export them too",
+                    40,
+                )
+            ]
         counts = log.loc[gone, "contact_type"].value_counts().reindex(list(history.contact_types), fill_value=0)
         return [Need(float(counts.min()), 30, 200, f"abandonments of {counts.idxmin()!r} with a known wait", longer)]
     left = _sum(history, "abandoned")

@@ -81,8 +81,17 @@ def _note_mismatch(frame: pd.DataFrame, apart: np.ndarray, ledger: Ledger) -> No
     lag = off & (sums["net"].abs() <= NETS_OUT * sums["gross"]).to_numpy()
     total = max(float(frame["offered"].to_numpy(dtype=float, na_value=np.nan)[ledger.kept & ~np.isnan(apart)].sum()), 1)
     for rule, hit in (("booking_lag", lag), ("count_mismatch", off & ~lag)):
-        share = np.abs(apart[hit]).sum() / total
-        ledger.note(rule, hit, f", {share:.1%} of the contacts" if rule == "count_mismatch" else "")
+        ledger.note(rule, hit, _by_how_much(apart[hit], total) if rule == "count_mismatch" else "")
+
+
+def _by_how_much(apart: np.ndarray, total: float) -> str:
+    """Write by how much offered and the outcomes differ."""
+    if not len(apart):
+        return ""
+    above = (apart > 0).mean()
+    way = "more" if above >= 0.95 else "less" if above <= 0.05 else "now more, now less,"
+    size = np.abs(apart)
+    return f": {way} by {size.mean():,.3g} a row, {size.sum() / total:.1%} of the contacts"
 
 
 def _note_handle(frame: pd.DataFrame, ledger: Ledger) -> None:

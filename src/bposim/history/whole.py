@@ -39,6 +39,8 @@ class Panel:
         Day (−1 where its count is not known) and type of each row of the frame.
     source_row : ndarray of int, shape (n_rows,)
     by_type : ndarray, shape (n_types, n_days)
+    dated : bool
+        Whether the dates are the source's own: what was made up has no weekdays.
     """
 
     day: np.ndarray
@@ -52,6 +54,7 @@ class Panel:
     hours: Spans
     frame: pd.DataFrame
     is_log: bool
+    dated: bool = True
 
     @property
     def slots(self) -> int:
@@ -78,7 +81,7 @@ class Panel:
         # Neighbours among the observed days make a stretch, weekends between them or not.
         runs = np.split(marked, np.flatnonzero(np.diff(np.flatnonzero(days)) > 1) + 1)
         texts = [str(r[0]) if len(r) == 1 else f"{r[0]} to {r[-1]}" for r in runs]
-        return ", ".join(texts[:4]) + (f" and {len(texts) - 4} more stretches" if len(texts) > 4 else "")
+        return ", ".join(texts[:4]) + (f" and {len(texts) - 4} more" if len(texts) > 4 else "")
 
     def found(self, rule: str, days: np.ndarray, detail: str = "") -> list[Finding]:
         """Return the finding of a rule on the days that a mask marks, none if there are none."""
@@ -105,7 +108,7 @@ def panel_of(history: History) -> Panel:
     by_type = np.bincount(kind[told] * n + d[told], w[told], k * n).reshape(k, n)
     return Panel(
         days, total, known, d, kind, history._frame["source_row"].to_numpy(), by_type, types, history.opening_hours,
-        history._frame, is_log,
+        history._frame, is_log, not history.quality.count("dates_invented"),
     )  # fmt: skip
 
 
@@ -123,10 +126,15 @@ def whole_findings(history: History) -> tuple[Finding, ...]:
 
 def _of_hours(history: History) -> list[Finding]:
     """Return missing days and intervals, contacts outside the hours, a probable slip of the zone."""
+    from bposim.history.days import country_of, public_holidays
+
     found = []
     rows = history.quality.kept
     if history.missing_days:
-        detail = f" ({ranges_text(history.missing_days)})"
+        country = country_of(history.zone.key)
+        missing = np.array(history.missing_days, dtype="datetime64[D]").astype(np.int64)
+        known = public_holidays(missing, country).sum()
+        detail = f" ({ranges_text(history.missing_days)}{f'; {known:,} of them public holidays, {country}' if known else ''})"
         found.append(finding("missing_days", count=len(history.missing_days), total=rows, detail=detail))
     day, slot = history._day_slot
     slots = 1440 // history._slot_min

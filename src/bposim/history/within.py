@@ -223,8 +223,8 @@ def _doubt(
     beyond &= ~rounded
     if beyond.any() or (telling.sum() >= 20 and misfit.mean() > 0.1 * telling.mean()):
         whole = 1 - misfit.sum() / max(telling.sum(), 1)
-        detail = f" ({whole:.0%} of the products are whole numbers"
-        detail += f"; {beyond.sum():,} exceed those answered and are left unknown)" if beyond.any() else ")"
+        detail = f" (only {whole:.0%} of the shares give a whole number of contacts"
+        detail += f"; {beyond.sum():,} give more than were answered and are left unknown)" if beyond.any() else ")"
         ledger.note("service_level_formula", misfit | beyond, detail)
     return np.where(beyond, np.nan, count)
 
