@@ -358,7 +358,7 @@ def _vancouver(p: Profile) -> Sample:
 def _etiqa(p: Profile) -> Sample:
     day = pd.Timestamp("2013-01-01") + pd.to_timedelta(_N, unit="D")
     return _made(p, {
-        "date": [f"{t.day}-{t.month}-{t.year}" for t in day], "calls": 2000 + _N * 71 % 997, "weekday": day.dayofweek + 1,
+        "date": [f"{t.day}-{t.month}-{t.year}" for t in day], "calls": 2000 + _N * 71 % 997, "weekday": day.day_of_week + 1,
     }, delimiter=";")  # fmt: skip
 
 
