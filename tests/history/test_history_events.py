@@ -155,5 +155,5 @@ def test_work_left_open_is_trimmed_and_said(put):
     late = CSV.replace("2026-03-02T10:05:00", "2026-03-03T10:05:00")
     how = PROFILES["event_log"].replace(longest_handle_s=7200.0)
     history = read_history(put(late, "log.csv"), profile=how, tz=ZONE)
-    assert history.check().count("long_handle") == 1 and "above 2h, the longest 86,700 s" in str(history.check())
+    assert history.check().count("long_handle") == 1 and "above 2h, the longest 24 h" in str(history.check())
     assert history.contacts["handle_s"].max() == 1200.0

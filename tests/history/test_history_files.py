@@ -253,3 +253,33 @@ def test_a_number_beyond_any_record_is_no_number(log: pd.DataFrame, save: Callab
     assert history.check().rows_of("unparseable_number").tolist() == [4]
     with pytest.raises(HistoryError, match=r"It has: 'x{60}…'"):
         read(save(log.rename(columns={"arrived": "x" * 1000})))
+
+
+def test_categories_in_parquet_are_their_values(log: pd.DataFrame, tmp_path: Path):
+    names = ["contact_type", "answered", "arrived", "agent"]
+    log.assign(**{c: log[c].astype("category") for c in names}).to_parquet(tmp_path / "log.parquet")
+    same(tmp_path / "log.parquet", log)
+
+
+def test_text_in_parquet_that_is_no_text_is_refused(log: pd.DataFrame, tmp_path: Path):
+    log.to_parquet(tmp_path / "log.parquet", compression=None)
+    data = (tmp_path / "log.parquet").read_bytes()
+    assert b"billing" in data
+    (tmp_path / "log.parquet").write_bytes(data.replace(b"billing", b"bil\xff\xfeng"))
+    with pytest.raises(HistoryError, match=r"no readable Parquet file.*UTF8"):
+        read(tmp_path / "log.parquet")
+
+
+def test_a_year_that_no_zone_knows_is_no_time(log: pd.DataFrame, save: Callable):
+    last = log.assign(arrived=log["arrived"].where(log.index != 4, "9999-12-31 23:59:59"))
+    with pytest.warns(DataQualityWarning, match="unparseable_time"):
+        history = read(save(last), tz="America/New_York")
+    assert history.check().rows_of("unparseable_time").tolist() == [5]
+
+
+def test_columns_kept_beside_ours_hold_no_invented_numbers(log: pd.DataFrame, save: Callable):
+    how = PROFILES["contacts"].replace(extras={"case": ("case",), "score": ("score",)})
+    more = log.assign(case="7", score="1").assign(case=lambda f: f["case"].where(f.index != 2, "9" * 400),
+                                                  score=lambda f: f["score"].where(f.index != 2, "1e300"))  # fmt: skip
+    contacts = read(save(more), profile=how).contacts
+    assert contacts["case"].iloc[2] == "9" * 400 and contacts["score"].iloc[2] == 1e300

@@ -98,3 +98,27 @@ def test_rows_set_aside_cost_four_points_a_percent():
     found = scores(read(put(log, "arrived", rows)))
     assert found.loc["handle time", "score"] == pytest.approx(100 - 4 * 5, abs=1)
     assert "5.0 % of the rows are set aside as errors" in found.loc["handle time", "reason"]
+
+
+def test_dates_that_were_made_up_carry_no_season():
+    cells = {"index": range(1, 801), "incoming_calls": 100, "answered_calls": 90, "abandoned_calls": 10}
+    frame = pd.DataFrame(cells).assign(incoming_calls=lambda f: f["incoming_calls"].mask(f["index"] == 400, 900))
+    history = read(frame.astype(str), "kaggle_daily_kpi")
+    found = scores(history)
+    assert found.loc[["day volumes", "interval volumes", "yearly season", "arrivals"], "score"].tolist() == [0] * 4
+    assert "names no dates" in found.loc["day volumes", "reason"]
+    assert history.check().count("outlier_day") == 0, "a made-up weekday has no usual volume"
+
+
+def test_work_that_nobody_abandons():
+    log = steady()
+    found = scores(read(log.assign(outcome="answered", handle_s=log["handle_s"].fillna(60))))
+    assert found.loc["patience", "score"] == 40 and "nobody abandons" in found.loc["patience", "reason"]
+
+
+def test_missing_days_that_are_holidays_are_named():
+    day = pd.date_range("2026-04-20", "2026-05-29", freq="B")
+    frame = pd.DataFrame({"date": day.strftime("%Y-%m-%d"), "offered": 100 + np.arange(len(day)) % 5})
+    frame = frame[~frame["date"].isin(["2026-05-01", "2026-05-06", "2026-05-14"])]
+    says = str(read(frame.astype(str), "intervals", interval="1d").check())
+    assert "2026-05-01, 2026-05-06, 2026-05-14; 2 of them public holidays, DE" in says

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from bposim.errors import HistoryError, ParameterError
+from bposim.errors import DataQualityWarning, HistoryError, ParameterError
 from bposim.history import PROFILES, History, read_history
 
 BERLIN = "Europe/Berlin"
@@ -376,7 +377,27 @@ def test_a_share_that_rounding_lifts_above_those_answered(put):
     assert history.intervals["answered_within_s20"].iloc[0] == 994 and pd.isna(
         history.intervals["answered_within_s20"].iloc[1]
     )
-    assert "1 exceed those answered" in str(history.check())
+    assert "1 give more than were answered" in str(history.check())
+
+
+@pytest.mark.parametrize("odd", ["1.5", "80%"])
+def test_one_odd_cell_makes_no_percentages_of_shares(odd: str, put):
+    lines = "".join(f"2026-03-02 {8 + k}:00,100,90,10,0.{70 + k}\n" for k in range(9))
+    text = f"start,offered,answered,abandoned,service_level\n{lines}2026-03-02 17:00,100,90,10,{odd}\n"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataQualityWarning)
+        history = read_history(put(text), profile="intervals", tz="UTC", counting="offered", within="20s")
+    assert history.intervals["answered_within_s20"].tolist()[:9] == list(range(70, 79))
+    rest = history.intervals["answered_within_s20"].tolist()[9:]
+    assert rest == ([80] if odd == "80%" else []) and history.check().ok == (odd == "80%")
+
+
+def test_by_how_much_offered_and_the_outcomes_differ(put):
+    lines = "".join(f"2026-03-{2 + k:02d},100,60,20\n" for k in range(9))
+    history = read_history(
+        put("date,offered,answered,abandoned\n" + lines), profile="intervals", tz="UTC", interval="1d"
+    )
+    assert "sum of what became of the contacts: more by 20 a row, 20.0% of the contacts" in str(history.check())
 
 
 def test_the_acceptable_time_that_was_told_is_the_default(put):
