@@ -16,8 +16,11 @@ from bposim.errors import CalibrationError
 from bposim.scenario import Scenario
 from bposim.units import WEEKDAYS, clock_text, make_grid, zone
 
-#: A day counts as unusual when its total lies further than this many robust standard deviations from its weekday's.
-UNUSUAL = 4.5
+#: A day counts as unusual when its total lies further than this many robust standard deviations from its weekday's, or more
+#: where so few days were seen that one usual day in a history would lie there with more than this risk.
+UNUSUAL, UNUSUAL_RISK = 4.5, 0.01
+#: What a median absolute deviation is worth of the days it is taken from (Huber & Ronchetti 2009, section 5.1).
+_MAD_WORTH = 0.37
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,16 +99,27 @@ def day_tables(
 
 
 def unusual_days(totals: np.ndarray, weekday: np.ndarray) -> np.ndarray:
-    """Tell which days lie far from their weekday's median, on the log scale with a robust spread, bool."""
+    """Tell which days lie far from their weekday's median, on the log scale with a robust spread, bool.
+
+    Notes
+    -----
+    The spread of few days is uncertain, and their median lies close to them: the limit is Student's, with the
+    degrees of freedom that the median absolute deviation is worth. A rule that ignores that takes the busiest days of a
+    short history for unusual ones, and the day factor comes out too small.
+    """
+    from scipy.special import stdtrit
+
     level = np.log(np.maximum(totals, 0.5))
     rest = np.zeros(len(level))
     for d in range(7):
         here = weekday == d
         if here.any():
             rest[here] = level[here] - np.median(level[here])
-    spread = 1.4826 * np.median(np.abs(rest))
+    n, freedom = len(level), len(level) - len(np.unique(weekday))
+    spread = 1.4826 * np.median(np.abs(rest)) * np.sqrt(n / max(freedom, 1))
     spread = max(spread, float(np.sqrt(1 / max(np.median(totals), 1))))
-    return np.abs(rest) > UNUSUAL * spread
+    limit = float(stdtrit(max(_MAD_WORTH * freedom, 3.0), 1 - UNUSUAL_RISK / (2 * n)))
+    return np.abs(rest) > max(UNUSUAL, limit) * spread
 
 
 def fit_arrivals(
@@ -197,9 +211,18 @@ def _day_frame(
         )
 
 
-def _roots(*values: float) -> tuple[float, float, float]:
-    low, middle, high = (float(np.sqrt(v)) for v in values)
-    return low, middle, high
+def _roots(value: float, low: float, high: float, freedom: int) -> tuple[float, float, float]:
+    """Return the cv and its interval from those of its square.
+
+    The mean of a square root lies below the root of the mean, by an eighth of the relative variance: that is put back.
+    """
+    from scipy.special import stdtrit
+
+    if value <= 0:
+        return 0.0, low, high
+    error = np.log(high / low) / (2 * stdtrit(max(freedom, 1), 0.975)) if low > 0 else 0.0
+    cv, least, most = (float(np.sqrt(v) * np.exp(min(error, 1.0) ** 2 / 8)) for v in (value, low, high))
+    return cv, least, most
 
 
 def _day_factors(
@@ -245,29 +268,24 @@ def _day_factors(
     dispersion = statistic / freedom
     if p > 0.01:
         text = f"none: day totals vary {dispersion:.2f} times as much as Poisson (p = {p:.2f})"
-        return (*none, [Estimate("day factor cv", "all", 0.0, 0.0, np.nan, n_days, "", "estimated", text)])
+        most = statistic / chi2.ppf(0.025, freedom) - 1  # the over-dispersion that would not be seen
+        most = float(np.sqrt(max(most, 0.0) / max(float(all_m.mean()), 1e-9)))
+        return (*none, [Estimate("day factor cv", "all", 0.0, 0.0, most, n_days, "", "estimated", text)])
     said = f"day totals vary {dispersion:.1f} times as much as Poisson"
     if n_types == 1:
-        value, low, high = pooled(*cv2(0, 0))
-        estimates.append(Estimate("day factor cv", types[0], *_roots(value, low, high), n_days, "", "estimated", said))
-        return 0.0, {types[0]: float(np.sqrt(value))}, estimates
+        cv, low, high = _roots(*pooled(*cv2(0, 0)), freedom)
+        estimates.append(Estimate("day factor cv", types[0], cv, low, high, n_days, "", "estimated", said))
+        return 0.0, {types[0]: cv}, estimates
     pairs = [cv2(a, b) for a in range(n_types) for b in range(a)]
     common_top, common_bottom = np.sum([t for t, _ in pairs], axis=0), np.sum([b for _, b in pairs], axis=0)
     common, low, high = pooled(common_top, common_bottom)
     common_bottom = common_bottom.sum()
     if not np.isfinite(low) or np.sqrt(common) < 0.01:
         common = 0.0
+    both = _roots(common, low, high, freedom)
     estimates.append(
-        Estimate(
-            "day factor cv",
-            "all",
-            *_roots(common, low, high),
-            n_days,
-            "",
-            "estimated",
-            f"{said}; common to the types",
-        )
-    )
+        Estimate("day factor cv", "all", *both, n_days, "", "estimated", f"{said}; common to the types")
+    )  # fmt: skip
     own: dict[str, float] = {}
     for k, name in enumerate(types):
         top, bottom = cv2(k, k)
@@ -284,4 +302,4 @@ def _day_factors(
         estimates.append(
             Estimate("own day factor cv", name, own[name], ends[0], ends[1], n_days, "", "estimated", text)
         )
-    return float(np.sqrt(common)), own, estimates
+    return both[0], own, estimates
