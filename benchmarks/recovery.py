@@ -1,16 +1,28 @@
 """Do the intervals of a calibration cover the truth as often as they say?
 
-Draws histories of the synthetic voice operation, calibrates each on a base that knows nothing of them, and counts how
-often each 95 % interval holds the planted value. Usage: python benchmarks/recovery.py [histories] [days]; with "heads"
-as the first word, the study of the day factor of heads.
+Draws histories with planted parameters, calibrates each on a base that knows nothing of them, and counts how often each 95 %
+interval holds the planted value. Usage: python benchmarks/recovery.py
+
+    HISTORIES [FOLDER [SECONDS]]   contact logs and interval reports, so many histories of each law of patience
+    HISTORIES DAYS                 the synthetic voice operation
+    heads [HISTORIES [DAYS]]       the day factor of heads
+
+Rows of the first are kept in FOLDER (by default in the system's temporary one) as long as the package's source is the same, so
+that a study which SECONDS ended goes on where it was.
 """
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import sys
+import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from datetime import date
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,8 +96,86 @@ def heads_study(
     ).reset_index()
 
 
+COLUMNS = ["parameter", "subject", "truth", "value", "low", "high"]
+LAWS = ("exponential", "weibull", "piecewise")
+
+
+def parts() -> dict[tuple[str, str], Callable[[int], list[tuple[Any, ...]]]]:
+    """Return what fits one history of each kind, by what was known of it and law of patience."""
+    import recovery_logs as logs
+    import recovery_reports as reports
+
+    found: dict[tuple[str, str], Callable[[int], list[tuple[Any, ...]]]] = {}
+    for law in LAWS:
+        found["contact log", law] = lambda seed, law=law: logs.rows(law, seed)
+        found["long queues deter", law] = lambda seed, law=law: logs.balking_rows(law, seed)
+        found["interval report", law] = lambda seed, law=law: reports.told(law, seed)
+    return found
+
+
+def source_digest() -> str:
+    """Return a digest of the package's source and of this study: rows of another version are not those of this one."""
+    files = sorted(Path(bp.__file__).parent.rglob("*.py")) + sorted(Path(__file__).parent.glob("recovery*.py"))
+    return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:12]
+
+
+def kept_rows(
+    histories: int, folder: Path, seconds: float = np.inf, only: str = "", first_seed: int = 7000
+) -> tuple[pd.DataFrame, bool]:
+    """Fit the histories that the folder lacks, as far as the time goes; return all rows, and whether they are complete."""
+    begin, frames, whole = time.time(), [], True
+    folder.mkdir(parents=True, exist_ok=True)
+    for (known, law), fit in parts().items():
+        if not known.startswith(only):
+            continue
+        path = folder / f"{known} {law}.csv".replace(" ", "-")
+        done = set(pd.read_csv(path)["seed"]) if path.exists() else set()
+        with path.open("a", newline="") as file:
+            out = csv.writer(file)
+            if not done:
+                out.writerow(["known", "law", "seed", *COLUMNS])
+            for seed in (s for s in range(first_seed, first_seed + histories) if s not in done):
+                if time.time() - begin > seconds:
+                    whole = False
+                    break
+                out.writerows((known, law, seed, *row) for row in fit(seed))
+                file.flush()
+        frame = pd.read_csv(path)
+        frames.append(frame[frame["seed"] < first_seed + histories])
+    return pd.concat(frames, ignore_index=True), whole
+
+
+def judged(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return ``known, law, parameter, subject, truth, mean_estimate, bias_in_errors, coverage, n``.
+
+    The bias is in standard errors of an estimate: the spread between the histories. What has a truth of its own in every
+    history is compared with that.
+    """
+    grouped = rows.groupby(["known", "law", "parameter", "subject"], sort=False)
+    return grouped.apply(
+        lambda f: pd.Series(
+            {"truth": f["truth"].mean(), "mean_estimate": f["value"].mean(),
+             "bias_in_errors": (f["value"] - f["truth"]).mean() / (f["value"] - f["truth"]).std(ddof=1),
+             "coverage": ((f["low"] <= f["truth"]) & (f["truth"] <= f["high"])).mean(), "n": len(f)}
+        ),
+        include_groups=False,
+    ).reset_index()  # fmt: skip
+
+
+def default_folder() -> Path:
+    """Return where the rows of this version are kept unless told otherwise."""
+    return Path(tempfile.gettempdir()) / f"bposim-recovery-{source_digest()}"
+
+
 if __name__ == "__main__":
     begin = time.time()
+    if len(sys.argv) == 2 and sys.argv[1].isdigit() or len(sys.argv) > 2 and sys.argv[1].isdigit() and not sys.argv[2].isdigit():
+        place = Path(sys.argv[2]) if len(sys.argv) > 2 else default_folder()
+        limit = float(sys.argv[3]) if len(sys.argv) > 3 else np.inf
+        kept, complete = kept_rows(int(sys.argv[1]), place, limit, " ".join(sys.argv[4:]))
+        print(judged(kept).to_string(index=False, float_format=lambda x: f"{x:.4g}"))
+        print("complete" if complete else "time is up: run again to go on", f"{time.time() - begin:.0f} s")
+        sys.exit()
     if sys.argv[1:2] == ["heads"]:
         print(heads_study(*(int(a) for a in sys.argv[2:])).to_string(index=False, float_format=lambda x: f"{x:.3f}"))
         sys.exit()

@@ -111,6 +111,14 @@ def rows(law: str, histories: int, first_seed: int = 7000, days: int = 56) -> pd
     return pd.DataFrame(found, columns=names)
 
 
+def told(law: str, seed: int) -> list[tuple[Any, ...]]:
+    """Return ``parameter, subject, truth, value, low, high`` of one history."""
+    cal, truth = one(law, seed)
+    known = truths(truth)
+    return [(e.parameter, e.subject, known[e.parameter, e.subject], e.value, e.low, e.high)
+            for e in cal.estimates if (e.parameter, e.subject) in known]  # fmt: skip
+
+
 def study(frame: pd.DataFrame) -> pd.DataFrame:
     """Return ``law, parameter, subject, truth, mean_estimate, bias_in_errors, coverage, n``."""
     grouped = frame.groupby(["law", "parameter", "subject"], sort=False)

@@ -28,8 +28,6 @@ ASSUMED_S = 30.0
 #: A mean pause up to this many seconds is the clock of the log, no work; shorter pauses are all alike; longer ones too.
 NOTHING_S, SHORTEST_S, LONGEST_S = 1.0, 1.0, 7200.0
 _QUANTILES, _BLOCKS = 101, 30
-#: The top of the curve whose highest point is the gap: down to this share of it, and at most so many times to each side.
-_TOP, _SIDE = 0.95, 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,30 +145,37 @@ def _values(found: QueuePauses, keep: np.ndarray) -> tuple[float, float, float, 
     )
     time, survival = km["time"].to_numpy(), km["survival"].to_numpy()
     mass = -np.diff(survival, prepend=1.0)
-    # What was never seen to end lies, for all that is known, where the observation ends.
+    # What was never seen to end lies at the longest time seen (Efron 1967): set further out it would move the gap at will.
     x, p = np.log(np.maximum(np.append(time, time[-1]), SHORTEST_S)), np.append(mass, survival[-1])
     below, moment = np.cumsum(p)[:-1], np.cumsum(p * x)[:-1]
     total = float((p * x).sum())
     between = np.where(
         (below > 1e-9) & (below < 1 - 1e-9), (total * below - moment) ** 2 / np.maximum(below * (1 - below), 1e-12), 0.0
     )
-    gap_s = float(np.exp(_top((x[:-1] + x[1:]) / 2, between)))
+    gap_s = float(np.exp(_middle(x, p, float((x[:-1] + x[1:])[np.argmax(between)] / 2))))
     inside = time <= gap_s
     beyond = float(survival[inside][-1])
     cdf = (1 - survival[inside]) / max(1 - beyond, 1e-12)
     return gap_s, float((time[inside] * np.diff(cdf, prepend=0.0)).sum()), beyond, time[inside], cdf
 
 
-def _top(x: np.ndarray, height: np.ndarray) -> float:
-    """Return where a curve is highest: the vertex of a parabola through its top, since a log's clock has steps."""
-    best = int(np.argmax(height))
-    near = np.flatnonzero(height >= _TOP * height[best])
-    near = near[(near >= best - _SIDE) & (near <= best + _SIDE)]
-    if len(near) < 4 or np.ptp(x[near]) <= 0:
-        return float(x[best])
-    square, slope, _ = np.polyfit(x[near] - x[best], height[near] / height[best], 2)
-    vertex = -slope / (2 * square) if square < 0 else 0.0
-    return float(np.clip(x[best] + vertex, x[near[0]], x[near[-1]]))
+def _middle(x: np.ndarray, p: np.ndarray, start: float) -> float:
+    """Return the point halfway between the means of what lies on either side of it (Ridler & Calvard 1978).
+
+    Where the variance between two classes is largest, the border is halfway between their means. Few pauses lie near the
+    border, where the variance hardly changes from one to the next: the means tell it much more closely than the highest
+    point of that curve does.
+    """
+    at = start
+    for _ in range(50):
+        low = x <= at
+        if low.all() or not low.any():
+            return start
+        mean = [float((p[side] * x[side]).sum() / max(p[side].sum(), 1e-12)) for side in (low, ~low)]
+        if abs(sum(mean) / 2 - at) < 1e-9:
+            break
+        at = sum(mean) / 2
+    return at
 
 
 def _jackknife(value: float, left_out: np.ndarray | None, column: int) -> tuple[float, float]:
