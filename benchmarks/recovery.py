@@ -126,7 +126,7 @@ def kept_rows(
     begin, frames, whole = time.time(), [], True
     folder.mkdir(parents=True, exist_ok=True)
     for (known, law), fit in parts().items():
-        if not known.startswith(only):
+        if not f"{known} {law}".startswith(only):
             continue
         path = folder / f"{known} {law}.csv".replace(" ", "-")
         done = set(pd.read_csv(path)["seed"]) if path.exists() else set()
@@ -145,6 +145,12 @@ def kept_rows(
     return pd.concat(frames, ignore_index=True), whole
 
 
+def in_errors(wrong: np.ndarray) -> float:
+    """Return a mean error in units of the spread between histories; 0 where none is wrong."""
+    spread = float(np.std(wrong, ddof=1))
+    return float(wrong.mean()) / spread if spread > 0 else 0.0
+
+
 def judged(rows: pd.DataFrame) -> pd.DataFrame:
     """Return ``known, law, parameter, subject, truth, mean_estimate, bias_in_errors, coverage, n``.
 
@@ -155,7 +161,7 @@ def judged(rows: pd.DataFrame) -> pd.DataFrame:
     return grouped.apply(
         lambda f: pd.Series(
             {"truth": f["truth"].mean(), "mean_estimate": f["value"].mean(),
-             "bias_in_errors": (f["value"] - f["truth"]).mean() / (f["value"] - f["truth"]).std(ddof=1),
+             "bias_in_errors": in_errors((f["value"] - f["truth"]).to_numpy()),
              "coverage": ((f["low"] <= f["truth"]) & (f["truth"] <= f["high"])).mean(), "n": len(f)}
         ),
         include_groups=False,
@@ -169,7 +175,13 @@ def default_folder() -> Path:
 
 if __name__ == "__main__":
     begin = time.time()
-    if len(sys.argv) == 2 and sys.argv[1].isdigit() or len(sys.argv) > 2 and sys.argv[1].isdigit() and not sys.argv[2].isdigit():
+    if (
+        len(sys.argv) == 2
+        and sys.argv[1].isdigit()
+        or len(sys.argv) > 2
+        and sys.argv[1].isdigit()
+        and not sys.argv[2].isdigit()
+    ):
         place = Path(sys.argv[2]) if len(sys.argv) > 2 else default_folder()
         limit = float(sys.argv[3]) if len(sys.argv) > 3 else np.inf
         kept, complete = kept_rows(int(sys.argv[1]), place, limit, " ".join(sys.argv[4:]))

@@ -143,7 +143,7 @@ def day_counts(
 
 def days(histories: int = 200, length: int = 102, first_seed: int = 6000) -> pd.DataFrame:
     """Study day factors, their correlation between queues, and the correlation within the day."""
-    from bposim.calibrate.arrivals import _day_factors
+    from bposim.calibrate.arrivals import day_factors
     from bposim.calibrate.correlation import between_queues, within_day
 
     rows: list[Row] = []
@@ -160,7 +160,7 @@ def days(histories: int = 200, length: int = 102, first_seed: int = 6000) -> pd.
             )
             totals = counts.sum(axis=1)
             mean = np.stack([totals[weekday == d].mean(axis=0) for d in range(6)])[weekday]
-            found = [*_day_factors(totals, mean, weekday, ("a", "b"))[2], *between_queues(totals, weekday, ("a", "b")),
+            found = [*day_factors(totals, mean, weekday, ("a", "b"))[2], *between_queues(totals, weekday, ("a", "b")),
                      *within_day(counts.sum(axis=2), weekday, slots, "all")[0]]  # fmt: skip
             known = {key: v for key, v in truth.items() if np.isfinite(v)}
             rows += [(r[0], f"{r[1]} ({common}, {own}, {half})", *r[2:]) for r in rows_of(found, known)]

@@ -33,7 +33,9 @@ LAWS: dict[str, dict[str, Any]] = {
 #: After-contact work of seconds, and after one contact in 25 a break of minutes.
 WORK = {"lognormal": {"mean": "15s", "cv": 0.5}}
 BREAK_SHARE = 0.04
-PAUSE = {"mixture": [{"weight": 1 - BREAK_SHARE, **WORK}, {"weight": BREAK_SHARE, "lognormal": {"mean": "10min", "cv": 0.5}}]}
+PAUSE = {
+    "mixture": [{"weight": 1 - BREAK_SHARE, **WORK}, {"weight": BREAK_SHARE, "lognormal": {"mean": "10min", "cv": 0.5}}]
+}
 BALKING = [{"queue": 2, "probability": 0.1}, {"queue": 5, "probability": 0.3}]
 REDIAL = {"after_abandonment": 0.3, "delay": {"lognormal": {"mean": "8min", "cv": 1.2}}}
 

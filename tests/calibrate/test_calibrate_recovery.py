@@ -16,7 +16,7 @@ import pytest
 
 import bposim as bp
 from bposim import datasets
-from bposim.calibrate.arrivals import _day_factors, unusual_days
+from bposim.calibrate.arrivals import day_factors, unusual_days
 from bposim.calibrate.durations import fit_handle_time, fit_patience
 from bposim.calibrate.presence import WaitingClock, heads_on_grid, presence_spans
 from bposim.errors import CalibrationError, CalibrationWarning
@@ -327,28 +327,28 @@ def gamma_days(rng, cv, days=100, types=1, own=0.0):
 def test_poisson_days_are_rarely_taken_for_busy_ones():
     """The test of over-dispersion errs in 1 % of 400 Poisson worlds: 16 or more have probability 1e-6."""
     rng = np.random.default_rng(11)
-    found = [_day_factors(*gamma_days(rng, 0), ("a",))[1]["a"] > 0 for _ in range(400)]
+    found = [day_factors(*gamma_days(rng, 0), ("a",))[1]["a"] > 0 for _ in range(400)]
     assert sum(found) < 16
-    found = [_day_factors(*gamma_days(rng, 0.1), ("a",))[1]["a"] > 0 for _ in range(50)]
+    found = [day_factors(*gamma_days(rng, 0.1), ("a",))[1]["a"] > 0 for _ in range(50)]
     assert all(found), "a day factor of cv 10 % is never overlooked"
 
 
 def test_day_factor_is_recovered_and_split():
     """Gamma factor with α = 10, as in the reference's own test: cv 0.316; mean of 200 worlds within five errors."""
     rng = np.random.default_rng(12)
-    cvs = [_day_factors(*gamma_days(rng, 10**-0.5), ("a",))[1]["a"] for _ in range(200)]
+    cvs = [day_factors(*gamma_days(rng, 10**-0.5), ("a",))[1]["a"] for _ in range(200)]
     assert abs(np.mean(cvs) - 10**-0.5) < 5 * np.std(cvs) / np.sqrt(200) + 0.004
-    both = [_day_factors(*gamma_days(rng, 0.15, 200, 2, own=0.08), ("a", "b"))[:2] for _ in range(60)]
+    both = [day_factors(*gamma_days(rng, 0.15, 200, 2, own=0.08), ("a", "b"))[:2] for _ in range(60)]
     common, own = np.array([c for c, _ in both]), np.array([o["a"] for _, o in both])
     assert abs(common.mean() - 0.15) < 0.008
     assert abs(own.mean() - 0.08) < 0.012
-    only = [_day_factors(*gamma_days(rng, 0.15, 200, 2), ("a", "b"))[:2] for _ in range(60)]
+    only = [day_factors(*gamma_days(rng, 0.15, 200, 2), ("a", "b"))[:2] for _ in range(60)]
     assert np.mean([o["a"] > 0 for _, o in only]) < 0.15, "no own factor where there is none"
 
 
 def test_few_days_tell_nothing():
     rng = np.random.default_rng(1)
-    common, own, (told,) = _day_factors(*gamma_days(rng, 0.3, 12), ("a",))
+    common, own, (told,) = day_factors(*gamma_days(rng, 0.3, 12), ("a",))
     assert (common, own, told.source) == (0.0, {"a": 0.0}, "assumed")
 
 

@@ -177,7 +177,7 @@ def fit_arrivals(
                 Estimate("contacts per day", f"{name}, {WEEKDAYS[d]}", total, low, high, int(here.sum()), "contacts")
             )
     by_type = counts.sum(axis=1)
-    common, own, busy = _day_factors(by_type[used], expected[used], weekday[used], types)
+    common, own, busy = day_factors(by_type[used], expected[used], weekday[used], types)
     estimates += busy
     if outside:
         estimates.append(
@@ -225,10 +225,18 @@ def _roots(value: float, low: float, high: float, freedom: int) -> tuple[float, 
     return cv, least, most
 
 
-def _day_factors(
-    totals: np.ndarray, expected: np.ndarray, weekday: np.ndarray, types: tuple[str, ...]
-) -> tuple[float, dict[str, float], list[Estimate]]:
+def day_factors(
+    totals: np.ndarray, expected: np.ndarray, weekday: np.ndarray, types: tuple[str, ...], chance: np.ndarray | None = None
+) -> tuple[float, dict[str, float], list[Estimate]]:  # fmt: skip
     """Split the day's over-dispersion into a factor common to all types and one of each type's own.
+
+    Parameters
+    ----------
+    totals, expected : ndarray, shape (n_days, n_types)
+    weekday : ndarray, shape (n_days,)
+    types : tuple of str
+    chance : ndarray, shape (n_days, n_types), optional
+        Variance of a day's total by chance; None for Poisson's, the expected total.
 
     Notes
     -----
@@ -251,25 +259,26 @@ def _day_factors(
     scale = np.where(count > 1, count / np.maximum(count - 1, 1), 0.0)
     rest = totals - expected
     m = expected
+    chance = m if chance is None else chance
 
     def cv2(a: int, b: int) -> tuple[np.ndarray, np.ndarray]:
         """Numerator and denominator of the pooled moment estimator, by day."""
-        top = rest[:, a] * rest[:, b] * scale - (m[:, a] if a == b else 0.0) * (count > 1)
+        top = rest[:, a] * rest[:, b] * scale - (chance[:, a] if a == b else 0.0) * (count > 1)
         return top, m[:, a] * m[:, b] * (count > 1)
 
     def pooled(top: np.ndarray, bottom: np.ndarray) -> tuple[float, float, float]:
         return jackknife_ratio(top, bottom, None, freedom)
 
-    all_rest, all_m = rest.sum(axis=1), m.sum(axis=1)
+    all_rest, all_m, all_chance = rest.sum(axis=1), m.sum(axis=1), chance.sum(axis=1)
     statistic = float(
-        (all_rest**2 / np.maximum(all_m, 1e-9) * scale * (count > 1)).sum() * freedom / max((count > 1).sum(), 1)
+        (all_rest**2 / np.maximum(all_chance, 1e-9) * scale * (count > 1)).sum() * freedom / max((count > 1).sum(), 1)
     )
     p = float(chi2.sf(statistic, freedom))
     dispersion = statistic / freedom
     if p > 0.01:
         text = f"none: day totals vary {dispersion:.2f} times as much as Poisson (p = {p:.2f})"
         most = statistic / chi2.ppf(0.025, freedom) - 1  # the over-dispersion that would not be seen
-        most = float(np.sqrt(max(most, 0.0) / max(float(all_m.mean()), 1e-9)))
+        most = float(np.sqrt(max(most, 0.0) * float(all_chance.mean()) / max(float((all_m**2).mean()), 1e-9)))
         return (*none, [Estimate("day factor cv", "all", 0.0, 0.0, most, n_days, "", "estimated", text)])
     said = f"day totals vary {dispersion:.1f} times as much as Poisson"
     if n_types == 1:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bposim.calibrate.estimates import Estimate
+from bposim.calibrate.arrivals import day_factors
+from bposim.calibrate.estimates import Estimate, jackknife_ratio
 from bposim.calibrate.redials import WHAT, RedialFit, closing_ms
 from bposim.units import make_grid, zone
 
@@ -77,8 +78,9 @@ def fresh_arrivals(
 
     Notes
     -----
-    fresh = offered − redials by type, weekday and interval, over the days that the profile rests on. Without a redial in
-    ``base`` nothing changes.
+    fresh = offered − redials by type, weekday and interval, over the days that the profile rests on. The day factor is
+    fitted anew to the first attempts of the days: on a busy day more hang up and call again, so that the contacts that came
+    vary more than the first attempts do, on which the scenario's factor works. Without a redial in ``base`` nothing changes.
     """
     if not any(b.redial is not None and b.redial.after_abandonment > 0 for b in base.contact_types.values()):
         return arrivals, []
@@ -100,21 +102,45 @@ def fresh_arrivals(
             left = np.asarray(offered) - mean
             cut += float(np.maximum(-left, 0).sum() * n)
             per_interval[t][d] = tuple(np.round(np.maximum(left, 0.0), 6).tolist())
-        total = float(redials[t][use].sum())
-        came = float(arrivals.days.loc[arrivals.days["used"] & (arrivals.days["contact_type"] == t), "contacts"].sum())
-        if came > 0:
-            low, high = (
-                1 - total / came * (v / share.value if share else np.nan)
-                for v in ((share.high, share.low) if share else (1, 1))
-            )
+        by_day = np.bincount(grid.day[use], redials[t][use], minlength=days)
+        of_type = arrivals.days[arrivals.days["used"] & (arrivals.days["contact_type"] == t)]
+        came = of_type["contacts"].to_numpy()
+        again = by_day[[d.toordinal() - first.toordinal() for d in of_type["date"]]]
+        if came.sum() > 0:
+            ratio, low, high = jackknife_ratio(again, came, None, len(came) - 1)
+            spread = [np.log(high / low) / 2] if ratio > 0 else [np.nan]
+            spread.append(np.log(share.high / share.low) / 2 if share and share.low > 0 else np.nan)
+            half = float(np.hypot(*spread))
             estimates.append(
-                Estimate("first attempts of contacts", t, 1 - total / came, low, high, int(came), "share",
-                         "estimated" if share else "assumed", "arrivals of the scenario are first attempts: offered less redials")
+                Estimate("first attempts of contacts", t, 1 - ratio, 1 - ratio * np.exp(half), 1 - ratio * np.exp(-half),
+                         int(came.sum()), "share", "estimated" if share else "assumed",
+                         "arrivals of the scenario are first attempts: offered less redials")
             )  # fmt: skip
     notes = (
         [f"{cut:.0f} expected redials fell into intervals with fewer contacts and were left out."] if cut >= 1 else []
     )
-    return replace(arrivals, per_interval=per_interval, estimates=(*arrivals.estimates, *estimates)), notes
+    common, own, busy = _factors_of_first_attempts(arrivals, redials, base, grid, first)
+    told = [e for e in arrivals.estimates if e.parameter not in ("day factor cv", "own day factor cv")]
+    kept = (*told, *busy, *estimates)
+    return replace(arrivals, per_interval=per_interval, common_cv=common, own_cv=own, estimates=kept), notes
+
+
+def _factors_of_first_attempts(
+    arrivals: ArrivalFit, redials: Mapping[str, np.ndarray], base: Scenario, grid: Any, first: date
+) -> tuple[float, dict[str, float], list[Estimate]]:
+    """Return the day factors of what is left of every day; whether an abandonment calls again is chance too."""
+    table = arrivals.days[arrivals.days["used"]].pivot(index="date", columns="contact_type", values="contacts")
+    at = np.array([d.toordinal() - first.toordinal() for d in table.index])
+    weekday = table.index.dayofweek.to_numpy()
+    again = np.stack(
+        [np.bincount(grid.day, redials[t], minlength=int(at.max()) + 1)[at] for t in arrivals.types], axis=1
+    )
+    left = table[list(arrivals.types)].to_numpy(dtype=float) - again
+    expected, usual = left.copy(), again.copy()
+    for d in np.unique(weekday):
+        expected[weekday == d], usual[weekday == d] = left[weekday == d].mean(axis=0), again[weekday == d].mean(axis=0)
+    stays = [1 - b.redial.after_abandonment if b.redial is not None else 1.0 for b in base.contact_types.values()]
+    return day_factors(left, expected, weekday, arrivals.types, expected + usual * np.array(stays))
 
 
 def without_redials(scenario: Scenario) -> Scenario:
