@@ -108,9 +108,9 @@ def fresh_arrivals(
         again = by_day[[d.toordinal() - first.toordinal() for d in of_type["date"]]]
         if came.sum() > 0:
             ratio, low, high = jackknife_ratio(again, came, None, len(came) - 1)
-            spread = [np.log(high / low) / 2] if ratio > 0 else [np.nan]
-            spread.append(np.log(share.high / share.low) / 2 if share and share.low > 0 else np.nan)
-            half = float(np.hypot(*spread))
+            of_days = np.log(high / low) / 2 if ratio > 0 else np.nan
+            of_share = np.log(share.high / share.low) / 2 if share and share.low > 0 else np.nan
+            half = float(np.hypot(of_days, of_share))
             estimates.append(
                 Estimate("first attempts of contacts", t, 1 - ratio, 1 - ratio * np.exp(half), 1 - ratio * np.exp(-half),
                          int(came.sum()), "share", "estimated" if share else "assumed",
