@@ -77,7 +77,7 @@ def planted(histories: int = 67, folder: Path | None = None) -> None:
         "planted",
         f"## Recovery, everything at once\n\nHistories of eight weeks with about 400 contacts a day and patience of three laws "
         f"({said}). In the contact logs customers call again, agents work after each contact and take breaks, none of which is "
-        "recorded; `long queues deter` is the same with balking. Coverage of the 95 % intervals; `bias_in_errors` is the mean "
+        "recorded; the reports of the three laws count the same contacts; `long queues deter` is the same with balking. Coverage of the 95 % intervals; `bias_in_errors` is the mean "
         "error in standard errors, the spread between histories. What does not depend on the law of patience is told for all "
         f"laws together. {len(missed(found))} of {len(found)} rows are outside 90 to 98 % or off by more than a quarter of a "
         f"standard error.\n\n{table(found)}",
