@@ -110,7 +110,7 @@ def truths(law: str, runs: int = 200) -> dict[tuple[str, str], float]:
     offered = np.zeros(5)
     for part in range(4):
         came = bp.simulate(truth, replications=runs // 4, seed=900 + part, progress=False).intervals
-        weekday = pd.DatetimeIndex(came["interval_start"]).weekday
+        weekday = pd.DatetimeIndex(came["interval_start"]).day_of_week
         offered += np.bincount(weekday, came["offered"], minlength=5) / runs / (truth.days / 7)
     values |= {("contacts per day", f"a, {d}"): float(v) for d, v in zip(DAYS, offered, strict=True)}
     first = sum(LEVEL.values()) * sum(ARRIVALS)

@@ -131,7 +131,7 @@ def _factors_of_first_attempts(
     """Return the day factors of what is left of every day; whether an abandonment calls again is chance too."""
     table = arrivals.days[arrivals.days["used"]].pivot(index="date", columns="contact_type", values="contacts")
     at = np.array([d.toordinal() - first.toordinal() for d in table.index])
-    weekday = table.index.dayofweek.to_numpy()
+    weekday = table.index.day_of_week.to_numpy()
     again = np.stack(
         [np.bincount(grid.day, redials[t], minlength=int(at.max()) + 1)[at] for t in arrivals.types], axis=1
     )
