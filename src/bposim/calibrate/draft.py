@@ -50,7 +50,10 @@ def draft_scenario(
     """
     contacts = history.contacts
     if contacts is None or not len(contacts):
-        raise CalibrationError("draft_scenario() needs a contact log: one row for each contact.")
+        raise CalibrationError(
+            "draft_scenario() needs a contact log: one row for each contact. For an interval report write the scenario by hand, with "
+            "its contact types (history.contact_types), and give it to calibrate()."
+        )
     hours = {
         WEEKDAYS[d]: [f"{clock_text(a)}-{clock_text(b)}" for a, b in spans]
         for d, spans in history.opening_hours.items()

@@ -110,7 +110,7 @@ _TABLE = (
      "{n} days within the range have no contacts although their weekday is normally open{detail}: closed or missing",
      "Name holidays in the scenario's 'closed'; otherwise get the missing days. " + _RIGHT),
     ("unit_slip", "warning", "kept", "the median of {detail}: probably not seconds",
-     "Write the unit: columns={{'handle_s': ('Talk', 'min')}}. " + _RIGHT),
+     "Write the unit: columns={{'handle_s': ('<its name in the file>', 'min')}}. " + _RIGHT),
     ("zone_slip", "warning", "kept",
      "the day's load is centred on {detail} local time: the times may be in another zone",
      "Write the times with their offset, as 2026-03-01T09:30:00Z in a file that keeps UTC, and tz as the place's. " + _RIGHT),
