@@ -1,7 +1,7 @@
 """Run the benchmarks and write their tables into benchmarks/README.md.
 
 Usage: python benchmarks/run.py [section …]; sections: oracles, recovery, heads, twins, coverage, speed,
-forecast, bank, backtest, reports, fuzz (fuzz=verint,eleveo: these readers only), rules. Sections that need data from
+forecast, bank, backtest, reports, planted, fuzz (fuzz=verint,eleveo: these readers only), rules. Sections that need data from
 outside the project are left as they are where the data are
 missing, and say so.
 """
@@ -275,7 +275,7 @@ def oracles() -> None:
 if __name__ == "__main__":
     sections = {
         f.__name__: f
-        for f in (oracles, recovery, heads, twins, coverage, speed, forecast, bank, backtest, reports, fuzz, rules)
+        for f in (oracles, recovery, heads, twins, coverage, speed, forecast, bank, backtest, reports, fuzz, rules, planted)
     }
     for asked in sys.argv[1:] or sections:
         name, _, part = asked.partition("=")

@@ -244,3 +244,48 @@ def test_pictures(test, cal):
     assert test.plot_coverage().get_ylabel() == "observed within the band (%)"
     with pytest.raises(ParameterError, match="level"):
         test.plot(level="month")
+
+
+def test_a_report_is_drafted_and_its_erlang_a_is_none_of_erlang_c(history):
+    counted = history.intervals.rename(columns={"contact_type": "type"})[
+        [
+            "interval_start",
+            "type",
+            "offered",
+            "answered",
+            "abandoned",
+            "answered_within_s20",
+            "wait_answered_sum_s",
+            "handle_sum_s",
+        ]
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        told = bp.read_history(_written(counted), profile="intervals", tz="America/New_York")
+        base = bp.draft_scenario(told)
+        cal = bp.calibrate(base, told, until="2026-02-09")
+        test = cal.backtest(told, "2026-02-09", "2026-02-16", replications=5)
+    assert list(base.contact_types) == ["a"] and base.interval == 1800
+    assert base.contact_types["a"].handle_time[0].mean == pytest.approx(240, rel=0.05)
+    table = test.formulas.set_index(["level", "metric", "model"])["error"]
+    name = "service_level 20s"
+    assert table["interval", name, "erlang-a"] < 0.8 * table["interval", name, "erlang-c"]
+    with pytest.raises(ParameterError, match="interval report"):
+        cal.plot_patience("a")
+
+
+def test_occupancy_alone_does_not_fail_a_test():
+    from bposim.calibrate.backtest import _judge
+
+    rows = pd.DataFrame(
+        {"metric": ["service_level 20s", "occupancy"], "observed": 0.8, "simulated": 0.7, "verdict": ["pass", "fail"]}
+    )
+    assert _judge(rows)[0] == "weak"
+    assert _judge(rows.assign(verdict=["fail", "pass"]))[0] == "fail"
+
+
+def test_a_picture_of_a_type_that_hardly_anybody_leaves(cal):
+    axes = cal.plot_patience("a")
+    assert axes[1].get_ylim()[1] > 0
+    with pytest.raises(ParameterError, match="one of 'a'"):
+        cal.plot_patience("b")

@@ -171,8 +171,10 @@ def fit_arrivals(
             expected[weekday == d, k] = mean.sum()
             for s in range(width):
                 value, low, high = mean_interval(block[:, s])
+                low = max(low, 0.0) if low == low else low
                 rows.append((name, WEEKDAYS[d], clock_text(minutes[d, s]), value, low, high, int(here.sum())))
             total, low, high = mean_interval(block.sum(axis=1))
+            low = max(low, 0.0) if low == low else low
             estimates.append(
                 Estimate("contacts per day", f"{name}, {WEEKDAYS[d]}", total, low, high, int(here.sum()), "contacts")
             )

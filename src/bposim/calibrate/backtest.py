@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 #: Absolute errors up to which a metric passes, and up to which it is weak: points of share, or a share of the value.
 LIMITS = {"service_level": (0.03, 0.06), "abandonment": (0.015, 0.03), "asa": (0.15, 0.30), "occupancy": (0.03, 0.06)}
+RULE = (
+    "pass within 3 points (service level, occupancy), 1.5 points (abandonment) or 15 % (ASA), or within the band of 90 % of the "
+    "replications; weak within twice that"
+)
 #: Difference of mean handle times from the fitted ones that is told.
 SMALL_DRIFT = 0.02
 #: Bands hold this share of the replications.
@@ -115,6 +119,7 @@ class Backtest:
             f"  {r.metric:<20} observed {r.observed:8.4g}  simulated {r.simulated:8.4g} [{r.low:.4g}, {r.high:.4g}]  {r.verdict}"
             for r in self.frame.itertuples()
         ]
+        lines += [f"  Limits: {RULE}."]
         lines += [f"  {self.against}"] if self.against else []
         if self.profile is not None:
             lines += [self.beside, *repr(self.profile).splitlines()[1:]]
@@ -387,7 +392,8 @@ def _coverage(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 def _judge(frame: pd.DataFrame) -> tuple[str, str]:
     """Return the verdict and its reason."""
-    verdicts = frame["verdict"].tolist()
+    # Occupancy rests on heads that are inferred themselves: it may cast doubt, but cannot fail a test that service passes.
+    verdicts = frame["verdict"].where(frame["metric"] != "occupancy", frame["verdict"].replace("fail", "weak")).tolist()
     verdict = "fail" if "fail" in verdicts else "weak" if "weak" in verdicts else "pass"
     off = [
         f"{r.metric} {r.observed:.3g} observed, {r.simulated:.3g} simulated"

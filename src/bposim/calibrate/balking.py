@@ -117,7 +117,7 @@ def fit_balking(waits: np.ndarray, left: np.ndarray, queue: np.ndarray, name: st
     assert base is not None
     law = _patience(waits, left, base[2])
     estimates = [
-        Estimate("balking", f"{name}, {int(r.queue)} waiting", r.balks, r.ci_low, r.ci_high, int(r.contacts), "share", "estimated",
+        Estimate("balking", f"{name}, {int(r.queue)} waiting", *np.clip([r.balks, r.ci_low, r.ci_high], 0, 1).tolist(), int(r.contacts), "share", "estimated",
                  "leaves within a minute because so many wait; in the scenario at once")
         for r in table.itertuples() if r.queue > classes[0][0]
     ]  # fmt: skip

@@ -23,12 +23,12 @@ def draft_scenario(
     within: str = "20s",
     share: float = 0.80,
 ) -> Scenario:
-    """Draft a scenario from a contact log: its hours, contact types and agent groups; the rest is assumed, and says so.
+    """Draft a scenario from a contact log or an interval report: its hours, contact types and agent groups; the rest is assumed, and says so.
 
     Parameters
     ----------
     history : History
-        Contact log.
+        Contact log, or interval report.
     name : str
     cost_per_hour : float
         Of every agent group.
@@ -39,20 +39,20 @@ def draft_scenario(
     Returns
     -------
     Scenario
-        Ready for :func:`calibrate`: a group for each ``agent_group`` of the log with the types it answered (at least a fifth of the type's usual
-        share and three contacts), one group
-        for all types where the log names none; shifts of 8, 6 and 4 hours.
+        Ready for :func:`calibrate`: a group for each ``agent_group`` of the log with the types it answered (at least a fifth of the type's
+        usual share and three contacts), one group for all types where the history names none; shifts of 8, 6 and 4 hours.
+        A report's interval is the scenario's.
 
     Raises
     ------
     CalibrationError
-        The history holds no contacts.
+        The history holds bare counts of contacts.
     """
     contacts = history.contacts
-    if contacts is None or not len(contacts):
+    if history.kind == "counts":
         raise CalibrationError(
-            "draft_scenario() needs a contact log: one row for each contact. For an interval report write the scenario by hand, with "
-            "its contact types (history.contact_types), and give it to calibrate()."
+            "draft_scenario() needs a contact log or an interval report that tells what became of the contacts. This history holds "
+            "bare counts."
         )
     hours = {
         WEEKDAYS[d]: [f"{clock_text(a)}-{clock_text(b)}" for a, b in spans]
@@ -61,8 +61,7 @@ def draft_scenario(
     }
     kinds: dict[str, Any] = {}
     for t in history.contact_types:
-        mine = contacts[contacts["contact_type"].astype(str) == t]
-        mean = mine["handle_s"].mean()
+        mean = _mean_handle_s(history, t)
         kinds[t] = {
             "arrivals": {"rate": "1/h"},
             "handle_time": {
@@ -70,7 +69,8 @@ def draft_scenario(
             },
             "patience": {"exponential": {"mean": "300s"}},
         }
-    groups = _groups(contacts, list(kinds), cost_per_hour)
+    everybody = {"agents": {"skills": list(kinds), "heads": 1, "cost_per_hour": cost_per_hour}}
+    groups = everybody if contacts is None else _groups(contacts, list(kinds), cost_per_hour)
     starts = [a for spans in history.opening_hours.values() for a, _ in spans]
     ends = [b for spans in history.opening_hours.values() for _, b in spans]
     first, last = min(starts), max(ends)
@@ -88,6 +88,7 @@ def draft_scenario(
     return load_scenario(
         {
             "name": name, "time_zone": str(history.zone.key), "currency": currency, "start": start,
+            "interval": f"{1800 if contacts is not None else history.interval_s:g}s",
             "days": (end - start).days + 1, "opening_hours": hours, "contact_types": kinds, "agent_groups": groups,
             "shifts": shifts, "targets": [{"service_level": {"share": share, "within": within}}],
             "assumptions": [
@@ -97,6 +98,19 @@ def draft_scenario(
             ],
         }
     )  # fmt: skip
+
+
+def _mean_handle_s(history: Any, contact_type: str) -> float:
+    """Return the mean handle time of a type's answered contacts, NaN where the history does not tell it."""
+    if history.contacts is not None:
+        mine = history.contacts["contact_type"].astype(str) == contact_type
+        return float(history.contacts.loc[mine, "handle_s"].mean())
+    table = history.intervals
+    mine = table[table["contact_type"].astype(str) == contact_type]
+    if "handle_sum_s" not in mine:
+        return math.nan
+    known = mine[mine["handle_sum_s"].notna() & (mine["answered"] > 0)]
+    return float(known["handle_sum_s"].sum() / known["answered"].sum()) if len(known) else math.nan
 
 
 def _groups(contacts: Any, types: list[str], cost: float) -> dict[str, Any]:

@@ -125,10 +125,20 @@ def components(own: Scenario) -> list[tuple[list[str], list[str]]]:
 
 
 def waiting_per_abandonment(cal: Calibration) -> float:
-    """Return the waiting time per abandonment over all types, in seconds; infinity where nobody hung up."""
+    """Return the waiting time per abandonment over all types, in seconds; infinity where nobody hung up.
+
+    Without single waits it is the mean patience of the types' laws, weighted by contacts.
+    """
     rates = [(e.n, e.value) for e in cal.estimates if e.parameter == "abandonments per waiting hour" and e.value > 0]
     hours = sum(n / value for n, value in rates)
-    return 3600 * hours / sum(n for n, _ in rates) if rates else np.inf
+    if rates:
+        return 3600 * hours / sum(n for n, _ in rates)
+    days = cal.arrivals.days.groupby("contact_type")["contacts"].sum()
+    laws = {
+        t: kind.patience[0].mean for t, kind in cal.scenario.contact_types.items() if np.isfinite(kind.patience[0].mean)
+    }
+    weight = np.array([float(days.get(t, 0.0)) for t in laws])
+    return float(np.average(list(laws.values()), weights=weight)) if weight.sum() > 0 else np.inf
 
 
 def _means(laws: Sequence, slot: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]

@@ -90,6 +90,10 @@ def plot_patience(cal: Calibration, contact_type: str, axes: Any = None) -> Any:
     fit = cal.patience.get(contact_type)
     if fit is None or fit.observed is None:
         known = [t for t, f in cal.patience.items() if f.observed is not None]
+        if not known:
+            raise ParameterError(
+                "plot_patience() needs single waits. This calibration rests on an interval report, which has none."
+            )
         raise ParameterError(
             parameter("contact_type", "plot_patience()", f"one of {', '.join(map(repr, known))}", contact_type)
         )
@@ -110,7 +114,7 @@ def plot_patience(cal: Calibration, contact_type: str, axes: Any = None) -> Any:
         x,
         np.asarray(law.sf(x)) / (1 - law.zero),
         color=_RED,
-        label=name if deterred is None else f"{name}, those who stay",
+        label=name if deterred is None else f"{name}: those whom no queue deters",
     )
     axes[0].set(
         xlim=(0, x[-1]),
@@ -132,7 +136,7 @@ def plot_patience(cal: Calibration, contact_type: str, axes: Any = None) -> Any:
     axes[1].plot(middle, rate, "o", ms=3, color=_BLUE, label="hang-ups over waiting time")
     sf = np.asarray(law.sf(np.append(x, x[-1] + 1)))
     axes[1].plot(x[1:], 60 * -np.diff(np.log(sf[:-1])) / np.diff(x), color=_RED, lw=1, label=name)
-    top = 1.4 * float(rate[count >= 10].max(initial=rate.min()))
+    top = 1.4 * float(rate[count >= min(10, count.max())].max()) if count.any() else 1.0
     axes[1].set(xlim=(0, x[-1]), ylim=(0, top), xlabel="wait (s)", ylabel="hang-ups per waiting minute", title="hazard")
     axes[1].legend(fontsize=8)
     if deterred is not None:

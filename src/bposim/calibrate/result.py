@@ -87,9 +87,12 @@ class Calibration:
     absence: AbsenceFit | None = None
     _cache: dict[str, Any] = field(default_factory=dict)
 
-    def summary(self) -> pd.DataFrame:
-        """Return ``parameter, subject, value, ci_low, ci_high, n, unit, source, detail``."""
-        return estimate_frame(self.estimates)
+    def summary(self, *, full: bool = True) -> pd.DataFrame:
+        """Return ``parameter, subject, value, ci_low, ci_high, n, unit, source, detail``; without ``full`` the main rows only."""
+        return estimate_frame(self.estimates if full else self._main())
+
+    def _main(self) -> list[Estimate]:
+        return [e for e in self.estimates if e.parameter in SHOWN and ", " not in e.subject]
 
     def backtest(
         self,
@@ -164,7 +167,7 @@ class Calibration:
 
     def __repr__(self) -> str:
         lines = [f"Calibration of {self.scenario.name!r} on {self.days[0]} to {self.days[1]}"]
-        shown = [e for e in self.estimates if e.parameter in SHOWN and ", " not in e.subject]
+        shown = self._main()
         for e in shown:
             ends = f" [{e.low:,.4g}, {e.high:,.4g}]" if np.isfinite(e.low) and np.isfinite(e.high) else ""
             lines.append(

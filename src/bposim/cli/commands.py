@@ -134,7 +134,9 @@ def calibrate(
     base = load_scenario(scenario) if scenario else draft_scenario(found)
     same_clock(found, base, scenario)
     cal = fit(base, found, until=until)
-    show(cal.summary(), as_json, notes=list(cal.notes), scenario=cal.scenario.hash)
+    show(cal.summary(full=as_json), as_json, notes=list(cal.notes), scenario=cal.scenario.hash)
+    if not as_json:
+        say(f"{len(cal.estimates)} estimates in all: --json shows them, with every note")
     if out:
         write_whole(out, cal.scenario.to_yaml())
         say(f"wrote {out}")
