@@ -59,9 +59,11 @@ class Sample:
         """Return the bytes of cells in a format."""
         out = io.BytesIO()
         if form == "parquet":
-            names = pd.Series([str(c) for c in frame.columns], dtype=object)
-            unique = names.where(~names.duplicated(), names + names.index.astype(str))
-            frame.set_axis(list(unique), axis=1).to_parquet(out)
+            # Parquet holds each name but once.
+            names: list[str] = []
+            for name in map(str, frame.columns):
+                names.append(next(n for n in (name, *(f"{name}.{k}" for k in range(1, 999))) if n not in names))
+            frame.set_axis(names, axis=1).to_parquet(out)
         elif form == "xlsx":
             from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
