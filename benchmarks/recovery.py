@@ -140,7 +140,7 @@ def kept_rows(
                     break
                 out.writerows((known, law, seed, *row) for row in fit(seed))
                 file.flush()
-        frame = pd.read_csv(path)
+        frame = pd.read_csv(path).drop_duplicates(["seed", "parameter", "subject"])
         frames.append(frame[frame["seed"] < first_seed + histories])
     return pd.concat(frames, ignore_index=True), whole
 

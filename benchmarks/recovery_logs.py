@@ -17,6 +17,7 @@ import pandas as pd
 import bposim as bp
 from bposim import datasets
 from bposim.calibrate import Calibration
+from bposim.calibrate.balking import queue_met
 from bposim.calibrate.redials import FOLLOW_S
 from bposim.distributions import Distribution, distribution
 from bposim.scenario import Scenario
@@ -144,12 +145,19 @@ def rows(law: str, seed: int) -> list[tuple[Any, ...]]:
 
 
 def balking_rows(law: str, seed: int) -> list[tuple[Any, ...]]:
-    """Return ``parameter, subject, truth, value, low, high`` of the queues that deter."""
-    cal, _ = one(law, seed, balking=True)
+    """Return ``parameter, subject, truth, value, low, high`` of the queues that deter: a class has the mean of its queues."""
+    cal, log = one(law, seed, balking=True)
     found: list[tuple[Any, ...]] = [("balking where there is", "a", 1.0, float(len(cal.balking)), 0.0, 1.0)]
+    came = log["arrived"].astype("int64").to_numpy()
+    went = came + np.round(log["wait_s"].to_numpy() * 1000).astype(np.int64)
+    waited = (log["wait_s"] > 0).to_numpy()
+    met = queue_met(came, went, waited)[waited | (log["outcome"] == "abandoned").to_numpy()]
+    deters = np.select([met >= s["queue"] for s in BALKING[::-1]], [s["probability"] for s in BALKING[::-1]], 0.0)
     for fit in cal.balking.values():
+        ends = [*fit.table["queue"].tolist()[1:], np.inf]
+        until = dict(zip(fit.table["queue"].tolist(), ends, strict=True))
         for e in fit.estimates:
             queue = int(e.subject.split(", ")[1].split()[0])
-            true = max((s["probability"] for s in BALKING if s["queue"] <= queue), default=0.0)
+            true = float(deters[(met >= queue) & (met < until[queue])].mean())
             found.append((e.parameter, e.subject, true, e.value, e.low, e.high))
     return found
