@@ -46,7 +46,7 @@ def factor_of(log, truth):
     """Return the estimates and notes about heads alone: what calibrate() does, without fitting the rest."""
     estimates, notes = [], []
     last = truth.start + timedelta(days=truth.days - 1)
-    fit = fit_heads(log, truth, truth.start, last, set(), None, 30.0, [], notes)
+    fit = fit_heads(log, truth, truth.start, last, set(), None, [], notes)
     steady = truth.replace(heads_changes(fit, DAYS))
     busy = pd.Series(1.0, index=fit.days["date"])
     heads_factors(fit, replay_errors(fit, steady, log), busy, estimates, notes)
@@ -142,7 +142,7 @@ def test_replays_tell_the_noise_of_inference():
         told, wrong = [], []
         for seed in range(1, 6):  # a few bad days make most of the size: one history's own varies by a half
             log = datasets.draw_history(truth, seed=seed)
-            fit = fit_heads(log, truth, truth.start, truth.start + timedelta(days=55), set(), None, 30.0, [], [])
+            fit = fit_heads(log, truth, truth.start, truth.start + timedelta(days=55), set(), None, [], [])
             wrong.append(fit.days["hours"].to_numpy() - 53.0)
             told.append(replay_errors(fit, truth.replace(heads_changes(fit, DAYS)), log)["g"])
             assert told[-1].shape == (4, 56)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,8 @@ class HeadsFit:
         Whether the history tells the agents' groups.
     wrap_up_s : float
         Seconds of somebody waiting in a pause from which the agent was away.
+    bracket : mapping of group to (float, float)
+        Agent-hours a day with a third and with three times that.
     """
 
     by_weekday: dict[str, dict[int, list[float]]]
@@ -56,6 +58,7 @@ class HeadsFit:
     gap_s: float | None
     grouped: bool
     wrap_up_s: float = ASSUMED_S
+    bracket: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def tells_groups(contacts: pd.DataFrame, base: Scenario) -> bool:
@@ -117,7 +120,10 @@ def fit_heads(
         )
         estimates.append(Estimate("agent-hours on duty per day", g, hours[g][0], n=len(days), unit="h", detail=said))
     notes.append("Heads on duty are inferred from what agents did and from the queue; no log-in record was given.")
-    return HeadsFit(result, pd.concat(tables, ignore_index=True), dict.fromkeys(groups, 0.0), gap_s, grouped, wrap_up_s)
+    return HeadsFit(
+        result, pd.concat(tables, ignore_index=True), dict.fromkeys(groups, 0.0), gap_s, grouped, wrap_up_s,
+        {g: (min(v), max(v)) for g, v in hours.items()},
+    )  # fmt: skip
 
 
 def with_errors(
@@ -135,8 +141,9 @@ def with_errors(
 
     Notes
     -----
-    The mean error of the replays, as a share of the hours, is taken off the heads of every interval. What is left is the
-    error of the mean of as many days, from the spread of the errors between days.
+    The mean error of the replays, as a share of the hours, is taken off the heads of every interval. The interval holds the error of
+    the mean of as many days and the hours that a third and three times the gap give: which pauses are absences is a judgement, and
+    the replays know of none.
     """
     from scipy.special import stdtrit
 
@@ -154,12 +161,13 @@ def with_errors(
         error = float(np.std(wrong, ddof=1) / np.sqrt(n) * np.sqrt(1 + 1 / len(wrong)))
         half = float(stdtrit(max(n - 1, 1), 0.975) * error)
         mean = float(hours.mean()) * scale
-        found[g] = (mean, max(mean - half, 0.0), mean + half, scale)
+        low, high = fit.bracket.get(g, (mean, mean))
+        found[g] = (mean, max(min(mean - half, low * scale), 0.0), max(mean + half, high * scale), scale)
         heads[g] = {d: [round(v * scale, 4) for v in values] for d, values in fit.by_weekday[g].items()}
         days.loc[mine, ["hours", "expected"]] *= scale
     told = [
         replace(e, value=found[e.subject][0], low=found[e.subject][1], high=found[e.subject][2],
-                detail=f"{e.detail}; replays with known heads find {100 / found[e.subject][3]:.1f} % of them, which is taken off")
+                detail=f"{e.detail}; replays with known heads find {100 / found[e.subject][3]:.1f} % of them, which is taken off; the interval is that bracket, wider than chance")
         if e.parameter == "agent-hours on duty per day" and e.subject in found else e
         for e in estimates
     ]  # fmt: skip
