@@ -48,6 +48,19 @@ def test_no_queue_deters_where_patience_does_not_know_the_queue():
     assert alarms < 5
 
 
+def test_a_hazard_that_rises_within_the_minute_is_no_queue_that_deters():
+    """Those who meet long queues wait longer, so that they reach the dangerous seconds more often; 200 samples as above."""
+    rng = np.random.default_rng(12)
+    alarms = 0
+    for _ in range(200):
+        queue = rng.poisson(4, 2000)
+        calm = rng.exponential(2000.0, 2000)
+        patience = np.where(calm > 40, 40 + rng.exponential(60.0, 2000), calm)
+        offered = rng.exponential(15.0, 2000) * (1 + queue)
+        alarms += bool(fit_balking(np.minimum(patience, offered), patience <= offered, queue, "a").steps)
+    assert alarms < 5
+
+
 def test_few_contacts_tell_nothing():
     waits, left, queue = sample(np.random.default_rng(3), 200, deters=True)
     assert fit_balking(waits, left, queue, "a").steps == ()

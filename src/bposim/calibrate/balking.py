@@ -86,7 +86,7 @@ def fit_balking(waits: np.ndarray, left: np.ndarray, queue: np.ndarray, name: st
     S_q(60 s) is the share, by Kaplan and Meier, that is still patient after a minute of those who met a queue of q. Against
     those who met the shortest queues, 1 − S_q / S_0 are those whom the queue deterred: in the scenario they balk at once.
     Early hazards of those who stay come from the contacts that met the shortest queues, later ones from all. Tested
-    by the trend of early leaving over log(1 + q), with the exposure as weight (score test of a Poisson trend).
+    by the trend of early leaving over log(1 + q) among those who still wait (score test of Cox's regression).
     """
     spans = np.minimum(waits, EARLY_S)
     gone = left & (waits <= EARLY_S)
@@ -125,13 +125,21 @@ def fit_balking(waits: np.ndarray, left: np.ndarray, queue: np.ndarray, name: st
 
 
 def _trend(spans: np.ndarray, gone: np.ndarray, queue: np.ndarray) -> float:
+    """Return the one-sided p of early leaving that rises with log(1 + queue met), whatever the hazard over the wait.
+
+    At each leaving the leaver is held against all who still waited then (score test of Cox 1972), so that a hazard which rises
+    within the minute is not taken for a queue that deters.
+    """
     from scipy.special import ndtr
 
-    x = np.log1p(queue)
-    rate = gone.sum() / spans.sum()
-    x = x - (x * spans).sum() / spans.sum()
-    score = float((x * (gone - rate * spans)).sum())
-    spread = float(np.sqrt((x**2 * rate * spans).sum()))
+    order = np.argsort(spans, kind="stable")
+    t, x, left = spans[order], np.log1p(queue[order]), gone[order]
+    first = np.searchsorted(t, t[left], side="left")
+    still = len(t) - first
+    mean = np.append(np.cumsum(x[::-1])[::-1], 0.0)[first] / still
+    square = np.append(np.cumsum((x**2)[::-1])[::-1], 0.0)[first] / still
+    score = float((x[left] - mean).sum())
+    spread = float(np.sqrt(np.maximum(square - mean**2, 0.0).sum()))
     return float(ndtr(-score / spread)) if spread > 0 else 1.0
 
 
