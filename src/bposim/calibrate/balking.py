@@ -116,11 +116,23 @@ def fit_balking(waits: np.ndarray, left: np.ndarray, queue: np.ndarray, name: st
         return none
     assert base is not None
     law = _patience(waits, left, base[2])
+    how = "leaves within a minute because so many wait; in the scenario at once"
+    told = table[table["queue"] > classes[0][0]]
+    shares = told[["balks", "ci_low", "ci_high"]].clip(0.0, 1.0)
     estimates = [
-        Estimate("balking", f"{name}, {int(r.queue)} waiting", *np.clip([r.balks, r.ci_low, r.ci_high], 0, 1).tolist(), int(r.contacts), "share", "estimated",
-                 "leaves within a minute because so many wait; in the scenario at once")
-        for r in table.itertuples() if r.queue > classes[0][0]
-    ]  # fmt: skip
+        Estimate(
+            "balking",
+            f"{name}, {int(r.queue)} waiting",
+            s.balks,
+            s.ci_low,
+            s.ci_high,
+            int(r.contacts),
+            "share",
+            "estimated",
+            how,
+        )
+        for r, s in zip(told.itertuples(), shares.itertuples(), strict=True)
+    ]
     return BalkingFit(tuple(steps), law, table, tuple(estimates))
 
 
