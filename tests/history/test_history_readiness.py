@@ -122,3 +122,26 @@ def test_missing_days_that_are_holidays_are_named():
     frame = frame[~frame["date"].isin(["2026-05-01", "2026-05-06", "2026-05-14"])]
     says = str(read(frame.astype(str), "intervals", interval="1d").check())
     assert "2026-05-01, 2026-05-06, 2026-05-14; 2 of them public holidays, DE" in says
+
+
+def test_rare_types_do_not_decide_and_are_named():
+    log = steady()
+    kind = log["contact_type"].mask(log.index % 100 == 0, "PE")
+    found, usual = scores(read(log.assign(contact_type=kind))), scores(read(log))
+    assert (
+        found.loc[["handle time", "patience"], "score"].tolist()
+        == usual.loc[["handle time", "patience"], "score"].tolist()
+    )
+    left = np.flatnonzero((log["outcome"] == "abandoned") & (kind == "c"))
+    few = scores(read(log.assign(contact_type=kind).drop(index=left[100:]).reset_index(drop=True)))
+    assert few.loc["patience", "reason"].endswith("; rare types, not judged: 'PE'")
+    assert few.loc["patience", "verdict"] == "weak"
+
+
+def test_numbers_are_written_as_a_planner_would():
+    assert scores(read(steady(12))).loc["yearly season", "reason"].startswith("12 days, 24 months make it ready")
+    assert scores(read(steady(1))).loc["day volumes", "reason"].startswith("1 day, 8 weeks make it ready")
+    assert Need(2.54, 12, 24, "months", "export more").sentence() == "2.5 months, 24 months make it ready: export more"
+    assert (
+        Need(115, 30, 200, "abandonments", "export more").sentence().startswith("115 abandonments, 200 make it ready")
+    )

@@ -18,6 +18,8 @@ from bposim.units import format_seconds, rough_time
 
 #: A handle time above this, or above 20 times the 99.9th percentile, is not believed.
 LONGEST_HANDLE_S = 36000.0
+#: A mean patience below this is none in seconds.
+SHORTEST_PATIENCE_S = 5.0
 _DAY = pd.Timedelta(days=1)
 _EXTRAS = ("priority", "customer", "source_id", "menu_s")
 
@@ -366,16 +368,33 @@ def transfers(answered: pd.DataFrame) -> tuple[pd.Series, str]:
     return rows, f", {share:.1%} of the answered"
 
 
+def _patience_s(frame: pd.DataFrame) -> float:
+    """Return the mean patience that fractional waits tell, infinity where they are too few or whole numbers.
+
+    Waiting time by abandonment estimates it whatever the load, so it tells waits that are short because agents are many
+    from waits in minutes.
+    """
+    waits = frame.loc[frame["wait_s"] > 0, ["wait_s", "outcome"]]
+    answered, left = ((waits["outcome"] == o).sum() for o in ("answered", "abandoned"))
+    if min(answered, left) < 20 or (waits["wait_s"] % 1 != 0).mean() < 0.5:
+        return float("inf")
+    return float(waits["wait_s"].sum() / left)
+
+
 def _units(frame: pd.DataFrame, is_answered: np.ndarray, ledger: Ledger) -> None:
     """Record handle times or waits that are probably no seconds: of the file, or of one type among others."""
     handle = frame.loc[is_answered & (frame["handle_s"] > 0), ["contact_type", "handle_s", "source_row"]]
     wait = frame.loc[frame["wait_s"] > 0, "wait_s"]
     middle = handle["handle_s"].median()
     if len(handle) >= 20 and middle < 10:
-        ledger.whole("unit_slip", len(handle), f"{len(handle):,} positive handle times is {middle:.3g} s")
+        ledger.whole("unit_slip", len(handle), f"median of {len(handle):,} positive handle times is {middle:.3g} s")
         return
     if len(wait) >= 20 and wait.median() < 0.5:
-        ledger.whole("unit_slip", len(wait), f"{len(wait):,} positive waits is {wait.median():.3g} s")
+        ledger.whole("unit_slip", len(wait), f"median of {len(wait):,} positive waits is {wait.median():.3g} s")
+        return
+    if (patience := _patience_s(frame)) < SHORTEST_PATIENCE_S:
+        detail = f"mean patience that {len(wait):,} positive waits tell (waits by abandonment) is {patience:.3g} s"
+        ledger.whole("unit_slip", len(wait), detail)
         return
     by_type = handle.groupby("contact_type")["handle_s"].agg(["median", "size"])
     slipped = by_type[(by_type["size"] >= 20) & (by_type["median"] < 10) & (by_type["median"] * 20 < middle)]
@@ -385,5 +404,5 @@ def _units(frame: pd.DataFrame, is_answered: np.ndarray, ledger: Ledger) -> None
         ledger.note(
             "unit_slip",
             np.isin(ledger.source_row, rows),
-            f"the handle times of {name!r} is {value:.3g} s, of all {middle:.3g} s",
+            f"median of the handle times of {name!r} is {value:.3g} s, of all {middle:.3g} s",
         )

@@ -15,11 +15,9 @@ import pandas as pd
 from scipy.special import ive
 
 from bposim.history.quality import Finding, finding
-from bposim.history.whole import Panel
+from bposim.history.whole import DUE, Panel
 from bposim.units import rough_time
 
-#: Contacts that must have been due in a hole, or after the file breaks off.
-DUE = 30.0
 #: A slot is empty with at most this share of what was due.
 EMPTY = 0.1
 #: A day's volume is odd this many robust standard deviations from its weekday's …
@@ -95,6 +93,11 @@ def _outages(panel: Panel, due: np.ndarray) -> tuple[np.ndarray, str]:
                 said = said or f", the first from {minute // 60:02d}:{minute % 60:02d}, {gone:,.0f} contacts due"
     # What happens on every fifth day is a habit of the place.
     return (found, said) if found.sum() <= 0.2 * len(found) else (np.zeros_like(found), "")
+
+
+def truncated_days(panel: Panel) -> np.ndarray:
+    """Return which days begin late at the file's beginning, or break off at its end."""
+    return _truncated(panel, others_mean(panel))[0]
 
 
 def _truncated(panel: Panel, due: np.ndarray) -> tuple[np.ndarray, str]:

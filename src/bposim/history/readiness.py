@@ -21,6 +21,9 @@ READY, WEAK = 80, 40
 EACH, PER_SHARE, PER_WARNING = 1.0, 2.0, 15.0
 #: Points for each percent of rows that were set aside as errors, and the most.
 PER_PERCENT, ALL_PERCENT = 4, 40
+#: A type with less than this share of the contacts does not decide.
+RARE = 0.02
+_DAYS_OF = {"weeks": 7.0, "months": 365.25 / 12}
 #: Rule → the steps it bends.
 _BENDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("missing_days", "outage_day", "outlier_day", "repeated_day", "zone_slip", "zone_shift", "level_shift",
@@ -52,8 +55,20 @@ class Need:
 
     def sentence(self) -> str:
         """Say what there is and what is asked for."""
-        have = f"{self.have:,.0f}" if self.have >= 100 else f"{self.have:,.2g}"
-        return f"{have} {self.what}, {self.ready:,.4g} make it ready: {self.mend}"
+        unit = self.what.split()[0]
+        ready = f"{self.ready:,.4g} {unit}" if unit in _DAYS_OF else f"{self.ready:,.4g}"
+        return f"{_amount(self.have, self.what)}, {ready} make it ready: {self.mend}"
+
+
+def _amount(have: float, what: str) -> str:
+    """Write an amount as a planner would: weeks and months of which there are few as days, no long fractions."""
+    each = _DAYS_OF.get(what.split()[0])
+    if each is not None and have < 2:
+        days = round(have * each)
+        return f"{days} day{'s' * (days != 1)}"
+    if have < 10 and have % 1:
+        return f"{have:.1f} {what}"
+    return f"{have:,.0f} {what}"
 
 
 @dataclass(frozen=True)
@@ -173,21 +188,36 @@ def _sum(history: History, column: str) -> float:
     return float(np.nansum(frame[column].to_numpy(dtype=float, na_value=np.nan))) if column in frame else 0.0
 
 
+def _main_types(history: History) -> tuple[list[str], str]:
+    """Return the types that make up at least 2 % of the contacts each, and a word on the others.
+
+    Those are judged: a rare type is thin in any file, and no longer export mends it.
+    """
+    share = pd.Series(np.nan_to_num(history._weight)).groupby(history._frame["contact_type"].to_numpy()).sum()
+    share = share.reindex(list(history.contact_types), fill_value=0) / max(float(share.sum()), 1.0)
+    rare = [str(k) for k in share.index[share < RARE]]
+    if len(rare) == len(share):
+        return list(history.contact_types), ""
+    few = ", ".join(map(repr, rare[:3])) + (f" and {len(rare) - 3} more" if len(rare) > 3 else "")
+    return [str(k) for k in share.index[share >= RARE]], f"; rare types, not judged: {few}" if rare else ""
+
+
 def _handle(history: History) -> list[Need | Lack]:
     log = history._contacts
+    main, thin = _main_types(history)
     mend = "map handle_s or the end of contacts, or export more of the scarcest type"
     if log is not None:
         known = log.loc[_outcome(log, "answered") & log["handle_s"].gt(0).to_numpy(), "contact_type"]
         if not len(known):
             return [Lack("no handle time in the log: map handle_s, or the times of answer and end")]
-        counts = known.value_counts().reindex(list(history.contact_types), fill_value=0)
-        return [Need(float(counts.min()), 100, 500, f"handle times of {counts.idxmin()!r}", mend)]
+        counts = known.value_counts().reindex(main, fill_value=0)
+        return [Need(float(counts.min()), 100, 500, f"handle times of {counts.idxmin()!r}", mend + thin)]
     if _sum(history, "handle_sum_s") <= 0:
         return [Lack("no handle time in the file: export the AHT or the sum of handle times, or a contact log")]
     frame = history._frame
-    answered = frame.groupby("contact_type")["answered"].sum().astype(float)
+    answered = frame.groupby("contact_type")["answered"].sum().astype(float).reindex(main)
     mean = "a report tells means but no distribution: export a contact log for its shape"
-    return [Need(float(answered.min()), 100, 500, f"answered of {answered.idxmin()!r}", mend), Lack(mean, 75)]
+    return [Need(float(answered.min()), 100, 500, f"answered of {answered.idxmin()!r}", mend + thin), Lack(mean, 75)]
 
 
 def _patience(history: History) -> list[Need | Lack]:
@@ -202,8 +232,10 @@ def _patience(history: History) -> list[Need | Lack]:
                     40,
                 )
             ]
-        counts = log.loc[gone, "contact_type"].value_counts().reindex(list(history.contact_types), fill_value=0)
-        return [Need(float(counts.min()), 30, 200, f"abandonments of {counts.idxmin()!r} with a known wait", longer)]
+        main, thin = _main_types(history)
+        counts = log.loc[gone, "contact_type"].value_counts().reindex(main, fill_value=0)
+        what = f"abandonments of {counts.idxmin()!r} with a known wait"
+        return [Need(float(counts.min()), 30, 200, what, longer + thin)]
     left = _sum(history, "abandoned")
     if left <= 0:
         return [Lack("the file tells no abandonments: export them with the waits, or a contact log")]

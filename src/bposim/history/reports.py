@@ -15,6 +15,8 @@ TOO_MANY = 100.0
 TOO_LONG = 5.0
 #: Handle time over three intervals may exceed the agents' by this factor: contacts are booked whole in one interval.
 CARRIED = 1.15
+#: A mean handle time below this over so many contacts is none in seconds.
+SHORTEST_AHT_S, AHT_CONTACTS = 10.0, 30
 #: Intervals and contacts that a queue must have to be known as the sum of the others.
 TOTAL_INTERVALS, TOTAL_CONTACTS = 10, 50
 
@@ -101,6 +103,11 @@ def _note_handle(frame: pd.DataFrame, ledger: Ledger) -> None:
     use = served & (handled > 0)
     if not use.any():
         return
+    contacts, mean = answered[use].sum(), handled[use].sum() / answered[use].sum()
+    if contacts >= AHT_CONTACTS and mean < SHORTEST_AHT_S:
+        ledger.whole(
+            "unit_slip", int(use.sum()), f"mean handle time of {contacts:,.0f} answered contacts is {mean:.3g} s"
+        )
     rows = pd.DataFrame({"k": pd.factorize(frame["contact_type"])[0][use], "n": answered[use], "h": handled[use]})
     rows["aht"] = rows["h"] / rows["n"]
     # The median over rows, weighted by contacts, is moved by no single row.

@@ -109,8 +109,9 @@ _TABLE = (
     ("missing_days", "warning", "kept",
      "{n} days within the range have no contacts although their weekday is normally open{detail}: closed or missing",
      "Name holidays in the scenario's 'closed'; otherwise get the missing days. " + _RIGHT),
-    ("unit_slip", "warning", "kept", "the median of {detail}: probably not seconds",
-     "Write the unit: columns={{'handle_s': ('<its name in the file>', 'min')}}. " + _RIGHT),
+    ("unit_slip", "warning", "kept", "the {detail}: probably not seconds",
+     "Write the unit: columns={{'handle_s': ('<its name in the file>', 'min')}} (of a report 'aht_s' or 'handle_sum_s'). "
+     + _RIGHT),
     ("zone_slip", "warning", "kept",
      "the day's load is centred on {detail} local time: the times may be in another zone",
      "Write the times with their offset, as 2026-03-01T09:30:00Z in a file that keeps UTC, and tz as the place's. " + _RIGHT),
@@ -127,7 +128,8 @@ _TABLE = (
      "{rows} have offered other than the sum of what became of the contacts{detail}",
      "Expected where contacts are booked when they end; otherwise check which columns are mapped. " + _KEEP),
     ("missing_intervals", "info", "kept",
-     "{n} intervals between the first and the last of their day are not in the report{detail}; unknown, not 0",
+     "{n} intervals between the first and the last of their day, or that the other days of the weekday have, are not in "
+     "the report{detail}; unknown, not 0",
      "Export with empty intervals if they are zeros. " + _RIGHT),
     ("missing_count", "info", "kept", "{n} of {total} counts are missing; taken as unknown, not as 0",
      "Write 0 where nothing arrived. " + _KEEP),

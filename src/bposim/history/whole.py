@@ -21,6 +21,10 @@ WHOLE = (
     "missing_days", "outside_hours", "missing_intervals", "zone_slip", "outage_day", "holiday_day", "outlier_day",
     "truncated_day", "censored_edge", "zone_shift", "unit_shift", "level_shift", "repeated_day",
 )  # fmt: skip
+#: A weekday usually has an interval that this share of its other days have.
+MOST_DAYS = 0.8
+#: Contacts that must have been due before a day's first row, or after its last, in a report that leaves out zeros.
+DUE = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,16 +121,16 @@ def whole_findings(history: History) -> tuple[Finding, ...]:
     from bposim.history.days import country_of, day_findings
     from bposim.history.shifts import shift_findings
 
-    found = _of_hours(history)
-    if np.nansum(history._weight) > 0:
-        panel = panel_of(history)
+    panel = panel_of(history) if np.nansum(history._weight) > 0 else None
+    found = _of_hours(history, panel)
+    if panel is not None:
         found += [*day_findings(panel, country_of(history.zone.key)), *shift_findings(panel)]
     return tuple(found)
 
 
-def _of_hours(history: History) -> list[Finding]:
+def _of_hours(history: History, panel: Panel | None) -> list[Finding]:
     """Return missing days and intervals, contacts outside the hours, a probable slip of the zone."""
-    from bposim.history.days import country_of, public_holidays
+    from bposim.history.days import country_of, public_holidays, truncated_days
 
     found = []
     rows = history.quality.kept
@@ -145,7 +149,8 @@ def _of_hours(history: History) -> list[Finding]:
             late = history._frame["source_row"].to_numpy()[out]
             found.append(finding("outside_hours", count=len(late), total=rows, rows=np.sort(late)))
     elif slots > 1:
-        gaps, first = _gaps(day, slot, history.zone, history._slot_min)
+        cut = panel.day[truncated_days(panel)] if panel is not None else np.empty(0, dtype=np.int64)
+        gaps, first = _gaps(day, slot, history._weight, history.zone, history._slot_min, cut)
         if gaps:
             found.append(finding("missing_intervals", count=gaps, total=rows, detail=f", the first on {first}"))
     if slots > 1 and np.nansum(history._weight) >= 100:
@@ -157,22 +162,46 @@ def _of_hours(history: History) -> list[Finding]:
     return found
 
 
-def _gaps(day: np.ndarray, slot: np.ndarray, zone: ZoneInfo, slot_min: int) -> tuple[int, str]:
-    """Return how many slots between a day's first and last the report has not, and the day of the first of them.
+def _gaps(
+    day: np.ndarray, slot: np.ndarray, weight: np.ndarray, zone: ZoneInfo, slot_min: int, cut: np.ndarray
+) -> tuple[int, str]:
+    """Return how many slots of its days the report has not, and the day of the first of them.
 
-    Slots that the clock skips in spring are none.
+    Those between a day's first row and its last, and those before and after that the other days of its weekday have.
+    Slots that the clock skips in spring are none, nor the missing end of a day of ``cut``, which another rule names.
     """
-    cell = (
-        pd.DataFrame({"day": day, "slot": slot}).drop_duplicates().groupby("day")["slot"].agg(["min", "max", "count"])
-    )
-    gaps = cell["max"] - cell["min"] + 1 - cell["count"]
-    some = gaps[gaps > 0]
-    for d in some.index[_short_days(some.index.to_numpy(), zone)]:
-        minutes = np.arange(cell.at[d, "min"], cell.at[d, "max"] + 1) * slot_min
-        local = pd.DatetimeIndex(np.datetime64(int(d), "D") + minutes.astype("timedelta64[m]"))
-        some[d] -= local.tz_localize(zone, ambiguous=np.ones(len(local), bool), nonexistent="NaT").isna().sum()
-    some = some[some > 0]
-    return int(some.sum()), str(np.datetime64(int(some.index[0]), "D")) if len(some) else ""
+    days, d = np.unique(day, return_inverse=True)
+    has = np.zeros((len(days), 1440 // slot_min), dtype=bool)
+    has[d, slot] = True
+    begun = np.logical_or.accumulate(has, axis=1)
+    ahead = np.logical_or.accumulate(has[:, ::-1], axis=1)[:, ::-1]
+    usual = _usual(days, has, np.bincount(d * has.shape[1] + slot, np.nan_to_num(weight), has.size).reshape(has.shape))
+    gap = ~has & begun & ahead
+    for edge, at in ((~begun, 0), (~ahead, -1)):
+        late = edge & usual[0]
+        # Where no zeros are written a missing row may be a zero, unless contacts were due.
+        late &= (np.where(late, usual[1], 0.0).sum(axis=1) >= DUE)[:, None] | bool((weight == 0).any())
+        late[at] &= days[at] not in cut
+        gap |= late
+    for k in np.flatnonzero(gap.any(axis=1) & _short_days(days, zone)):
+        missing = np.flatnonzero(gap[k])
+        local = pd.DatetimeIndex(np.datetime64(int(days[k]), "D") + (missing * slot_min).astype("timedelta64[m]"))
+        there = local.tz_localize(zone, ambiguous=np.ones(len(local), bool), nonexistent="NaT").notna()
+        gap[k, missing[~there]] = False
+    some = np.flatnonzero(gap.any(axis=1))
+    return int(gap.sum()), str(np.datetime64(int(days[some[0]]), "D")) if len(some) else ""
+
+
+def _usual(days: np.ndarray, has: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which slots most of the other days of a day's weekday have, two of them at least, and their mean count."""
+    usual, mean = np.zeros(has.shape, dtype=bool), np.zeros(has.shape)
+    for w in range(7):
+        mine = weekday_of(days) == w
+        others = mine.sum() - 1
+        if others >= 2:
+            usual[mine] = has[mine].sum(axis=0) - has[mine] >= MOST_DAYS * others
+            mean[mine] = (count[mine].sum(axis=0) - count[mine]) / others
+    return usual, mean
 
 
 def _short_days(day: np.ndarray, zone: ZoneInfo) -> np.ndarray:
