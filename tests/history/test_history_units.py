@@ -82,7 +82,7 @@ def test_a_report_in_minutes():
 
 def test_waits_left_in_minutes():
     log, rng = random_log(np.random.default_rng(1), "plain"), np.random.default_rng(2)
-    patience, due = rng.exponential(150, len(log)), rng.exponential(60, len(log))
+    patience, due = rng.exponential(150, len(log)), rng.exponential(180, len(log))
     log = log.assign(wait_s=(np.minimum(patience, due) / 60).round(3), customer=None,
                      outcome=np.where(patience < due, "abandoned", "answered"),
                      handle_s=np.where(patience < due, np.nan, log["handle_s"].fillna(60)))  # fmt: skip

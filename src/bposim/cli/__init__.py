@@ -22,6 +22,8 @@ def _one_line(message: Any, category: Any, *_: Any, **__: Any) -> None:
 _OPTIONS = {
     'columns={"': '--column ours="theirs"',
     'tz="': "--tz Asia/Manila",
+    "accept=[": "--accept RULE, once for each rule",
+    "counting=": "--counting and --within",
     "day_first=": "--day-first or --month-first",
     "draft_scenario() needs": "--scenario with one written by hand; scenarios/ has examples",
 }

@@ -38,8 +38,18 @@ Profile = Annotated[
     str, typer.Option(help="How the file is laid out: contacts, intervals, event_log, or a vendor's name.")
 ]
 Zone = Annotated[str | None, typer.Option("--tz", help="IANA time zone of the file's clock, e.g. Asia/Manila.")]
-Column = Annotated[list[str] | None, typer.Option("--column", help="ours=theirs, e.g. arrived=Start; repeat for more.")]
+Column = Annotated[
+    list[str] | None,
+    typer.Option("--column", help="ours=theirs, e.g. arrived=Start, with a unit handle_s=Talk:min; repeat for more."),
+]
 DayFirst = Annotated[bool | None, typer.Option("--day-first/--month-first", help="How 03/04/2026 is meant.")]
+SourceCounting = Annotated[
+    str | None, typer.Option("--counting", help="Service-level formula of the source: offered, answered, excl_T, …")
+]
+SourceWithin = Annotated[str | None, typer.Option("--within", help="Acceptable waiting time of the source, e.g. 20s.")]
+Accept = Annotated[
+    list[str] | None, typer.Option("--accept", help="Rule whose rows are right as they are; repeat for more.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Seed = Annotated[int, typer.Option(help="Names the luck; the same seed gives the same answer.", min=0)]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write the result here.")]
@@ -85,6 +95,9 @@ def check(
     tz: Zone = None,
     column: Column = None,
     day_first: DayFirst = None,
+    counting: SourceCounting = None,
+    within: SourceWithin = None,
+    accept: Accept = None,
     as_json: AsJson = False,
 ) -> None:
     """Read a history, report its data quality and what it can carry. Exit code 1 if a rule of severity error is broken.
@@ -98,7 +111,7 @@ def check(
         else:
             say(str(guess))
         raise typer.Exit(2)
-    found = read_history(history, profile, tz, column, day_first)
+    found = read_history(history, profile, tz, column, day_first, counting, within, accept)
     report = found.check()
     if not as_json:
         print(found)
@@ -119,6 +132,7 @@ def check(
 @app.command()
 def calibrate(
     history: HistoryFile, profile: Profile = "contacts", tz: Zone = None, column: Column = None, day_first: DayFirst = None,
+    counting: SourceCounting = None, within: SourceWithin = None, accept: Accept = None,
     scenario: Annotated[Path | None, typer.Option(help="Base scenario; one is drafted from the history without it.")] = None,
     until: Annotated[str | None, typer.Option(help="Use only what lies before this day.")] = None,
     out: Out = None, as_json: AsJson = False,
@@ -130,7 +144,7 @@ def calibrate(
     from bposim.scenario import load_scenario
 
     check_out(out, ".yaml", ".yml")
-    found = read_history(history, profile, tz, column, day_first)
+    found = read_history(history, profile, tz, column, day_first, counting, within, accept)
     base = load_scenario(scenario) if scenario else draft_scenario(found)
     same_clock(found, base, scenario)
     cal = fit(base, found, until=until)

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from bposim.errors import ParameterError, parameter
-from bposim.units import share
+from bposim.units import SECONDS, share
 
 #: What a frame may be written as, and read from.
 FRAMES = (".csv", ".csv.gz", ".parquet")
@@ -26,8 +26,8 @@ def say(text: str) -> None:
 # Arguments -----------------------------------------------------------------------------------------------------------
 
 
-def read_columns(given: list[str] | None) -> dict[str, str] | None:
-    """Return ``--column ours=theirs`` entries as a mapping."""
+def read_columns(given: list[str] | None) -> dict[str, Any] | None:
+    """Return ``--column ours=theirs`` entries as a mapping; ``ours=theirs:unit`` for durations."""
     if not given:
         return None
     pairs = [entry.split("=", 1) for entry in given]
@@ -36,7 +36,13 @@ def read_columns(given: list[str] | None) -> dict[str, str] | None:
         raise ParameterError(
             [f"--column {entry!r} is no pair. Write ours=theirs, e.g. arrived=Start." for entry in bad]
         )
-    return dict(pairs)  # type: ignore[arg-type]
+    return {ours: _with_unit(ours, theirs) for ours, theirs in pairs}
+
+
+def _with_unit(ours: str, theirs: str) -> Any:
+    """Return a duration's column and unit where its name ends in one; a column whose name has a colon stays as it is."""
+    name, colon, unit = theirs.rpartition(":")
+    return (name, unit) if colon and ours.endswith("_s") and unit in SECONDS else theirs
 
 
 def read_confidence(text: str) -> float:
@@ -69,11 +75,17 @@ def check_out(path: Path | None, *endings: str) -> None:
 # Files ---------------------------------------------------------------------------------------------------------------
 
 
-def read_history(path: Path, profile: str, tz: str | None, columns: list[str] | None, day_first: bool | None) -> Any:
+def read_history(
+    path: Path, profile: str, tz: str | None, columns: list[str] | None, day_first: bool | None,
+    counting: str | None = None, within: str | None = None, accept: list[str] | None = None,
+) -> Any:  # fmt: skip
     """Read a history as the options say."""
     from bposim.history import read_history as read
 
-    return read(path, profile=profile, tz=tz, columns=read_columns(columns), day_first=day_first)
+    return read(
+        path, profile=profile, tz=tz, columns=read_columns(columns), day_first=day_first, counting=counting,
+        within=within, accept=accept or (),
+    )  # fmt: skip
 
 
 def guess_profile(path: Path, tz: str | None) -> Any:

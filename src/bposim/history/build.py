@@ -43,7 +43,7 @@ from bposim.units import seconds, zone
 
 
 def read_history(
-    path: str | Path, *, profile: str | Profile, tz: Any = None, columns: Mapping[str, Any] | None = None,
+    path: str | Path, *, profile: str | Profile = "guess", tz: Any = None, columns: Mapping[str, Any] | None = None,
     interval: Any = None, types: Iterable[str] | str | None = None, limit: int | None = None,
     day_first: bool | None = None, decimal: str | None = None, booking: str | None = None, counting: str | None = None,
     within: Any = None, short_abandons: Any = None, accept: Iterable[str] | str = (),
@@ -60,7 +60,7 @@ def read_history(
         headings of several lines are found), ``.xes``; CSV and XES also as ``.gz``.
     profile : str or Profile
         How the source's files are laid out: one of ``PROFILES`` (plain: ``"contacts"``, ``"intervals"``,
-        ``"event_log"``) or a changed copy (``PROFILES["contacts"].replace(…)``). ``"guess"`` reads nothing: it is an
+        ``"event_log"``) or a changed copy (``PROFILES["contacts"].replace(…)``). ``"guess"``, the default, reads nothing: it is an
         error that tells which profile fits and how to confirm it (:func:`guess_profile`).
     tz : str or ZoneInfo
         IANA time zone of the operation and, unless the profile says UTC, of the file's clock; times written with an
@@ -110,6 +110,7 @@ def read_history(
         from bposim.history.guess import guess_profile
 
         raise HistoryError(str(guess_profile(path, tz=tz)).splitlines())
+    _check_columns(columns)
     how = _told(find_profile(profile), booking, counting, within, short_abandons)
     clock = _zone(tz if tz is not None else how.zone)
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
@@ -127,6 +128,12 @@ def read_history(
     made = Provenance("read_history", {k: v for k, v in told.items() if v not in (None, {}, [])})
     insist = counting is not None or within is not None
     return _build(raw, how, clock, made, columns, interval, types, day_first, decimal, agreed, insist)
+
+
+def _check_columns(columns: Any) -> None:
+    if columns is not None and not isinstance(columns, Mapping):
+        rule = 'a mapping of our column to the file\'s, {"arrived": "Start", "handle_s": ("Talk", "min")}'
+        raise ParameterError(parameter("columns", "read_history()", rule, columns))
 
 
 def _told(how: Profile, booking: str | None, counting: str | None, within: Any, short_abandons: Any) -> Profile:
@@ -149,6 +156,7 @@ def from_frame(
     day_first: bool | None, step: str, accept: Any = (),
 ) -> History:  # fmt: skip
     """Make a history of a frame's cells by the same rules as of a file's."""
+    _check_columns(columns)
     how = find_profile(profile)
     clock = _zone(tz)
     if not isinstance(frame, pd.DataFrame):

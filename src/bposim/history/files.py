@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import zipfile
 import zlib
 from collections import Counter
@@ -110,6 +111,10 @@ def table_of(data: bytes, name: str, *, limit: int | None = None, profile: Profi
     HistoryError
         They are in no format read here, or hold no table.
     """
+    if kind := _other_kind(data, name):
+        raise HistoryError(
+            f"{name} seems to be {kind}, which holds no table that can be read. Export the table as CSV or .xlsx."
+        )
     if data[:4] == b"PAR1":
         table = _parquet(data, name, limit)
     elif data[:4] == b"PK\x03\x04":
@@ -123,6 +128,35 @@ def table_of(data: bytes, name: str, *, limit: int | None = None, profile: Profi
     if not len(table.frame):
         raise HistoryError(f"{name} has a header but no data rows. Give a file with at least one data row.")
     return table
+
+
+def _other_kind(data: bytes, name: str) -> str:
+    """Return what a file seems to be that is of none of the formats read here, "" where it may be one of them."""
+    start = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
+    ending = Path(name).suffix.lower()
+    if start.startswith(b"%PDF"):
+        return "a PDF"
+    if data[:4] == b"PK\x03\x04":
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as book:
+                inside = book.namelist()
+        except (OSError, ValueError, zipfile.BadZipFile):
+            return ""  # a damaged workbook is told as such
+        if any(n.startswith("xl/") for n in inside):
+            return ""
+        words = (("word/", "a Word document"), ("ppt/", "a PowerPoint file"), ("content.xml", "an OpenDocument file"))
+        return next((w for part, w in words if any(n.startswith(part) for n in inside)), "a zip archive")
+    if start[:1] in (b"{", b"["):
+        try:
+            json.loads(data.decode("utf-8-sig"))
+        except ValueError:
+            return "a JSON file" if ending in (".json", ".jsonl") else ""
+        return "a JSON file"
+    if ending in (".py", ".json", ".jsonl", ".ipynb", ".yaml", ".yml", ".docx", ".pdf"):
+        return f"a {ending} file"
+    if ending in (".xlsx", ".xlsm") and data[:4] not in (b"\xd0\xcf\x11\xe0", b"PAR1"):
+        return f"no Excel workbook although it is named {ending}"
+    return ""
 
 
 def _parquet(data: bytes, name: str, limit: int | None) -> RawTable:

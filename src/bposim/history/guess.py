@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+import json
 import re
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +17,15 @@ from bposim.errors import HistoryError
 from bposim.history.cells import MISSING, plain_name, plain_names, told_day_first
 from bposim.history.cells import needs as needed_groups
 from bposim.history.files import RawTable, load, table_of
-from bposim.history.layouts import Profile
+from bposim.history.layouts import FIELDS, Profile
 from bposim.history.profiles import PROFILES
 
 #: Rows and bytes that are looked at.
 ROWS, BYTES = 500, 1 << 18
 #: Scores that lie closer than this are a tie.
 TIE = 0.02
+#: Names that are at least this like each other may mean the same.
+ALIKE = 0.6
 _DATE = r"(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{8}|\d{5}(?:\.\d+)?)(?:[T ].*)?"
 _CLOCK = r"\d{1,2}(?::?\d{2})?(?::\d{2})?(?:\s*[AaPp][Mm])?|0?\.\d+"
 _NUMBER = r"-?[\d.,]+\s*%?|-?(?:\d+ days? )?\d+:\d{2}(?::\d{2}(?:\.\d+)?)?"
@@ -43,6 +48,8 @@ class Guess:
     settings : dict
         What reading with the best profile would assume: ``tz``, ``clock``, ``day_first``, ``decimal``, ``units``,
         ``booking``, ``counting``, ``within_s``; None is not told and has to be, or is told from the whole column.
+    likely : mapping
+        Where no profile fits: our column → the file's column of the likest name, for profile ``kind``.
     """
 
     path: str
@@ -50,6 +57,8 @@ class Guess:
     tied: tuple[str, ...]
     candidates: pd.DataFrame
     settings: dict[str, Any]
+    likely: Mapping[str, str] = field(default_factory=dict)
+    kind: str = "intervals"
 
     @property
     def call(self) -> str:
@@ -58,6 +67,14 @@ class Guess:
         zone = "" if self.settings.get("zone_of_source") else f', tz="{self.settings.get("tz") or "Area/City"}"'
         first = ", day_first=…" if self.settings.get("day_first") == "not told" else ""
         return f'read_history({self.path!r}, profile="{name}"{zone}{first})'
+
+    @property
+    def _columns(self) -> str:
+        """The mapping to confirm, by likeness of names."""
+        pairs = [
+            f"{json.dumps(o, ensure_ascii=False)}: {json.dumps(t, ensure_ascii=False)}" for o, t in self.likely.items()
+        ]
+        return "{" + (", ".join(pairs) or '"ours": "theirs"') + "}"
 
     @property
     def command(self) -> str:
@@ -72,7 +89,8 @@ class Guess:
             near = self.candidates.iloc[0]
             lines = [
                 f"no profile fits {self.path}; the nearest is {near['profile']!r}, which lacks {near['columns_missing']}.",
-                f'Name the columns: read_history({self.path!r}, profile="intervals", tz="Area/City", columns={{"ours": "theirs"}}).',
+                f"Our columns of profile {self.kind!r}: {', '.join(FIELDS[self.kind])}.",
+                f'Name the columns: read_history({self.path!r}, profile="{self.kind}", tz="Area/City", columns={self._columns}).',
             ]
             return "\n".join(lines)
         if self.tied:
@@ -158,9 +176,39 @@ def guess_profile(path: str | Path, *, tz: Any = None) -> Guess:
     close = table_of_all.loc[(table_of_all["score"] > 0) & (table_of_all["score"] >= top - TIE), "profile"].tolist()
     best = close[0] if close else None
     settings = _settings(frames[best], PROFILES[best], tz) if best else {}
+    likely: dict[str, dict[str, str]] = {}
+    if best is None:
+        likely = {
+            kind: _likely(frames[kind].frame, PROFILES[kind]) for kind in ("contacts", "intervals") if kind in frames
+        }
+    kind = max(likely, key=lambda k: (not needed_groups(k, likely[k]), len(likely[k])), default="intervals")
     return Guess(
-        str(path), best if len(close) == 1 else None, tuple(close) if len(close) > 1 else (), table_of_all, settings
+        str(path),
+        best if len(close) == 1 else None,
+        tuple(close) if len(close) > 1 else (),
+        table_of_all,
+        settings,
+        likely.get(kind, {}),
+        kind,
     )
+
+
+def _likely(frame: pd.DataFrame, profile: Profile) -> dict[str, str]:
+    """Return our column → the file's of the likest name whose cells look like it, each used once, in the file's order."""
+    pairs = []
+    for place, column in enumerate(map(str, frame.columns)):
+        for ours, names in profile.columns.items():
+            alike = max(
+                difflib.SequenceMatcher(None, plain_name(column), plain_name(n)).ratio() for n in (ours, *names)
+            )
+            looks = _fit(frame.iloc[:, place], ours, profile)
+            if alike >= ALIKE and (looks is None or looks >= 0.5):
+                pairs.append((-alike, place, ours, column))
+    found: dict[str, tuple[int, str]] = {}
+    for _, place, ours, column in sorted(pairs):
+        if ours not in found and place not in {p for p, _ in found.values()}:
+            found[ours] = (place, column)
+    return {ours: column for ours, (_, column) in sorted(found.items(), key=lambda item: item[1][0])}
 
 
 def _head(data: bytes) -> bytes:
@@ -200,7 +248,7 @@ def _score(frame: pd.DataFrame, profile: Profile) -> tuple[float, str, str]:
         mapped |= {c for text, c in plain.items() if re.fullmatch(pattern, text)}
     mapped |= {plain[plain_name(n)] for names in (*profile.extras.values(), profile.signature) for n in names
                if plain_name(n) in plain}  # fmt: skip
-    words = ", ".join(dict.fromkeys(map(str, mapped)))
+    words = ", ".join(dict.fromkeys(str(c) for c in frame.columns if c in mapped))
     lacking = ", ".join(missing[:6]) + (", …" if len(missing) > 6 else "")
     lost = [n for n in profile.signature if plain_name(n) not in plain]
     if lost:
