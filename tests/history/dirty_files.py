@@ -284,6 +284,8 @@ DIRTY: dict[str, Dirty] = {
     "unit_slip": Dirty(lambda: TIMES.assign(handle_s=[v and str(int(v) / 60) for v in TIMES["handle_s"]]), None, 810),
     "zone_slip": Dirty(lambda: moved(LOG, 11), None, 900),
     "encoding": Dirty(lambda: LOG.assign(contact_type="Kündigung"), None, 900, write={"encoding": "cp1252"}),
+    "outcome_from_flag": Dirty(lambda: BARE.assign(abandoned=(TIMES["outcome"] == "abandoned").astype(int)), None, 900),
+    "unused_columns": Dirty(lambda: LOG.assign(colour="red", note="n"), None, 2),
     "totals_row": Dirty(lambda: put(REPORT, "contact_type", {400: "Total"}), [400], read=INTERVALS),
     "duplicate_interval": Dirty(lambda: pd.concat([REPORT, REPORT.iloc[[4]]]), [401], read=INTERVALS),
     "negative_count": Dirty(lambda: put(REPORT, "abandoned", {2: "-1"}), [2], read=INTERVALS),

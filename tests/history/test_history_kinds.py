@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bposim.errors import HistoryError, ParameterError
-from bposim.history import guess_profile, read_history
+from bposim.history import History, guess_profile, read_history
 
 
 def packed(*names: str) -> bytes:
@@ -75,3 +75,14 @@ def test_a_guess_lists_the_columns_in_the_order_of_the_file(tmp_path: Path):
         path, index=False
     )
     assert guess_profile(path).candidates["columns_found"][0] == ", ".join(names)
+
+
+def test_a_column_of_zeros_and_ones_tells_the_outcome():
+    frame = pd.DataFrame({"arrived": pd.date_range("2026-03-02 09:00", periods=40, freq="5min").astype("str"),
+                          "wait_s": 5, "handle_s": 60}).assign(flag=[k % 4 == 0 for k in range(40)])  # fmt: skip
+    for name, yes in (("abandoned", "abandoned"), ("answered", "answered")):
+        log = History.from_contacts(frame.rename(columns={"flag": name}), tz="Asia/Manila")
+        assert (log.contacts["outcome"] == yes).tolist() == frame["flag"].tolist()
+        assert log.quality.count("outcome_from_flag") == 40 and repr(name) in str(log.quality)
+    with pytest.raises(HistoryError, match="zeros and ones, no times"):
+        History.from_contacts(frame.drop(columns="wait_s").rename(columns={"flag": "answered"}), tz="Asia/Manila")

@@ -18,6 +18,7 @@ from bposim.history.contacts import Reading, clean_contacts
 from bposim.history.core import History
 from bposim.history.events import contacts_of_events
 from bposim.history.files import RawTable, as_text, read_table
+from bposim.history.flags import note_columns, outcome_flag
 from bposim.history.intervals import clean_intervals, counts_table, interval_length
 from bposim.history.layouts import BOOKINGS
 from bposim.history.profiles import Profile, find_profile
@@ -206,8 +207,11 @@ def _build(
     day_first: bool | None, decimal: str | None, accept: frozenset[str], insist: bool = False,
 ) -> History:  # fmt: skip
     found, factors = map_columns(raw.frame, profile, columns, name=raw.name)
+    found, told_by_flag, flag = outcome_flag(raw.frame, profile, found, columns, raw.name)
     extras = map_extras(raw.frame, profile)
     cells = raw.frame[[*found.values(), *extras.values()]].set_axis([*found, *(f"extra:{n}" for n in extras)], axis=1)
+    if told_by_flag is not None:
+        cells = cells.assign(outcome=told_by_flag.to_numpy())
     cells = name_types(cells)
     rows = np.arange(1, len(cells) + 1)
     left_out = 0
@@ -217,6 +221,7 @@ def _build(
     order = profile.day_first if day_first is None else day_first
     how = Reading(profile, clock, factors, raw.name, raw.delimiter, decimal, order)
     ledger = Ledger(rows, accept=accept)
+    note_columns(raw.frame, {*found.values(), *extras.values()}, flag, ledger)
     if raw.encoding == "cp1252":
         ledger.whole("encoding", len(rows))
     told = Told()

@@ -116,6 +116,10 @@ _TABLE = (
      "the day's load is centred on {detail} local time: the times may be in another zone",
      "Write the times with their offset, as 2026-03-01T09:30:00Z in a file that keeps UTC, and tz as the place's. " + _RIGHT),
     ("encoding", "info", "kept", "the file is not UTF-8; it was read as Windows-1252", "Save the file as UTF-8. " + _RIGHT),
+    ("outcome_from_flag", "info", "kept", "the outcome was told by the yes-or-no column{detail}",
+     "Write columns={{'outcome': '<its name in the file>'}} for another. " + _RIGHT),
+    ("unused_columns", "info", "kept", "{n} columns of the file were not used{detail}",
+     "Write columns={{'ours': 'theirs'}} for those that should be. " + _RIGHT),
     # interval reports and counts
     ("totals_row", "warning", "set aside", "{rows} are totals, not intervals", "accept=[{id!r}] takes them for a contact type of that name; else totals are made again."),
     ("duplicate_interval", "error", "set aside",
