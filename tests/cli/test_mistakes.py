@@ -76,7 +76,7 @@ CASES = {
         ["calibrate", "log.csv", "--profile", "intervals", *TZ, "-o", "m.yaml"],
         ["needs a contact log", "--scenario"],
     ),
-    "scenario as history": ("tiny.yaml", TINY, ["check", "tiny.yaml", "--profile", "contacts", *TZ], ["tiny.yaml", "no regular table"]),
+    "scenario as history": ("tiny.yaml", TINY, ["check", "tiny.yaml", "--profile", "contacts", *TZ], ["tiny.yaml", "seems to be a .yaml file"]),
     # Scenarios
     "unknown skill": ("s.yaml", changed("[calls]", "[call]"), ["staff", "s.yaml", "-o", "p.csv"], ["'team'", "'call'", "Did you mean 'calls'", "s.yaml:12"]),
     "shift that never starts": ("s.yaml", changed('"09:00", "13:00"', '"20:00", "21:00"'), ["staff", "s.yaml", "-o", "p.csv"], ["'half'", "can never start", "Change its start", "s.yaml:14"]),

@@ -163,7 +163,7 @@ def test_provenance_tells_the_file_the_rules_and_the_rows(save: Callable):
 
 
 def test_midnight_is_repaired_only_where_the_profile_says_so(save: Callable):
-    late = insert(LOG, "2026-03-05 23:59:58").assign(kind="served")
+    late = insert(LOG, "2026-03-05 23:59:58")
     late = put(late, "answered", {901: "2026-03-05 00:00:03"})
     late = put(late, "ended", {901: "2026-03-05 00:01:03"})
     usual = read(save(late), profile="contacts")

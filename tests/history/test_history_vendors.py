@@ -38,7 +38,9 @@ def utc(history: History) -> list[str]:
 
 
 def rules(history: History) -> dict[str, int]:
-    return {r: int(n) for r, n in history.check().frame[["rule", "rows"]].itertuples(index=False)}
+    """Return the rules and their counts; what an export has besides is not used, and said so."""
+    found = history.check().frame[["rule", "rows"]]
+    return {r: int(n) for r, n in found.itertuples(index=False) if r != "unused_columns"}
 
 
 AMAZON_WFM = """\
