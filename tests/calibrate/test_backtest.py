@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -289,3 +290,88 @@ def test_a_picture_of_a_type_that_hardly_anybody_leaves(cal):
     assert axes[1].get_ylim()[1] > 0
     with pytest.raises(ParameterError, match="one of 'a'"):
         cal.plot_patience("b")
+
+
+def _quiet(base, told, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return bp.calibrate(base, told, **options)
+
+
+def _drawn(scenario, seed=5):
+    from bposim.datasets import draw_history
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return bp.History.from_contacts(
+            draw_history(scenario, seed=seed).drop(columns="replication"), tz=scenario.time_zone
+        )
+
+
+def test_heads_seen_at_work_lose_nobody_to_absence(cal, history):
+    """Absence and shrinkage of the scenario belong to scheduled heads: a replay of heads on duty is the same without."""
+    gross = replace(
+        cal, scenario=cal.scenario.replace({"agent_groups.g.absence": 0.2, "agent_groups.g.shrinkage": 0.1})
+    )
+    plain = cal.backtest(history, "2026-02-09", "2026-02-16", replications=5)
+    lost = gross.backtest(history, "2026-02-09", "2026-02-16", replications=5)
+    assert lost.frame["simulated"].tolist() == plain.frame["simulated"].tolist()
+    assert lost.profile.frame["simulated"].tolist() != plain.profile.frame["simulated"].tolist()
+
+
+def test_a_scenario_that_names_its_agents_can_be_tested(truth):
+    spell = [{"days": "mon-fri", "start": "08:00", "end": "18:00"}]
+    named = truth.replace(
+        {"days": 21, "agent_groups.g": {"skills": ["a"], "agents": {f"g-0{i}": {"schedule": spell} for i in range(4)}}}
+    )
+    told = _drawn(named)
+    test = _quiet(named, told, until="2026-01-19").backtest(told, "2026-01-19", "2026-01-26", replications=20)
+    assert test.verdict == "pass", repr(test)
+
+
+def test_a_skill_multiplier_is_no_drift_and_known_to_the_formulas(truth):
+    slow = truth.replace({"days": 21, "agent_groups.g.skills": {"a": 1.5}, "agent_groups.g.heads": 6})
+    told = _drawn(slow)
+    cal = _quiet(slow, told, until="2026-01-19")
+    part = stretch_of(cal, told, "2026-01-19", "2026-01-26")
+    assert part.handled is not None and part.handled.mean() == pytest.approx(1.0, abs=0.08)
+    test = cal.backtest(told, "2026-01-19", "2026-01-26", replications=5)
+    error = test.formulas.set_index(["level", "metric", "model"])["error"]
+    assert error["all", "service_level 20s", "erlang-a"] < 0.08  # 0.19 if 1.5 is forgotten
+
+
+def test_agent_hours_are_right_whatever_the_base_says_of_work_after_contacts_and_redials(truth):
+    """The replays that correct agent-hours play the fitted scenario: neither the base's after-contact work nor its redials."""
+    told = _drawn(truth.replace(days=14))
+    other = truth.replace({
+        "contact_types.a.after_contact_work": {"exponential": {"mean": "60s"}},
+        "contact_types.a.redial": {"after_abandonment": 0.5, "delay": {"exponential": {"mean": "10min"}}},
+    })  # fmt: skip
+    cal = _quiet(other, told)
+    assert cal.scenario.contact_types["a"].after_contact_work is None
+    hours = cal.summary().set_index("parameter").loc["agent-hours on duty per day", "value"]
+    assert hours == pytest.approx(40.0, rel=0.01)
+
+
+@pytest.mark.parametrize("start", ["2026-03-02", "2026-10-19"])
+def test_weeks_with_a_change_of_the_clock_can_be_fitted_and_tested(truth, start):
+    world = truth.replace({
+        "opening_hours": {"daily": "00:00-24:00"}, "start": start, "days": 14,
+        "contact_types.a.arrivals": {"per_interval": [40.0 if k == 20 else 5.0 for k in range(48)]},
+    })  # fmt: skip
+    told = _drawn(world)
+    cal = _quiet(world, told)
+    for weekday in (5, 6):
+        profile = np.array(cal.scenario.contact_types["a"].arrivals.per_interval[weekday])
+        assert len(profile) == 48 and profile.argmax() == 20
+    part = stretch_of(cal, told)
+    assert part.volumes["contacts"].sum() == len(told.contacts)
+
+
+def test_a_type_that_nobody_asked_for_is_fitted_with_no_contacts(truth):
+    told = _drawn(truth.replace(days=21))
+    more = truth.replace(
+        {"contact_types.b": truth.canonical["contact_types"]["a"], "agent_groups.g.skills": ["a", "b"]}
+    )
+    cal = _quiet(more, told)
+    assert sum(map(sum, cal.scenario.contact_types["b"].arrivals.per_interval.values())) == 0

@@ -372,3 +372,20 @@ def test_a_week_of_the_bank_comes_back_from_its_report_alone():
     assert table.loc["observed", "service_level_20"] == pytest.approx(0.646, abs=0.002)
     assert abs(table.loc["own", "service_level_20"] - table.loc["observed", "service_level_20"]) < 0.05
     assert abs(table.loc["own", "abandonment"] - table.loc["observed", "abandonment"]) < 0.03
+
+
+def test_options_that_need_a_log_are_refused_and_absence_and_redials_of_the_base_taken_out(truth):
+    told = report(truth, 9)
+    with pytest.raises(bp.errors.CalibrationError, match=r"presence_gap[\s\S]*schedules"):
+        bp.calibrate(planned(truth), told, presence_gap="60s", schedules=pd.DataFrame())
+    group, kind = next(iter(truth.agent_groups)), next(iter(truth.contact_types))
+    base = planned(truth).replace({
+        f"agent_groups.{group}.absence": 0.2,
+        f"contact_types.{kind}.redial": {"after_abandonment": 0.6, "delay": {"exponential": {"mean": "10min"}}},
+    })  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CalibrationWarning)
+        plain, changed = bp.calibrate(planned(truth), told), bp.calibrate(base, told)
+    assert changed.scenario.agent_groups[group].absence == 0 and changed.scenario.contact_types[kind].redial is None
+    assert changed.scenario.agent_groups[group].heads == plain.scenario.agent_groups[group].heads
+    assert any("redial" in n and "taken out" in n for n in changed.notes)

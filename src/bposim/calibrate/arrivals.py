@@ -90,7 +90,10 @@ def day_tables(
     counts = np.zeros((n_days, width, len(types)))
     np.add.at(counts, (grid.day[i[use]], grid.slot[i[use]], kind[use]), 1)
     open_days = np.unique(grid.day)
-    n_slots = np.bincount(grid.day, minlength=n_days)[open_days]
+    # The hour that autumn brings twice has its slots once.
+    n_slots = np.zeros(n_days, dtype=np.int64)
+    np.maximum.at(n_slots, grid.day, grid.slot + 1)
+    n_slots = n_slots[open_days]
     weekday = np.array([(first.toordinal() + d - 1) % 7 for d in open_days])
     minutes = np.full((7, width), -1)
     minutes[grid.weekday, grid.slot] = grid.minute

@@ -12,7 +12,14 @@ import pandas as pd
 
 from bposim.calibrate.formulas import formula_errors, formula_intervals
 from bposim.calibrate.played import Coarse, play_coarse
-from bposim.calibrate.replay import observed_staffing, observed_volumes, paced, replay_world
+from bposim.calibrate.replay import (
+    as_seen,
+    observed_staffing,
+    observed_volumes,
+    paced,
+    replay_world,
+    without_multiplier,
+)
 from bposim.errors import CalibrationError, ParameterError, parameter
 from bposim.metrics import ContactSource
 from bposim.provenance import Provenance
@@ -186,7 +193,7 @@ def backtest(
         if which == "observed" and world is stretch.own and stretch.world is not stretch.own:
             staffing = _coarse_heads(stretch)
         played = play_coarse(
-            world,
+            as_seen(world) if which == "observed" else world,
             stretch.own,
             volumes=given,
             staffing=staffing,
@@ -237,8 +244,11 @@ def _from_log(cal: Calibration, test: Any, first: date, last: date) -> Stretch:
     for g in world.agent_groups:
         if not (spans["agent_group"] == g).any():
             staffing[g] = _stretched(own.scheduled_heads(g), own, world)
-    if cal.paces:
-        volumes = paced(spans, cal.paces, volumes, world)
+    # A group that names its agents has their speeds; heads seen at work have none, so they are paces of the minute.
+    speeds = {a: body.speed for group in world.agent_groups.values() for a, body in group.agents.items()}
+    paces = {**cal.paces, **speeds}
+    if paces:
+        volumes = paced(spans, paces, volumes, world)
     seen = ContactSource(log, starts=own.grid.starts, hours=own.grid.hours, types=tuple(own.contact_types))
     served = log[log["outcome"] == "answered"]
     work = [law.mean for k in own.contact_types.values() if k.after_contact_work for law in k.after_contact_work]
@@ -252,6 +262,7 @@ def _handled(served: pd.DataFrame, volumes: pd.DataFrame, world: Scenario) -> pd
     """Return, by date, the sum of handle times over the sum of those expected."""
     grid = world.grid
     known = served[served["handle_s"].notna()]
+    handle = without_multiplier(known, world)
     at = pd.DatetimeIndex(known["arrived"]).tz_convert("UTC").as_unit("ms").asi8
     start = pd.DatetimeIndex(grid.starts).tz_convert("UTC").as_unit("ms").asi8
     place = np.searchsorted(start, at, side="right") - 1
@@ -264,9 +275,7 @@ def _handled(served: pd.DataFrame, volumes: pd.DataFrame, world: Scenario) -> pd
         if "handle_factor" in volumes:
             mean = mean * volumes.loc[volumes["contact_type"] == t, "handle_factor"].to_numpy()
         expected[mine] = mean[place[mine]]
-    sums = pd.DataFrame(
-        {"day": grid.starts.tz_localize(None).normalize()[place], "y": known["handle_s"].to_numpy(), "e": expected}
-    )
+    sums = pd.DataFrame({"day": grid.starts.tz_localize(None).normalize()[place], "y": handle, "e": expected})
     table = sums.groupby("day").sum()
     return table["y"] / table["e"]
 

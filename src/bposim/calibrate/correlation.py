@@ -230,6 +230,8 @@ def _neighbours(
     sums = np.stack([beside, beside_base, own, own_base])
     # Each day gives its intervals less one, and of the days of a weekday one goes to the profile.
     freedom_here = float((np.maximum((mean > 0).sum(axis=1) - 1, 0) / np.where(scale > 0, scale, np.inf)).sum())
+    if not freedom_here > 0:
+        return Estimate(what, name, np.nan, n=n, detail="not identifiable: too few contacts")
     with np.errstate(divide="ignore", invalid="ignore"):
         chi = float(np.nansum(np.where((mean > 0) & seen, rest**2 * s / np.maximum(total * p, 1e-9), 0.0)))
     # Few contacts an interval make the statistic skewed, not biased: its mean is the degrees of freedom (Cochran 1954).

@@ -32,7 +32,7 @@ from bposim.calibrate.heads import (
 from bposim.calibrate.presence import skills_of
 from bposim.calibrate.redials import fit_redials
 from bposim.calibrate.redials_report import fit_redials_from_report
-from bposim.calibrate.replay import agent_paces
+from bposim.calibrate.replay import agent_paces, without_multiplier
 from bposim.calibrate.result import Calibration
 from bposim.calibrate.routing import fit_order, order_changes
 from bposim.calibrate.short_abandons import fit_short_abandons
@@ -81,7 +81,15 @@ def calibrate(
     if getattr(history, "kind", None) == "intervals":
         from bposim.calibrate.reports import calibrate_reports
 
-        return calibrate_reports(base, history, until=until)
+        require(
+            [
+                f"{name} of calibrate() needs a contact log: an interval report names no agents. Leave it out."
+                for name, value in (("presence_gap", presence_gap), ("schedules", schedules))
+                if value is not None
+            ],
+            CalibrationError,
+        )
+        return calibrate_reports(base, history, until=until, special_days=special_days)
     if getattr(history, "contacts", None) is None:
         raise CalibrationError(
             "calibrate() needs a contact log, one row for each contact, or an interval report that tells what became of the "
@@ -127,7 +135,7 @@ def calibrate(
     date_of = pd.DatetimeIndex(contacts["arrived"]).tz_localize(None).normalize()
     name_of = contacts["contact_type"].astype(str).to_numpy()
     answered = (contacts["outcome"] == "answered").to_numpy() & contacts["handle_s"].notna().to_numpy()
-    handle_s = _without_multiplier(contacts, base)
+    handle_s = without_multiplier(contacts, base)
     handle, effects = fit_handled(contacts, base, first, last, missing, handle_s, estimates, notes)
     for t in types:
         if t not in handle:
@@ -170,11 +178,10 @@ def calibrate(
             estimates.append(Estimate("day factor of heads cv", g, group.day_factor.cv, source="assumed",
                                       detail="kept from the base scenario"))  # fmt: skip
     if heads is not None:
-        steady = scenario_of(without_redials(base), arrivals, handle, patience, heads, first, [])
-        steady = steady.replace(balking_changes(deterred) | wrap_up_changes(wrap, live))
         # Replays count heads, which a group that names its agents does not allow.
-        counted = base.replace({f"agent_groups.{g}.agents": None for g in base.agent_groups})
+        counted = without_redials(base).replace({f"agent_groups.{g}.agents": None for g in base.agent_groups})
         steady = scenario_of(counted, arrivals, handle, patience, heads, first, [], effects)
+        steady = steady.replace(balking_changes(deterred) | wrap_up_changes(wrap, live))
         errors = replay_errors(heads, steady, contacts)
         heads, estimates = with_errors(heads, errors, estimates)
         heads = replace(heads, cv=heads_factors(heads, errors, _busyness(arrivals), estimates, notes))
@@ -212,20 +219,6 @@ def _busyness(arrivals: ArrivalFit) -> pd.Series:
     """Return contacts over expected contacts of every day that was used."""
     total = arrivals.days[arrivals.days["used"]].groupby("date")[["contacts", "expected"]].sum()
     return total["contacts"] / total["expected"]
-
-
-def _without_multiplier(contacts: pd.DataFrame, base: Scenario) -> np.ndarray:
-    """Return handle times as a group with multiplier 1 would have had them."""
-    handle = contacts["handle_s"].to_numpy(dtype=float, na_value=np.nan)
-    if "agent_group" not in contacts:
-        return handle
-    factor = np.ones(len(contacts))
-    group, kind = contacts["agent_group"].astype(object), contacts["contact_type"].astype(str)
-    for g, body in base.agent_groups.items():
-        for skill, multiplier in body.skills.items():
-            if multiplier != 1:
-                factor[((group == g) & (kind == skill)).to_numpy()] = multiplier
-    return handle / factor
 
 
 def _patience(

@@ -54,7 +54,8 @@ def formula_intervals(
             kind = own.contact_types[t]
             after = _means(kind.after_contact_work, grid.slot) if kind.after_contact_work else 0.0
             count += contacts
-            work += contacts * (_means(kind.handle_time, grid.slot) * factor + after)
+            slow = _multiplier(own, t, groups, heads)
+            work += contacts * (_means(kind.handle_time, grid.slot) * factor * slow + after)
         there = np.sum([heads[g] for g in groups], axis=0)
         offered += count
         for i in np.flatnonzero(count > 0):
@@ -127,18 +128,25 @@ def components(own: Scenario) -> list[tuple[list[str], list[str]]]:
 def waiting_per_abandonment(cal: Calibration) -> float:
     """Return the waiting time per abandonment over all types, in seconds; infinity where nobody hung up.
 
-    Without single waits it is the mean patience of the types' laws, weighted by contacts.
+    An interval report may not tell how long those who hung up had waited: then the mean of the patience that was fitted, over
+    the types and weighted by their contacts.
     """
     rates = [(e.n, e.value) for e in cal.estimates if e.parameter == "abandonments per waiting hour" and e.value > 0]
     hours = sum(n / value for n, value in rates)
     if rates:
         return 3600 * hours / sum(n for n, _ in rates)
-    days = cal.arrivals.days.groupby("contact_type")["contacts"].sum()
-    laws = {
-        t: kind.patience[0].mean for t, kind in cal.scenario.contact_types.items() if np.isfinite(kind.patience[0].mean)
-    }
-    weight = np.array([float(days.get(t, 0.0)) for t in laws])
-    return float(np.average(list(laws.values()), weights=weight)) if weight.sum() > 0 else np.inf
+    fitted = {t: cal.scenario.contact_types[t].patience[0].mean for t in cal.patience}
+    known = [(mean, float(cal.scenario.expected_contacts(t).sum())) for t, mean in fitted.items() if np.isfinite(mean)]
+    total = sum(weight for _, weight in known)
+    return sum(mean * weight for mean, weight in known) / total if total > 0 else np.inf
+
+
+def _multiplier(own: Scenario, name: str, groups: Sequence[str], heads: Mapping[str, np.ndarray]) -> np.ndarray | float:
+    """Return the skill multiplier of a type over the heads that take it: who is fast takes more contacts."""
+    able = [(heads[g], own.agent_groups[g].skills[name]) for g in groups if name in own.agent_groups[g].skills]
+    there, done = np.sum([h for h, _ in able], axis=0), np.sum([h / m for h, m in able], axis=0)
+    usual = float(np.mean([m for _, m in able])) if able else 1.0
+    return np.where(done > 0, there / np.where(done > 0, done, 1.0), usual)
 
 
 def _means(laws: Sequence, slot: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]

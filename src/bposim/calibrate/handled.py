@@ -98,8 +98,10 @@ def speed_changes(base: Scenario, effects: AgentFit | None) -> dict[str, Any]:
 
 def day_factor_changes(laws: Mapping[str, DurationFit], effects: AgentFit | None) -> dict[str, Any]:
     """Return the changes that let handle times differ from day to day, where they clearly do."""
-    if effects is None or effects.day_sd == 0:
+    if effects is None:
         return {}
+    if effects.day_sd == 0:
+        return {f"contact_types.{t}.handle_day_factor": None for t in laws}
     cv = round(float(np.sqrt(np.expm1(effects.day_sd**2))), 6)
     return {f"contact_types.{t}.handle_day_factor": {"gamma": {"cv": cv}} for t in laws}
 

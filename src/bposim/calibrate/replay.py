@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bposim.calibrate.absence import net_of_absence
 from bposim.calibrate.presence import heads_on_grid, presence_spans, skills_of
 from bposim.units import WEEKDAYS
 
@@ -73,9 +74,20 @@ def refined(scenario: Scenario, step_s: float, **changes: Any) -> Scenario:
             laws = getattr(kind, field)
             if laws is not None and len(laws) > 1:
                 new[f"contact_types.{t}.{field}"] = [law.to_spec() for law in laws for _ in range(times)]
-    for g in scenario.agent_groups:
-        new[f"agent_groups.{g}.heads"] = 0
+    for g, body in scenario.agent_groups.items():
+        if not body.agents:
+            new[f"agent_groups.{g}.heads"] = 0
     return scenario.replace(new | changes)
+
+
+def as_seen(scenario: Scenario) -> Scenario:
+    """Return a scenario for playing heads that were seen at work: nobody is absent, on a break or named.
+
+    Heads of a plan are gross of shrinkage, absence, adherence and breaks; heads seen at work are net of them.
+    """
+    named = {f"agent_groups.{g}.agents": None for g, body in scenario.agent_groups.items() if body.agents}
+    lost = {f"agent_groups.{g}.shrinkage": None for g, body in scenario.agent_groups.items() if body.shrinkage}
+    return net_of_absence(scenario.replace(named | lost) if named or lost else scenario)
 
 
 def replay_world(
@@ -185,3 +197,17 @@ def agent_paces(contacts: pd.DataFrame, handle_s: np.ndarray, spread: float) -> 
     pace = (sums["top"] + spread**-2) / (sums["weight"] + spread**-2)
     pace /= np.average(pace, weights=sums["expected"])
     return {str(a): float(v) for a, v in pace.items()}
+
+
+def without_multiplier(contacts: pd.DataFrame, base: Scenario) -> np.ndarray:
+    """Return handle times as a group with multiplier 1 would have had them, in seconds, shape (n_contacts,)."""
+    handle = contacts["handle_s"].to_numpy(dtype=float, na_value=np.nan)
+    if "agent_group" not in contacts:
+        return handle
+    factor = np.ones(len(contacts))
+    group, kind = contacts["agent_group"].astype(object), contacts["contact_type"].astype(str)
+    for g, body in base.agent_groups.items():
+        for skill, multiplier in body.skills.items():
+            if multiplier != 1:
+                factor[((group == g) & (kind == skill)).to_numpy()] = multiplier
+    return handle / factor

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bposim.calibrate.absence import net_of_absence
 from bposim.calibrate.arrivals import fit_arrivals
 from bposim.calibrate.durations import FEW, DurationFit
 from bposim.calibrate.estimates import Estimate, jackknife_ratio
+from bposim.calibrate.fresh import without_redials
 from bposim.calibrate.heads import HeadsFit
 from bposim.calibrate.moments import (
     MORE,
@@ -74,7 +76,7 @@ UNTOLD = (
 )  # fmt: skip
 
 
-def calibrate_reports(base: Scenario, history: Any, *, until: Any = None) -> Calibration:
+def calibrate_reports(base: Scenario, history: Any, *, until: Any = None, special_days: Any = None) -> Calibration:
     """Fit a scenario to an interval report; see :func:`bposim.calibrate`."""
     from bposim.calibrate import Calibration
 
@@ -86,11 +88,19 @@ def calibrate_reports(base: Scenario, history: Any, *, until: Any = None) -> Cal
     columns = columns_of(table, source=history.source)
     _check_types(table, base)
     notes: list[str] = []
+    again = [t for t, kind in base.contact_types.items() if kind.redial is not None]
+    if again:
+        notes.append(
+            f"redial of {', '.join(map(repr, again))} was taken out of the scenario: a report's offered contacts hold the redials, "
+            "and it does not tell how many they are."
+        )
+    # Heads that waits show are net of absence, adherence and breaks.
+    given, base = base, net_of_absence(without_redials(base))
     first, last = history.days
     missing = set(history.missing_days)
     if missing:
         notes.append(f"{len(missing)} days without contacts were left out: {', '.join(map(str, sorted(missing)[:6]))}.")
-    arrivals = fit_arrivals(_dated(table), base, first, last, missing)
+    arrivals = fit_arrivals(_dated(table), base, first, last, missing, special_days)
     if arrivals.unusual:
         notes.append(
             f"{len(arrivals.unusual)} unusual days were left out of the profile: {', '.join(map(str, arrivals.unusual[:6]))}."
@@ -145,10 +155,12 @@ def calibrate_reports(base: Scenario, history: Any, *, until: Any = None) -> Cal
     for note in notes:
         if "assumed" in note:
             warnings.warn(note, CalibrationWarning, stacklevel=3)
-    made = Provenance("calibrate", {"base": base.hash, "until": str(until), "first": first, "last": last},
-                      (history.provenance,))  # fmt: skip
+    inputs = {"base": given.hash, "until": str(until), "first": first, "last": last}
+    if special_days is not None:
+        inputs["special_days"] = str(special_days)
+    made = Provenance("calibrate", inputs, (history.provenance,))
     return Calibration(
-        scenario, base, arrivals, laws, patience, tuple(estimates), tuple(notes), (first, last), made, heads=heads
+        scenario, given, arrivals, laws, patience, tuple(estimates), tuple(notes), (first, last), made, heads=heads
     )
 
 

@@ -191,6 +191,7 @@ def _jackknife(value: float, left_out: np.ndarray | None, column: int) -> tuple[
 
 def wrap_up_changes(wrap: WrapUp | None, types: Sequence[str]) -> dict[str, Any]:
     """Return what after-contact work changes in a scenario: the types' own, beside the handle time of the log."""
-    if wrap is None or wrap.law is None:
+    if wrap is None or not np.isfinite(wrap.mean_s):
         return {}
-    return {f"contact_types.{t}.after_contact_work": wrap.law.to_spec() for t in types}
+    law = None if wrap.law is None else wrap.law.to_spec()  # the handle time of the log holds all of the work
+    return {f"contact_types.{t}.after_contact_work": law for t in types}
