@@ -78,7 +78,9 @@ def test_days_and_hours(bank: History):
 def test_the_interval_report_agrees(bank: History):
     told = read_history(REPORT, profile="intervals", tz="Asia/Jerusalem")
     assert told.interval_s == 1800 and told.check().ok
-    assert set(told.check().frame["rule"]) == {"missing_days", "zero_aht", "extreme_aht", "outage_day"}
+    assert set(told.check().frame["rule"]) == {
+        "missing_days", "zero_aht", "extreme_aht", "outage_day", "unused_columns",
+    }  # fmt: skip
     assert told.check().count("outage_day") == bank.check().count("outage_day") == 5
     assert "1999-02-21" in str(bank.check()) and told.check().count("extreme_aht") == 1  # the call of 36,291 s
     ours, theirs = bank.metrics(by="month"), told.metrics(by="month")
