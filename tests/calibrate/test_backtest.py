@@ -214,6 +214,17 @@ def test_a_forecast_can_be_played_in_place_of_what_came(cal, history):
     told = cal.backtest(history, "2026-02-09", "2026-02-23", replications=10, volumes=quiet)
     level = told.frame.set_index("metric").loc["service_level 20s"]
     assert level["simulated"] > 0.97 > level["observed"]
+    assert told.formulas.empty and told.against == ""  # Erlang A had other contacts
+
+
+def test_days_that_were_fitted_and_contacts_left_out_are_told(cal, history):
+    fitted = cal.backtest(history, "2026-02-02", "2026-02-14", replications=3)
+    assert "5 of its 10 days were fitted on" in fitted.reason
+    short = replace(cal, scenario=cal.scenario.replace({
+        "opening_hours": {"mon-fri": "08:00-14:00"}, "contact_types.a.arrivals": {"rate": "1/h"}, "agent_groups.g.heads": 4,
+    }))  # fmt: skip
+    cut = short.backtest(history, "2026-02-09", "2026-02-14", replications=3)
+    assert "40 % of the contacts came outside" in cut.reason and "fitted on" not in cut.reason
 
 
 def test_an_interval_report_can_be_tested_too(truth, history):

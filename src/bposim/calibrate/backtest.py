@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bposim.calibrate.formulas import formula_errors, formula_intervals
+from bposim.calibrate.formulas import formula_errors, formula_intervals, means_by_slot
 from bposim.calibrate.played import Coarse, play_coarse
 from bposim.calibrate.replay import (
     as_seen,
@@ -35,7 +35,7 @@ RULE = (
     "pass within 3 points (service level, occupancy), 1.5 points (abandonment) or 15 % (ASA), or within the band of 90 % of the "
     "replications; weak within twice that"
 )
-#: Difference of mean handle times from the fitted ones that is told.
+#: Share by which handle times may differ from the fitted ones, and contacts be left out, without a word.
 SMALL_DRIFT = 0.02
 #: Bands hold this share of the replications.
 BAND = 0.90
@@ -57,7 +57,8 @@ class Backtest:
         drifts, say, is not in them.
     formulas : DataFrame
         ``model, level, metric, error``: mean absolute error of the simulation, of Erlang A and of Erlang C, by interval
-        (weighted by contacts), by day and over the stretch; the formulas have the same contacts, heads and handle times.
+        (weighted by contacts), by day and over the stretch, as shares, of the ASA in seconds; the formulas have the same contacts, heads
+        and handle times. Empty where other volumes were played than came.
     verdict : "pass", "weak" or "fail"
     reason : str
     heads : "observed" or "profile"
@@ -154,6 +155,8 @@ class Stretch:
     occupancy : float
     handled : Series or None
         Mean handle time of each day over what the laws and the agents on duty lead one to expect, by date.
+    left_out : float
+        Share of the contacts that came outside the open hours or are of types that the scenario lacks.
     """
 
     own: Scenario
@@ -163,6 +166,7 @@ class Stretch:
     staffing: dict[str, np.ndarray]
     occupancy: float
     handled: pd.Series | None = None
+    left_out: float = 0.0
 
 
 def backtest(
@@ -208,8 +212,9 @@ def backtest(
         verdict, reason = _judge(frame)
         if verdict != "pass" and handle_times == "fitted":
             reason = " ".join(filter(None, [reason, _drift(stretch)]))
+        reason = " ".join([reason, *_doubts(cal, stretch)])
         formulas = pd.DataFrame()
-        if which == "observed":
+        if which == "observed" and volumes is None:  # the formulas have the contacts that came
             predicted = formula_intervals(
                 cal, stretch.own, _coarse_volumes(stretch, factor=True), _coarse_heads(stretch), thresholds
             )
@@ -255,7 +260,9 @@ def _from_log(cal: Calibration, test: Any, first: date, last: date) -> Stretch:
     busy = served["handle_s"].fillna(0).sum() + len(served) * (float(np.mean(work)) if work else 0.0)
     present = sum(float((h * world.grid.hours).sum() * 3600) for h in staffing.values())
     occupancy = float(busy / present) if present else np.nan
-    return Stretch(own, world, seen, volumes, staffing, occupancy, _handled(served, volumes, world))
+    return Stretch(
+        own, world, seen, volumes, staffing, occupancy, _handled(served, volumes, world), float((~inside).mean())
+    )
 
 
 def _handled(served: pd.DataFrame, volumes: pd.DataFrame, world: Scenario) -> pd.Series:
@@ -270,8 +277,7 @@ def _handled(served: pd.DataFrame, volumes: pd.DataFrame, world: Scenario) -> pd
     expected = np.zeros(len(known))
     for t, kind in world.contact_types.items():
         mine = name == t
-        means = np.array([law.mean for law in kind.handle_time])
-        mean = means[grid.slot] if len(means) > 1 else np.full(len(grid), means[0])
+        mean = means_by_slot(kind.handle_time, grid.slot)
         if "handle_factor" in volumes:
             mean = mean * volumes.loc[volumes["contact_type"] == t, "handle_factor"].to_numpy()
         expected[mine] = mean[place[mine]]
@@ -290,6 +296,20 @@ def _as_handled(stretch: Stretch) -> pd.DataFrame:
     ratio = stretch.handled.reindex(day).fillna(1.0).to_numpy()
     known = stretch.volumes["handle_factor"].to_numpy() if "handle_factor" in stretch.volumes else 1.0
     return stretch.volumes.assign(handle_factor=known * ratio)
+
+
+def _doubts(cal: Calibration, stretch: Stretch) -> list[str]:
+    """Say in sentences why the test may say less than it seems to."""
+    days = {d.date() for d in stretch.own.grid.starts.tz_localize(None).normalize().unique()}
+    known = sum(cal.days[0] <= d <= cal.days[1] for d in days)
+    said = []
+    if known:
+        said.append(f"{known} of its {len(days)} days were fitted on: that a model meets them says little.")
+    if stretch.left_out > SMALL_DRIFT:
+        said.append(
+            f"{100 * stretch.left_out:.0f} % of the contacts came outside the scenario's open hours or are of types that it lacks; they are left out."
+        )
+    return said
 
 
 def _drift(stretch: Stretch) -> str:

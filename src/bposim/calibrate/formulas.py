@@ -14,6 +14,7 @@ from bposim.units import seconds
 
 if TYPE_CHECKING:
     from bposim.calibrate import Calibration
+    from bposim.distributions import Distribution
     from bposim.scenario import Scenario
 
 MODELS = ("erlang-a", "erlang-c")
@@ -52,10 +53,10 @@ def formula_intervals(
             contacts = mine["contacts"].to_numpy(dtype=float)
             factor = mine["handle_factor"].to_numpy() if "handle_factor" in mine else 1.0
             kind = own.contact_types[t]
-            after = _means(kind.after_contact_work, grid.slot) if kind.after_contact_work else 0.0
+            after = means_by_slot(kind.after_contact_work, grid.slot) if kind.after_contact_work else 0.0
             count += contacts
             slow = _multiplier(own, t, groups, heads)
-            work += contacts * (_means(kind.handle_time, grid.slot) * factor * slow + after)
+            work += contacts * (means_by_slot(kind.handle_time, grid.slot) * factor * slow + after)
         there = np.sum([heads[g] for g in groups], axis=0)
         offered += count
         for i in np.flatnonzero(count > 0):
@@ -149,7 +150,8 @@ def _multiplier(own: Scenario, name: str, groups: Sequence[str], heads: Mapping[
     return np.where(done > 0, there / np.where(done > 0, done, 1.0), usual)
 
 
-def _means(laws: Sequence, slot: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def means_by_slot(laws: Sequence[Distribution], slot: np.ndarray) -> np.ndarray:
+    """Return the mean of the law of each slot of the day; one law stands for all."""
     means = np.array([law.mean for law in laws])
     return means[slot] if len(means) > 1 else np.full(len(slot), means[0])
 

@@ -14,6 +14,8 @@ from bposim.units import WEEKDAYS
 if TYPE_CHECKING:
     from bposim.calibrate import Calibration
     from bposim.calibrate.backtest import Backtest
+    from bposim.calibrate.duration_fit import DurationFit
+    from bposim.distributions import Distribution
 
 _BLUE, _RED = "#33658a", "#c8553d"
 
@@ -23,8 +25,6 @@ def plot_calibration(cal: Calibration, axes: Any = None) -> Any:
 
     A fourth picture, where the axes given have room for it, shows each day's agent-hours over those of the profile.
     """
-    from bposim.distributions import kaplan_meier
-
     if axes is None:
         from matplotlib.figure import Figure
 
@@ -52,21 +52,7 @@ def plot_calibration(cal: Calibration, axes: Any = None) -> Any:
             title=f"{busiest}: handle time ({fit.distribution.kind})",
         )
     if busiest in cal.patience and (fit := cal.patience[busiest]).observed is not None:
-        reached = fit.data > 0
-        km = kaplan_meier(fit.data[reached], fit.observed[reached])
-        axes[2].step(km["time"], km["survival"], where="post", color=_BLUE, label="Kaplan–Meier")
-        axes[2].fill_between(km["time"], km["ci_low"], km["ci_high"], step="post", color=_BLUE, alpha=0.2, lw=0)
-        x = np.linspace(0, float(np.quantile(fit.data[reached], 0.999)), 200)
-        zero = fit.distribution.zero
-        axes[2].plot(x, np.asarray(fit.distribution.sf(x)) / (1 - zero), color=_RED, label=fit.distribution.kind)
-        axes[2].set(
-            xlim=(0, x[-1]),
-            ylim=(0, 1.02),
-            xlabel="wait (s)",
-            ylabel="share still patient",
-            title=f"{busiest}: patience",
-        )
-        axes[2].legend(fontsize=8)
+        _survival(axes[2], fit, fit.distribution, busiest)
     if cal.heads is not None and len(axes) > 3:
         for g, rows in cal.heads.days.groupby("agent_group", sort=False):
             cv = cal.heads.cv[str(g)]
@@ -80,13 +66,30 @@ def plot_calibration(cal: Calibration, axes: Any = None) -> Any:
     return axes
 
 
+def _survival(
+    ax: Any, fit: DurationFit, law: Distribution, name: str, whose: str = ""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw Kaplan–Meier of a patience and its law; return the waits, who hung up, and the waits at which the law is drawn."""
+    from bposim.distributions import kaplan_meier
+
+    assert fit.observed is not None
+    reached = fit.data > 0
+    waits, left = fit.data[reached], fit.observed[reached]
+    km = kaplan_meier(waits, left)
+    x = np.linspace(0, float(np.quantile(waits, 0.999)), 300)
+    ax.step(km["time"], km["survival"], where="post", color=_BLUE, label="Kaplan–Meier, all")
+    ax.fill_between(km["time"], km["ci_low"], km["ci_high"], step="post", color=_BLUE, alpha=0.2, lw=0)
+    ax.plot(x, np.asarray(law.sf(x)) / (1 - law.zero), color=_RED, label=law.kind.replace("_", " ") + whose)
+    ax.set(xlim=(0, x[-1]), ylim=(0, 1.02), xlabel="wait (s)", ylabel="share still patient", title=f"{name}: patience")
+    ax.legend(fontsize=8)
+    return waits, left, x
+
+
 def plot_patience(cal: Calibration, contact_type: str, axes: Any = None) -> Any:
     """Draw a type's patience: survival, hazard by the wait, and who leaves within a minute by the queue that was met.
 
     The hazard is hang-ups over waiting time between round waits, with its 95 % interval, against that of the law.
     """
-    from bposim.distributions import kaplan_meier
-
     fit = cal.patience.get(contact_type)
     if fit is None or fit.observed is None:
         known = [t for t, f in cal.patience.items() if f.observed is not None]
@@ -103,27 +106,10 @@ def plot_patience(cal: Calibration, contact_type: str, axes: Any = None) -> Any:
         axes = Figure(figsize=(13, 3.6), layout="constrained").subplots(1, 3)
     deterred = cal.balking.get(contact_type)
     law = fit.distribution if deterred is None or deterred.patience is None else deterred.patience
-    reached = fit.data > 0
-    waits, left = fit.data[reached], fit.observed[reached]
-    km = kaplan_meier(waits, left)
-    x = np.linspace(0, float(np.quantile(waits, 0.999)), 300)
-    axes[0].step(km["time"], km["survival"], where="post", color=_BLUE, label="Kaplan–Meier, all")
-    axes[0].fill_between(km["time"], km["ci_low"], km["ci_high"], step="post", color=_BLUE, alpha=0.2, lw=0)
     name = law.kind.replace("_", " ")
-    axes[0].plot(
-        x,
-        np.asarray(law.sf(x)) / (1 - law.zero),
-        color=_RED,
-        label=name if deterred is None else f"{name}: those whom no queue deters",
+    waits, left, x = _survival(
+        axes[0], fit, law, contact_type, "" if deterred is None else ": those whom no queue deters"
     )
-    axes[0].set(
-        xlim=(0, x[-1]),
-        ylim=(0, 1.02),
-        xlabel="wait (s)",
-        ylabel="share still patient",
-        title=f"{contact_type}: patience",
-    )
-    axes[0].legend(fontsize=8)
     edges = np.array(
         [e for e in (0, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 360, 480, 720) if e < x[-1]] + [x[-1]]
     )
