@@ -12,9 +12,11 @@ import pandas as pd
 from bposim.errors import ForecastError
 from bposim.forecast._calendar import closed_days, load_holidays, unseen_holidays
 from bposim.forecast._counts import Counts
-from bposim.forecast._days import BUSY, THIN_DAYS, YEAR_NEEDS, Inputs, Outlook, outlook
+from bposim.forecast._days import (
+    BUSY, THIN_DAYS, TRIED_DAYS, YEAR_NEEDS, Inputs, Outlook, earlier_origins, on_days, with_error,
+)  # fmt: skip
+from bposim.forecast._fits import made, task
 from bposim.forecast._paths import BLOCK, draw_paths
-from bposim.forecast._prophet import untouched
 from bposim.units import Grid, make_grid
 
 
@@ -46,7 +48,7 @@ class Parts:
     leads: np.ndarray
 
 
-def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
+def build(counts: Counts, settings: Settings, progress: Any = None, workers: int | None = None) -> Parts:
     """Forecast every contact type.
 
     Parameters
@@ -54,7 +56,9 @@ def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
     counts : Counts
         Days on and after ``settings.start`` are cut off first.
     progress : callable or None
-        Called with (done, total, contact type) after each contact type.
+        Called with (done, total, contact type) after each fit.
+    workers : int or None
+        Processes for the fits; None takes what is worth it.
     """
     counts = counts.until(settings.start)
     thin = check_length(counts)
@@ -79,12 +83,7 @@ def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
     future = pd.DatetimeIndex([pd.Timestamp(horizon[k]) for k in open_days])
     leads = (future - dates[-1]).days.to_numpy().astype(float)
     inputs = Inputs(settings.method, holidays, settings.regressors, settings.seed)
-    outlooks: list[Outlook] = []
-    with untouched():
-        for kind, name in enumerate(counts.types):
-            outlooks.append(outlook(counts, kind, future, inputs))
-            if progress is not None:
-                progress(kind + 1, len(counts.types), name)
+    outlooks = _outlooks(counts, future, inputs, workers, progress)
     slot = _slots(counts, grid)
     of_day = np.searchsorted(open_days, grid.day)
     # An interval longer than its kind (an hour that the clock repeats at once) carries more.
@@ -106,6 +105,25 @@ def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
         )
     notes += _notes(counts, settings, outlooks, (future[0] - dates[-1]).days)
     return Parts(grid, expected, array, tuple(outlooks), tuple(notes), thin, leads)
+
+
+def _outlooks(
+    counts: Counts, future: pd.DatetimeIndex, inputs: Inputs, workers: int | None, progress: Any
+) -> list[Outlook]:
+    """Return the forecast of each contact type, and its error from forecasts made at earlier origins."""
+    last = counts.dates[-1]
+    ahead = max(TRIED_DAYS, (future[-1] - last).days)
+    origins = earlier_origins(counts)
+    kinds = range(len(counts.types))
+    tasks = [task(counts, k, inputs, ahead) for k in kinds]
+    tasks += [task(counts.until(o), k, inputs, TRIED_DAYS) for k in kinds for o in origins]
+    views = made(tasks, workers, progress)
+    result = []
+    for k in kinds:
+        begin = len(counts.types) + k * len(origins)
+        tried = list(zip(origins, views[begin : begin + len(origins)], strict=True))
+        result.append(on_days(with_error(counts, k, views[k], tried), last, future))
+    return result
 
 
 def further_paths(types: tuple[str, ...], settings: Settings, parts: Parts, first: int, samples: int) -> np.ndarray:

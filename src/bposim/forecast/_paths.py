@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.forecast._days import Outlook
+from bposim.forecast._errors import heavier, log_mean
 from bposim.units import Grid
 
 #: Common days from which residuals of two contact types are correlated, and the days that "no correlation" is worth.
@@ -65,9 +66,10 @@ def draw_paths(
     streams = [stream(seed, name, block) for name in names]
     shock = np.stack([g.standard_normal((samples, len(days))) for g in streams], axis=2)
     step = np.stack([g.standard_normal((samples, len(days))) for g in streams], axis=2)
+    start = np.stack([g.standard_normal((samples, 1)) for g in streams], axis=2)
     if k > 1:
         mix = np.linalg.cholesky(correlation([o.residual for o in outlooks])).T
-        shock, step = shock @ mix, step @ mix
+        shock, step, start = shock @ mix, step @ mix, start @ mix
     counts = np.zeros((samples, n, k), dtype=np.int32)
     width = np.sqrt(np.diff(leads, prepend=0))
     for j, (view, generator) in enumerate(zip(outlooks, streams, strict=True)):
@@ -78,9 +80,12 @@ def draw_paths(
         for d in range(len(days)):
             state = state if d == 0 else error.persistence * state + keep * shock[:, d, j]
             factor[:, d] = state
-        level = np.cumsum(step[:, :, j] * width, axis=1)
-        log_factor = np.sqrt(error.factor) * factor + np.sqrt(error.drift) * level
-        log_factor -= (error.factor + error.drift * leads) / 2
+        begin = np.sqrt(error.level) * start[:, :, j]
+        level = begin + np.sqrt(error.drift) * np.cumsum(step[:, :, j] * width, axis=1)
+        spread = np.sqrt(error.level + error.drift * leads)
+        level = spread * heavier(level / np.maximum(spread, 1e-12), error.level_tail)
+        log_factor = np.sqrt(error.factor) * heavier(factor, error.tail) + level
+        log_factor -= log_mean(np.sqrt(error.factor), error.tail) + log_mean(spread, error.level_tail)
         shape = _shape(generator, samples, grid, first, error.shape, error.shape_rho, expected[:, j])
         of_day = np.searchsorted(days, grid.day)
         rate = expected[:, j] * np.exp(log_factor)[:, of_day] * shape
