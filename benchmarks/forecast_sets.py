@@ -142,9 +142,42 @@ def etiqa_pair() -> Cells:
     return pd.concat([plain, helped[helped["method"] == "prophet"].assign(method="prophet with reservations")])
 
 
+def intraday() -> Cells:
+    """Half hours after 11:00, the morning known and not, days 101 to 164 of the bank's calls."""
+    history = bank(30)
+    frames = []
+    on = history["interval_start"].dt.date
+    for day in open_days(history)[100:164]:
+        came = history[on == day]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ahead = forecast(history, start=day, days=1, samples=400, country="US")
+        informed = ahead.update(came, until=f"{day} 11:00")
+        late = np.asarray(ahead.starts.hour >= 11)
+        actual = came.set_index("interval_start")["contacts"].reindex(ahead.starts[late]).to_numpy(dtype=float)
+        for method, view in (("day ahead", ahead), ("morning known", informed)):
+            low80, high80, low95, high95 = np.quantile(view.array[:, late, 0], [0.1, 0.9, 0.025, 0.975], axis=0)
+            frames.append(
+                pd.DataFrame(
+                    {"method": method, "by": "interval", "expected": view.expected[late, 0], "actual": actual,
+                     "in_80": (actual >= low80) & (actual <= high80), "in_95": (actual >= low95) & (actual <= high95), "floor": 0.0}
+                )
+            )  # fmt: skip
+            total, paths = actual.sum(), view.array[:, late, 0].sum(axis=1)
+            a, b, c, d = np.quantile(paths, [0.1, 0.9, 0.025, 0.975])
+            frames.append(
+                pd.DataFrame(
+                    {"method": method, "by": "day", "expected": [view.expected[late, 0].sum()], "actual": [total],
+                     "in_80": [a <= total <= b], "in_95": [c <= total <= d], "floor": 0.0}
+                )
+            )  # fmt: skip
+    return pd.concat(frames)
+
+
 SETS: dict[str, Callable[[], Cells]] = {
     "bank P1": bank_p1, "bank P2": bank_p2, "bank P3": bank_p3, "bank bands": bank_bands, "vancouver I8": vancouver_8,
     "vancouver years": vancouver_years, "technion": technion_days, "technion bands": technion_bands, "etiqa": etiqa_pair,
+    "intraday": intraday,
 }  # fmt: skip
 #: Sets whose bands are pooled: several weeks from each origin.
 BANDS = ("bank bands", "vancouver years", "technion bands", "etiqa")
@@ -179,4 +212,6 @@ if __name__ == "__main__":
         for by in ("interval", "day"):
             if (found["by"] == by).any():
                 print(name, by, {k: round(v, 4) for k, v in wape(found, by).items()})
-        print(coverage({name: found}).round(3).to_string(index=False), f"{time.perf_counter() - start:.0f} s", flush=True)
+        print(
+            coverage({name: found}).round(3).to_string(index=False), f"{time.perf_counter() - start:.0f} s", flush=True
+        )

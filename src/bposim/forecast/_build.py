@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,22 @@ from bposim.errors import ForecastError
 from bposim.forecast._calendar import closed_days, load_holidays, unseen_holidays
 from bposim.forecast._counts import Counts
 from bposim.forecast._days import (
-    BUSY, THIN_DAYS, TRIED_DAYS, YEAR_NEEDS, Inputs, Outlook, earlier_origins, on_days, with_error,
+    BUSY,
+    THIN_DAYS,
+    TRIED_DAYS,
+    YEAR_NEEDS,
+    Inputs,
+    Outlook,
+    earlier_origins,
+    on_days,
+    with_error,
 )  # fmt: skip
 from bposim.forecast._fits import made, task
 from bposim.forecast._paths import BLOCK, draw_paths
 from bposim.units import Grid, make_grid
+
+if TYPE_CHECKING:
+    from bposim.forecast._update import Update
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +57,7 @@ class Parts:
     notes: tuple[str, ...]
     thin: str
     leads: np.ndarray
+    update: Update | None = None
 
 
 def build(counts: Counts, settings: Settings, progress: Any = None, workers: int | None = None) -> Parts:
@@ -128,9 +140,13 @@ def _outlooks(
 
 def further_paths(types: tuple[str, ...], settings: Settings, parts: Parts, first: int, samples: int) -> np.ndarray:
     """Draw the paths numbered ``first`` to ``first + samples − 1`` of a forecast, all beyond those it was made with."""
+    from bposim.forecast._update import updated_paths
+
     blocks = range(first // BLOCK, (first + samples - 1) // BLOCK + 1)
     drawn = [
         draw_paths(parts.outlooks, types, parts.expected, parts.grid, parts.leads, BLOCK, settings.seed, b)
+        if parts.update is None
+        else updated_paths(parts, types, settings, BLOCK, b)
         for b in blocks
     ]
     begin = first - blocks[0] * BLOCK

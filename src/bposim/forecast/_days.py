@@ -12,7 +12,16 @@ from bposim.forecast import _prophet
 from bposim.forecast._calendar import COMMON, MONTH_NEEDS, Holidays, columns
 from bposim.forecast._counts import Counts
 from bposim.forecast._errors import (
-    DRIFT_PRIOR, DRIFT_WEIGHT, FACTOR_PRIOR, FACTOR_WEIGHT, LEVEL_FREEDOM, LEVEL_PRIOR, Error, Missed, fit_error, missed,
+    DRIFT_PRIOR,
+    DRIFT_WEIGHT,
+    FACTOR_PRIOR,
+    FACTOR_WEIGHT,
+    LEVEL_FREEDOM,
+    LEVEL_PRIOR,
+    Error,
+    Missed,
+    fit_error,
+    missed,
 )  # fmt: skip
 from bposim.forecast._profile import fit_profile, shape_noise
 from bposim.forecast._twin import screen

@@ -37,9 +37,19 @@ class Task:
         c, i = self.counts, self.inputs
         digest = blake2b(digest_size=16)
         for values in (c.dates.to_numpy().astype("datetime64[D]").astype(np.int64), c.minutes, c.table, c.times):
-            digest.update(np.ascontiguousarray(values))
+            digest.update(np.ascontiguousarray(values).data)
         known = None if i.regressors is None else i.regressors.to_dict("split")
-        rest = (c.types, c.spans, c.interval_s, self.ahead, i.method, i.seed, i.holidays.public, i.holidays.other, known)
+        rest = (
+            c.types,
+            c.spans,
+            c.interval_s,
+            self.ahead,
+            i.method,
+            i.seed,
+            i.holidays.public,
+            i.holidays.other,
+            known,
+        )
         digest.update(pickle.dumps(rest, protocol=4))
         return digest.digest()
 

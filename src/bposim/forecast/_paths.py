@@ -86,7 +86,7 @@ def draw_paths(
         level = spread * heavier(level / np.maximum(spread, 1e-12), error.level_tail)
         log_factor = np.sqrt(error.factor) * heavier(factor, error.tail) + level
         log_factor -= log_mean(np.sqrt(error.factor), error.tail) + log_mean(spread, error.level_tail)
-        shape = _shape(generator, samples, grid, first, error.shape, error.shape_rho, expected[:, j])
+        shape = shape_factor(generator, samples, grid, first, error.shape, error.shape_rho, expected[:, j])
         of_day = np.searchsorted(days, grid.day)
         rate = expected[:, j] * np.exp(log_factor)[:, of_day] * shape
         if not error.regular:
@@ -98,7 +98,7 @@ def draw_paths(
     return counts
 
 
-def _shape(
+def shape_factor(
     generator: np.random.Generator,
     samples: int,
     grid: Grid,
@@ -107,6 +107,7 @@ def _shape(
     rho: float,
     expected: np.ndarray,
 ) -> np.ndarray:
+    """Return a noise along the intervals of each day that leaves the day's expectation alone, shape (samples or 1, n_intervals)."""
     n = len(grid)
     if variance <= 0 or len(first) == n:
         return np.ones((1, n))

@@ -16,7 +16,7 @@ import pandas as pd
 from bposim.errors import ParameterError, parameter, require
 from bposim.forecast._build import Parts, Settings, further_paths
 from bposim.forecast._counts import Counts
-from bposim.provenance import Provenance
+from bposim.provenance import Provenance, array_hash
 
 if TYPE_CHECKING:
     from bposim.forecast._backtest import Backtest
@@ -161,6 +161,36 @@ class Forecast:
         return replace(
             self, _settings=settings, _parts=replace(self._parts, array=array), provenance=made, first_sample=first
         )
+
+    def update(self, observed: Any, until: Any = None) -> Forecast:
+        """Return the forecast given what came in its first intervals: the rest of the day, or of the week, and its band.
+
+        Parameters
+        ----------
+        observed : History or DataFrame
+            Counts of the horizon's beginning (a Volumes frame ``contact_type, interval_start, contacts``). An open interval before
+            ``until`` without a row had no contacts; rows before the horizon or after ``until`` are not looked at.
+        until : str, Timestamp or None
+            Up to when counts are complete, local time unless it has a zone; None is the end of the last interval of ``observed``.
+
+        Returns
+        -------
+        Forecast
+            Of the same horizon: known intervals hold their counts in every path, the rest is drawn anew.
+
+        Raises
+        ------
+        ParameterError
+            Counts outside the horizon or the opening hours, of unknown contact types, or after ``until``.
+        """
+        from bposim.forecast._update import known_counts, updated
+
+        if self._parts.update is not None:
+            raise ParameterError("this forecast is updated already. Update the one that was made before the day began.")
+        known, n = known_counts(observed, self._counts, self.starts, until)
+        parts = updated(self._parts, self._settings, self._counts, known)
+        made = Provenance("update", {"known_intervals": n, "observed": array_hash(known)}, (self.provenance,))
+        return replace(self, _parts=parts, provenance=made)
 
     def mean(self, by: str = "interval") -> pd.DataFrame:
         """Return expected contacts per contact type and window.
