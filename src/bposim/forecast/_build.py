@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import ForecastError
-from bposim.forecast._calendar import closed_days, load_holidays, unseen_holidays
+from bposim.forecast._calendar import Holidays, closed_days, load_holidays, unseen_holidays
 from bposim.forecast._counts import Counts
 from bposim.forecast._days import (
     BUSY,
@@ -23,7 +23,7 @@ from bposim.forecast._days import (
     on_days,
     with_error,
 )  # fmt: skip
-from bposim.forecast._fits import made, task
+from bposim.forecast._fits import Task, made, task
 from bposim.forecast._paths import BLOCK, draw_paths
 from bposim.units import Grid, make_grid
 
@@ -76,9 +76,7 @@ def build(counts: Counts, settings: Settings, progress: Any = None, workers: int
     thin = check_length(counts)
     dates = counts.dates
     horizon = [settings.start + timedelta(days=k) for k in range(settings.days)]
-    holidays = load_holidays(
-        settings.country, settings.subdivision, range(dates[0].year - 1, horizon[-1].year + 2)
-    )  # fmt: skip
+    holidays = _holidays(counts, settings)
     open_weekdays = {d for d in range(7) if counts.spans.get(d)}
     total = counts.totals.sum(axis=0)
     dead = set(dates[total == 0].date) if np.median(total) >= BUSY else set()
@@ -94,8 +92,7 @@ def build(counts: Counts, settings: Settings, progress: Any = None, workers: int
     open_days = np.unique(grid.day)
     future = pd.DatetimeIndex([pd.Timestamp(horizon[k]) for k in open_days])
     leads = (future - dates[-1]).days.to_numpy().astype(float)
-    inputs = Inputs(settings.method, holidays, settings.regressors, settings.seed)
-    outlooks = _outlooks(counts, future, inputs, workers, progress)
+    outlooks = _outlooks(counts, settings, future, workers, progress)
     slot = _slots(counts, grid)
     of_day = np.searchsorted(open_days, grid.day)
     # An interval longer than its kind (an hour that the clock repeats at once) carries more.
@@ -119,22 +116,33 @@ def build(counts: Counts, settings: Settings, progress: Any = None, workers: int
     return Parts(grid, expected, array, tuple(outlooks), tuple(notes), thin, leads)
 
 
-def _outlooks(
-    counts: Counts, future: pd.DatetimeIndex, inputs: Inputs, workers: int | None, progress: Any
-) -> list[Outlook]:
-    """Return the forecast of each contact type, and its error from forecasts made at earlier origins."""
-    last = counts.dates[-1]
-    ahead = max(TRIED_DAYS, (future[-1] - last).days)
-    origins = earlier_origins(counts)
+def _holidays(counts: Counts, settings: Settings) -> Holidays:
+    last = settings.start + timedelta(days=settings.days)
+    return load_holidays(settings.country, settings.subdivision, range(counts.dates[0].year - 1, last.year + 2))
+
+
+def fits(counts: Counts, settings: Settings) -> list[Task]:
+    """Return the fits that a forecast needs: one of each contact type, and those at its earlier origins, type by type."""
+    counts = counts.until(settings.start)
+    inputs = Inputs(settings.method, _holidays(counts, settings), settings.regressors, settings.seed)
+    last = settings.start + timedelta(days=settings.days - 1)
+    ahead = max(TRIED_DAYS, (last - counts.dates[-1].date()).days)
     kinds = range(len(counts.types))
     tasks = [task(counts, k, inputs, ahead) for k in kinds]
-    tasks += [task(counts.until(o), k, inputs, TRIED_DAYS) for k in kinds for o in origins]
-    views = made(tasks, workers, progress)
+    return tasks + [task(counts.until(o), k, inputs, TRIED_DAYS) for k in kinds for o in earlier_origins(counts)]
+
+
+def _outlooks(
+    counts: Counts, settings: Settings, future: pd.DatetimeIndex, workers: int | None, progress: Any
+) -> list[Outlook]:
+    """Return the forecast of each contact type, its error from forecasts made at earlier origins."""
+    views = made(fits(counts, settings), workers, progress)
+    origins, kinds = earlier_origins(counts), range(len(counts.types))
     result = []
     for k in kinds:
-        begin = len(counts.types) + k * len(origins)
+        begin = len(kinds) + k * len(origins)
         tried = list(zip(origins, views[begin : begin + len(origins)], strict=True))
-        result.append(on_days(with_error(counts, k, views[k], tried), last, future))
+        result.append(on_days(with_error(counts, k, views[k], tried), counts.dates[-1], future))
     return result
 
 

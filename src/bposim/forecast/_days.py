@@ -284,8 +284,12 @@ def with_error(counts: Counts, kind: int, view: Outlook, tried: list[tuple[date,
             notes=(*view.notes, "too little history to test the error on earlier origins; the bands are widened."),
         )
     error = fit_error(view.error, found)
-    # So few origins can flatter; a thin history does not get narrower bands for luck.
-    return replace(view, error=_stretch(error, 1.25) if span < THIN_DAYS else error)
+    if span < THIN_DAYS:
+        # So few origins can flatter; a thin history does not get narrower bands for luck.
+        own = view.error
+        wider = replace(error, factor=max(error.factor, own.factor), drift=max(error.drift, own.drift))
+        error = _stretch(wider, 1.25)
+    return replace(view, error=error)
 
 
 def _stretch(error: Error, scale: float) -> Error:

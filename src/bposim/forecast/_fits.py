@@ -6,11 +6,12 @@ import os
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bposim.forecast._counts import Counts
 from bposim.forecast._days import Inputs, Outlook, central
@@ -20,6 +21,8 @@ from bposim.forecast._prophet import untouched
 KEPT = 4096
 #: Fits from which a second process is worth its start.
 MANY = 16
+#: Days beyond history and horizon whose holidays still matter.
+_NEAR = pd.Timedelta(days=14)
 _kept: OrderedDict[bytes, Outlook] = OrderedDict()
 
 
@@ -56,10 +59,10 @@ class Task:
 
 def task(counts: Counts, kind: int, inputs: Inputs, ahead: int) -> Task:
     """Return the task of one contact type, cut to the days that are learnt from."""
-    from dataclasses import replace
-
     own = replace(counts, types=(counts.types[kind],), table=counts.table[kind : kind + 1], notes=(), provenance=None)
-    return Task(own.recent(), inputs, ahead)
+    own = own.recent()
+    first, last = own.dates[0] - _NEAR, own.dates[-1] + pd.Timedelta(days=ahead) + _NEAR
+    return Task(own, replace(inputs, holidays=inputs.holidays.between(first.date(), last.date())), ahead)
 
 
 def made(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -291,7 +291,14 @@ class Forecast:
             )
         return pd.DataFrame(rows)
 
-    def backtest(self, origins: Any = None, days: int | None = None) -> Backtest:
+    def backtest(
+        self,
+        origins: Any = None,
+        days: int | None = None,
+        *,
+        workers: int | None = None,
+        progress: Callable[[int, int, str], None] | None = None,
+    ) -> Backtest:
         """Refit at earlier origins and measure what the forecasts would have missed.
 
         Parameters
@@ -300,6 +307,11 @@ class Forecast:
             First days of the test horizons; a number takes so many, ``days`` apart, ending with the history; None is 6.
         days : int or None
             Length of each horizon; None is that of this forecast.
+        workers : int or None
+            Processes for the fits; None takes every core where there are many.
+        progress : callable or None
+            Called with (done, total, contact type) after each fit. Fits that are done are remembered: a back-test that was
+            interrupted goes on where it was when called again.
 
         Returns
         -------
@@ -307,7 +319,7 @@ class Forecast:
         """
         from bposim.forecast._backtest import run_backtest
 
-        return run_backtest(self._counts, self._settings, origins, days)
+        return run_backtest(self._counts, self._settings, origins, days, workers, progress)
 
     def plot(self, ax: Any = None, by: str = "day", contact_type: str | None = None) -> Any:
         """Draw the expectation with bands of 50, 80 and 95 %.
