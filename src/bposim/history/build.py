@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import DataQualityWarning, HistoryError, ParameterError, UnitError, parameter, require
-from bposim.history.cells import map_columns, map_extras, text_of
+from bposim.history.cells import map_columns, map_extras, short, text_of
 from bposim.history.contacts import Reading, clean_contacts
 from bposim.history.core import History
 from bposim.history.events import contacts_of_events
@@ -206,6 +206,7 @@ def _build(
     raw: RawTable, profile: Profile, clock: ZoneInfo, made: Provenance, columns: Any, interval: Any, types: Any,
     day_first: bool | None, decimal: str | None, accept: frozenset[str], insist: bool = False,
 ) -> History:  # fmt: skip
+    check_titles(raw, columns)
     found, factors = map_columns(raw.frame, profile, columns, name=raw.name)
     found, told_by_flag, flag = outcome_flag(raw.frame, profile, found, columns, raw.name)
     extras = map_extras(raw.frame, profile)
@@ -221,6 +222,8 @@ def _build(
     order = profile.day_first if day_first is None else day_first
     how = Reading(profile, clock, factors, raw.name, raw.delimiter, decimal, order)
     ledger = Ledger(rows, accept=accept)
+    if raw.unread_titles:
+        ledger.whole("unread_title", len(raw.unread_titles), f": {', '.join(map(short, raw.unread_titles[:8]))}")
     note_columns(raw.frame, {*found.values(), *extras.values()}, flag, ledger)
     if raw.encoding == "cp1252":
         ledger.whole("encoding", len(rows))
@@ -265,6 +268,15 @@ def _build(
         about="" if profile.name in ("contacts", "intervals") else f"Profile {profile.name!r}: {profile.note}",
         counting=told.counting or profile.counting, within_s=within_s, short_abandon_s=profile.short_abandon_s,
     )  # fmt: skip
+
+
+def check_titles(raw: RawTable, columns: Mapping[str, Any] | None) -> None:
+    """Raise HistoryError where title lines above the table do not tell what its rows lack and no column was named."""
+    told = set(columns or {})
+    if "interval_start" in told:
+        told.add("date")
+    if problems := [f"{raw.name}: {says}" for ours, says in raw.title_problems.items() if ours not in told]:
+        raise HistoryError(problems)
 
 
 def _only(cells: pd.DataFrame, rows: np.ndarray, types: Any) -> tuple[pd.DataFrame, np.ndarray, int]:

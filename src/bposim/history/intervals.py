@@ -43,7 +43,9 @@ def clean_intervals(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.Dat
     ledger.set_aside("totals_row", totals)
     if "interval_start" in cells and "time" in cells and cells["interval_start"].dtype.kind not in "Mm":
         day = cells["interval_start"].astype("str").str.replace(" 00:00:00", "", regex=False)
-        cells = cells.assign(interval_start=day + " " + cells["time"].astype("str").str.strip())
+        clock = cells["time"].astype("str").str.strip()
+        # A row without a time in a report that has them is no day: it would be taken for midnight.
+        cells = cells.assign(interval_start=(day + " " + clock).mask((clock == "") & (clock != "").any(), ""))
     parsed = how.times(
         cells.assign(interval_start=cells["interval_start"].mask(totals & ~ledger.kept)), "interval_start"
     )

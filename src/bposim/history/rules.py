@@ -120,6 +120,8 @@ _TABLE = (
      "Write columns={{'outcome': '<its name in the file>'}} for another. " + _RIGHT),
     ("unused_columns", "info", "kept", "{n} columns of the file were not used{detail}",
      "Write columns={{'ours': 'theirs'}} for those that should be. " + _RIGHT),
+    ("unread_title", "info", "kept", "{n} title lines above the table are not read{detail}",
+     "Write PROFILES[…].replace(titles={{'ours': ('label',)}}) for those that should be. " + _RIGHT),
     # interval reports and counts
     ("totals_row", "warning", "set aside", "{rows} are totals, not intervals", "accept=[{id!r}] takes them for a contact type of that name; else totals are made again."),
     ("duplicate_interval", "error", "set aside",
