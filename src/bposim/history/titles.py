@@ -90,7 +90,8 @@ def titled_table(rows: list[list[str]], profile: Profile, limit: int | None) -> 
         cells = [c.strip() for c in row]
         if not any(cells):
             continue
-        if named(cells, names) >= max(2, (best + 1) // 2):
+        # The same headings once more without a title between are a row that is none.
+        if named(cells, names) >= max(2, (best + 1) // 2) and not (below and cells == blocks[-1].names):
             below = True
             blocks.append(_Block(dict(titles), cells))
         elif below and not _is_title(cells, known):
