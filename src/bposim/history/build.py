@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import DataQualityWarning, HistoryError, ParameterError, UnitError, parameter, require
+from bposim.history.absent import absent_cells
 from bposim.history.cells import map_columns, map_extras, short, text_of
 from bposim.history.contacts import Reading, clean_contacts
 from bposim.history.core import History
@@ -36,6 +37,7 @@ from bposim.history.shape import (
     read_length,
 )
 from bposim.history.tables import nearest_types, read_interval
+from bposim.history.twice import note_twice, second_columns
 from bposim.history.whole import whole_findings
 from bposim.history.within import count_within
 from bposim.provenance import Provenance, content_hash, file_hash
@@ -224,18 +226,20 @@ def _build(
     ledger = Ledger(rows, accept=accept)
     if raw.unread_titles:
         ledger.whole("unread_title", len(raw.unread_titles), f": {', '.join(map(short, raw.unread_titles[:8]))}")
-    note_columns(raw.frame, {*found.values(), *extras.values()}, flag, ledger)
+    twins = second_columns(raw.frame, found, profile) if profile.kind == "intervals" else {}
+    note_columns(raw.frame, {*found.values(), *extras.values(), *twins}, flag, ledger)
     if raw.encoding == "cp1252":
         ledger.whole("encoding", len(rows))
-    told = Told()
+    told, absent = Told(), None
     cells = plain_times(cells, ledger, how)
     if profile.kind == "intervals":
         cells, told.interval = read_length(cells, ledger, how, interval)
     keep_latest(cells, ledger, how)
     cells = fill_in(cells, ledger, how)
     if profile.kind == "intervals":
+        note_twice(cells, raw.frame.iloc[rows - 1], twins, ledger, how)
         cells = count_within(add_parts(cells, ledger, how), ledger, how, told, insist=insist)
-        frame = clean_intervals(cells, ledger, how)
+        frame, absent = clean_intervals(cells, ledger, how)
         kind = "intervals" if len(frame) and frame["answered"].notna().any() else "counts"
     else:
         interval_s = read_interval(interval, 1800.0, "contacts", True)
@@ -266,7 +270,7 @@ def _build(
     return _finish(
         kind, clock, interval_s, profile.booking, raw.name, ledger, rejected.reset_index(drop=True), made, frame, left_out,
         about="" if profile.name in ("contacts", "intervals") else f"Profile {profile.name!r}: {profile.note}",
-        counting=told.counting or profile.counting, within_s=within_s, short_abandon_s=profile.short_abandon_s,
+        counting=told.counting or profile.counting, within_s=within_s, short_abandon_s=profile.short_abandon_s, _absent=absent,
     )  # fmt: skip
 
 
@@ -298,6 +302,8 @@ def _finish(
         ledger.accept, about=about,
     )  # fmt: skip
     is_log = kind == "contacts"
+    if not is_log and settings.get("_absent") is None:
+        settings["_absent"] = absent_cells(frame)
     history = History(
         kind, clock, interval_s, booking, source, report, rejected, made,
         _contacts=frame if is_log else None, _table=None if is_log else frame, **settings,
