@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("check", "calibrate", "forecast", "staff", "simulate", "targets", "report", "demo")
+COMMANDS = ("check", "calibrate", "backtest", "forecast", "staff", "simulate", "targets", "report", "demo")
 TINY = """
 name: tiny
 time_zone: Asia/Manila

@@ -81,9 +81,11 @@ class Backtest:
     formulas: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def summary(self) -> pd.DataFrame:
-        """Return the comparison over the whole stretch: ``heads`` and the columns of ``frame``, by whose heads were played."""
+        """Return the comparison over the whole stretch: ``heads`` and the columns of ``frame`` but the reason."""
         views = [self] if self.profile is None else [self, self.profile]
-        return pd.concat([v.frame.assign(heads=v.heads) for v in views], ignore_index=True)[["heads", *self.frame]]
+        return pd.concat([v.frame.assign(heads=v.heads) for v in views], ignore_index=True)[
+            ["heads", *self.frame.columns.drop("reason")]
+        ]
 
     @property
     def beside(self) -> str:
