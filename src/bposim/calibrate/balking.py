@@ -260,7 +260,7 @@ def fit_queues(contacts: pd.DataFrame, types: Sequence[str], fewest: int) -> dic
         if fit.steps:
             # Told of all contacts of the type, those served at once among them.
             waiting = own.sum() / max((name == t).sum(), 1)
-            found[t] = replace(fit, moved={s: share * waiting for s, share in fit.moved.items()})
+            found[t] = replace(fit, moved={s: float(share * waiting) for s, share in fit.moved.items()})
     return found
 
 
