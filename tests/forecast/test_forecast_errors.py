@@ -8,10 +8,12 @@ from forecast_worlds import WEEK
 from bposim.forecast import forecast
 from bposim.forecast._days import Error
 from bposim.forecast._errors import fit_error, heavier, log_mean, missed
+from bposim.forecast._profile import ShapeNoise
 
 
 def own(**changes):
-    return Error(**{"factor": 0.01, "persistence": 0.3, "drift": 1e-4, "shape": 0.0, "shape_rho": 0.0, "regular": False,
+    flat = ShapeNoise(0.0, 0.0, 1.0, np.zeros(1), 60.0)
+    return Error(**{"factor": 0.01, "persistence": 0.3, "drift": 1e-4, "shape": flat, "regular": False,
                     "regular_shape": False} | changes)  # fmt: skip
 
 

@@ -36,6 +36,22 @@ def poisson_deviation(mean: np.ndarray) -> np.ndarray:
     return np.asarray(2 * np.exp(-m + (k + 1) * np.log(m) - gammaln(k + 1)))
 
 
+def covered(paths: np.ndarray, actual: np.ndarray, cover: float) -> np.ndarray:
+    """Return the share of what came that lies within the central band, of shape ``actual``.
+
+    Notes
+    -----
+    Counts are whole, and so the band of a small count holds more than it says. What came is spread over the ranks that its count
+    takes among the paths, ``P(N < n)`` to ``P(N ≤ n)`` (randomised probability integral transform; Czado, Gneiting & Held 2009),
+    with half a path at either end; its part between ``(1 − cover)/2`` and ``(1 + cover)/2`` counts.
+    """
+    n = len(paths)
+    below = ((paths < actual - 1e-9).sum(axis=0)) / (n + 1)
+    upto = ((paths <= actual + 1e-9).sum(axis=0) + 1) / (n + 1)
+    low, high = (1 - cover) / 2, (1 + cover) / 2
+    return np.asarray(np.clip(np.minimum(upto, high) - np.maximum(below, low), 0.0, None) / (upto - below))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Backtest:
     """What forecasts at earlier origins would have missed.
@@ -247,7 +263,9 @@ def _score(parts: Parts, past: Counts, ahead: Counts, origin: date, days: int) -
         end = len(rows) if by == "interval" else int(whole.sum())
         e = np.add.reduceat(full_expected[:end], first, axis=0)
         a = np.add.reduceat(actual[:end], first, axis=0)
-        bands = np.quantile(np.add.reduceat(full_paths[:, :end], first, axis=1), _QUANTILES, axis=0)
+        sums = np.add.reduceat(full_paths[:, :end], first, axis=1)
+        bands = np.quantile(sums, _QUANTILES, axis=0)
+        inside = {cover: covered(sums, a, cover / 100) for cover in (50, 80, 95)}
         miss = a - bands
         q = _QUANTILES[:, None, None]
         pinball = 2 * np.maximum(q * miss, (q - 1) * miss).mean(axis=0)
@@ -267,9 +285,9 @@ def _score(parts: Parts, past: Counts, ahead: Counts, origin: date, days: int) -
                         "expected": e[:, j],
                         "actual": a[:, j],
                         "pinball": pinball[:, j],
-                        "in_50": (a[:, j] >= bands[2, :, j]) & (a[:, j] <= bands[4, :, j]),
-                        "in_80": (a[:, j] >= bands[1, :, j]) & (a[:, j] <= bands[5, :, j]),
-                        "in_95": (a[:, j] >= bands[0, :, j]) & (a[:, j] <= bands[6, :, j]),
+                        "in_50": inside[50][:, j],
+                        "in_80": inside[80][:, j],
+                        "in_95": inside[95][:, j],
                         "floor": poisson_deviation(a[:, j]),
                     }
                 )

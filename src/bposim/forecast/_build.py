@@ -57,6 +57,7 @@ class Parts:
     notes: tuple[str, ...]
     thin: str
     leads: np.ndarray
+    slots: np.ndarray
     update: Update | None = None
 
 
@@ -103,7 +104,7 @@ def build(counts: Counts, settings: Settings, progress: Any = None, workers: int
             for o in outlooks
         ]
     )  # fmt: skip
-    array = draw_paths(outlooks, counts.types, expected, grid, leads, settings.samples, settings.seed)
+    array = draw_paths(outlooks, counts.types, expected, grid, leads, settings.samples, settings.seed, slot)
     array.setflags(write=False)
     expected.setflags(write=False)
     notes = [*counts.notes, *([thin] if thin else [])]
@@ -113,7 +114,7 @@ def build(counts: Counts, settings: Settings, progress: Any = None, workers: int
             f"{d} ({name}) is taken as open: the history holds no such day. If nobody opens, pass it in closed."
         )
     notes += _notes(counts, settings, outlooks, (future[0] - dates[-1]).days)
-    return Parts(grid, expected, array, tuple(outlooks), tuple(notes), thin, leads)
+    return Parts(grid, expected, array, tuple(outlooks), tuple(notes), thin, leads, slot)
 
 
 def _holidays(counts: Counts, settings: Settings) -> Holidays:
@@ -152,7 +153,7 @@ def further_paths(types: tuple[str, ...], settings: Settings, parts: Parts, firs
 
     blocks = range(first // BLOCK, (first + samples - 1) // BLOCK + 1)
     drawn = [
-        draw_paths(parts.outlooks, types, parts.expected, parts.grid, parts.leads, BLOCK, settings.seed, b)
+        draw_paths(parts.outlooks, types, parts.expected, parts.grid, parts.leads, BLOCK, settings.seed, parts.slots, b)
         if parts.update is None
         else updated_paths(parts, types, settings, BLOCK, b)
         for b in blocks

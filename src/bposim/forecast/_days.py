@@ -23,7 +23,7 @@ from bposim.forecast._errors import (
     fit_error,
     missed,
 )  # fmt: skip
-from bposim.forecast._profile import fit_profile, shape_noise
+from bposim.forecast._profile import ShapeNoise, fit_profile, shape_noise
 from bposim.forecast._twin import screen
 
 METHODS = ("prophet", "seasonal-naive", "mean-4")
@@ -78,7 +78,7 @@ def central(counts: Counts, inputs: Inputs, ahead: int) -> Outlook:
     future = pd.date_range(counts.dates[-1] + pd.Timedelta(days=1), periods=ahead)
     if not counts.totals[0].any():
         share = fit_profile(counts, 0, np.ones(len(counts.dates), dtype=bool))
-        none = Error(0.0, 0.0, 0.0, 0.0, 0.0, True, True)
+        none = Error(0.0, 0.0, 0.0, shape_noise(counts, 0, share, np.zeros(len(counts.dates), dtype=bool)), True, True)
         return Outlook(
             np.zeros(len(future)), share, pd.Series(0.0, index=counts.dates), none, (), len(counts.dates), 0,
             (f"{counts.types[0]!r} had no contacts in the history; its forecast is zero.",),
@@ -167,8 +167,8 @@ def _by_repeating(counts: Counts, kind: int, future: pd.DatetimeIndex, back: int
     ok = np.isfinite(residual.to_numpy())
     # Around its own past mean the shape is measured by what the mean of `back` days left unexplained.
     own_share = fit_profile(counts, kind, np.ones(len(ok), dtype=bool))
-    variance, rho, dispersion = shape_noise(counts, kind, own_share, np.ones(len(ok), dtype=bool))
-    error = _error(residual, before.fillna(0).to_numpy(), level, 0, (variance * (1 + 1 / back), rho, dispersion))
+    shape = shape_noise(counts, kind, own_share, np.ones(len(ok), dtype=bool)).times(1 + 1 / back)
+    error = _error(residual, before.fillna(0).to_numpy(), level, 0, shape)
     what = "the last same weekday" if back == 1 else f"the mean of the last {back} same weekdays"
     return Outlook(
         day_total[future.day_of_week], share, residual, error, (what,), int(np.isfinite(totals).sum()), 0, ()
@@ -194,14 +194,12 @@ def _persistent(residual: np.ndarray) -> tuple[float, float]:
     return float(weight @ r[::-1]), FADE
 
 
-def _error(
-    residual: pd.Series, fitted: np.ndarray, level: pd.Series, parameters: int, shape: tuple[float, float, float]
-) -> Error:
+def _error(residual: pd.Series, fitted: np.ndarray, level: pd.Series, parameters: int, shape: ShapeNoise) -> Error:
     r = residual.to_numpy()
     ok = np.isfinite(r) & (fitted > 0)
     n = int(ok.sum())
     if n < 3:
-        return Error(FACTOR_PRIOR, 0.0, DRIFT_PRIOR, shape[0], shape[1], False, False)
+        return Error(FACTOR_PRIOR, 0.0, DRIFT_PRIOR, shape, False, False)
     r, mean = r[ok], fitted[ok]
     freedom = n / max(n - parameters, n / 3)
     square = float((r**2).mean()) * freedom
@@ -215,7 +213,7 @@ def _error(
         drift = (weeks * drift + DRIFT_WEIGHT * DRIFT_PRIOR) / (weeks + DRIFT_WEIGHT)
     near = float((r[1:] * r[:-1]).mean())
     persistence = float(np.clip(near / factor, 0.0, 0.95)) if factor > 1e-12 else 0.0
-    return Error(factor, persistence, drift, shape[0], shape[1], regular, shape[2] < REGULAR)
+    return Error(factor, persistence, drift, shape, regular, shape.dispersion < REGULAR)
 
 
 def _drift(level: pd.Series) -> float:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import optimize, stats
+
+if TYPE_CHECKING:
+    from bposim.forecast._profile import ShapeNoise
 
 #: Drift of the level per day (variance in logs), variance of the day factor, and the weeks and days they are worth.
 DRIFT_PRIOR, DRIFT_WEIGHT = 1e-4, 6.0
@@ -31,8 +35,8 @@ class Error:
         Variance and lag-one correlation of the day factor.
     drift : float
         Variance of the level per day of lead.
-    shape, shape_rho : float
-        Variance and lag-one correlation of the noise along the intervals of a day.
+    shape : ShapeNoise
+        Noise along the intervals of a day.
     regular, regular_shape : bool
         Day totals (their split over the day) vary much less than Poisson.
     level : float
@@ -44,8 +48,7 @@ class Error:
     factor: float
     persistence: float
     drift: float
-    shape: float
-    shape_rho: float
+    shape: ShapeNoise
     regular: bool
     regular_shape: bool
     level: float = 0.0
@@ -133,7 +136,7 @@ def fit_error(own: Error, tried: list[Missed]) -> Error:
         x = optimize.minimize(loss, x, args=(y,), method="L-BFGS-B", bounds=bounds, options={"maxiter": 60}).x
     level, drift, factor = np.exp(x[:3])
     z = (gap / marginal(x))[on > 0]
-    tail, ratio = _tail(z)
+    tail, ratio = tail_of(z)
     return replace(
         own, level=float(level), drift=float(drift), factor=float(factor * ratio), persistence=_rho(float(x[3])),
         tail=tail, level_tail=LEVEL_FREEDOM + len(tried),
@@ -149,7 +152,7 @@ def _spread(gap: np.ndarray, on: np.ndarray) -> float:
     return 1.4826 * float(np.median(np.abs(gap[on > 0])))
 
 
-def _tail(z: np.ndarray) -> tuple[float, float]:
+def tail_of(z: np.ndarray) -> tuple[float, float]:
     """Return the degrees of freedom of standardised gaps by likelihood, drawn towards a normal law, and their variance."""
     if len(z) < 20:
         return 10.0, 1.0

@@ -237,7 +237,8 @@ def _within(
     apart = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
     weight = expected / expected.sum() if expected.sum() > 0 else np.full(n, 1 / n)
     free = np.eye(n) - weight[None, :]
-    shape = np.log1p(error.shape) * (error.shape_rho**apart if error.shape_rho > 0 else np.eye(n))
+    spread = np.sqrt(np.log1p(error.shape.by_slot[slot]))
+    shape = np.outer(spread, spread) * (error.shape.rho**apart if error.shape.rho > 0 else np.eye(n))
     assumed = free @ shape @ free.T + error.factor
     result = assumed
     table = past.table[kind][:, slot]
@@ -286,7 +287,7 @@ def updated_paths(
         if after.any():
             later = int(of_day[after][0])
             rate[:, after] *= np.exp(luck[:, m:])[:, of_day[after] - later]
-            shape = shape_factor(generator, samples, grid, first, error.shape, error.shape_rho, state.prior[:, j])
+            shape = shape_factor(generator, samples, grid, first, error.shape, parts.slots, state.prior[:, j])
             rate[:, after] *= np.broadcast_to(shape, rate.shape)[:, after]
         if error.regular:
             drawn = np.floor(np.cumsum(rate[:, n:], axis=1) + generator.uniform(1e-4, 1 - 1e-4, size=(samples, 1)))
