@@ -60,7 +60,7 @@ class PauseLaw:
             return np.asarray(ndtr(np.log(z) * self.shape))
         if self.family == "gamma":
             return np.asarray(gammainc(self.shape, z))
-        return np.asarray(-np.expm1(-(z**self.shape)))
+        return np.asarray(-np.expm1(-np.exp(np.minimum(self.shape * np.log(z), 500.0))))
 
     def quantile(self, p: np.ndarray) -> np.ndarray:
         """Return the pause that a share p does not exceed."""

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 FEWEST = 200
 #: Gap where the queue tells too little.
 ASSUMED_S = 30.0
-#: A mean pause up to this many seconds is the clock of the log, no work; pauses above the other are all alike.
-NOTHING_S, LONGEST_S = 1.0, 7200.0
+#: A mean pause up to this many seconds is the clock of the log, no work; shorter pauses are all alike; longer ones too.
+NOTHING_S, SHORTEST_S, LONGEST_S = 1.0, 1.0, 7200.0
 #: What a log of whole seconds may be wrong about every pause alike.
 CLOCK_S = 0.5
 #: Share of the pauses that are shorter than the gap where none is an absence, and than the least gap that would do.
 RARELY, BOUND = 0.999, 0.99
-_QUANTILES, _BLOCKS, _TAIL = 101, 30, 50
+_QUANTILES, _BLOCKS, _TAIL = 101, 20, 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +114,11 @@ def fit_wrap_up(found: QueuePauses) -> WrapUp:
 
     Notes
     -----
-    Whether there are absences at all is decided first, on all pauses, by :func:`pause_classes`. With two classes the gap is
-    the pause that is as likely to be of the one as of the other. The law of after-contact work is Kaplan and Meier's, for pauses are cut
-    short when the queue empties, with each pause counted by its probability of being work. With one class all pauses are
-    work. The gap is then bounded from below alone: it is told as the pause that one in a thousand exceeds, and may be anything
+    Whether there are absences at all is decided first, on all pauses, by :func:`pause_classes`. With two classes the gap
+    parts them so that the variance of the logarithm between them is largest (Otsu 1979), which needs no law; but not below the
+    pause that is as likely to be of the one as of the other: with few absences, or work of very different lengths, Otsu's border
+    falls amid the work. The law of the work is Kaplan and Meier's, for pauses are cut short when the queue empties: up to Otsu's border,
+    or with each pause counted by its probability of being work. With one class all pauses are work. The gap is then bounded from below alone: it is told as the pause that one in a thousand exceeds, and may be anything
     from what one in a hundred exceeds to the longest pause that an agent who is there can have. Intervals by the jackknife over
     blocks of days, the number of classes kept.
     """
@@ -129,13 +130,21 @@ def fit_wrap_up(found: QueuePauses) -> WrapUp:
     classes = pause_classes(found.length_s, found.seen)
     days = np.unique(found.day)
     blocks = np.array_split(days, min(len(days), _BLOCKS))
-    gap_s, mean_s, beyond, times, cdf = _values(found, np.ones(len(found), dtype=bool), classes)
+    every = np.ones(len(found), dtype=bool)
+    parted = _parted(found, every) if classes.long is not None else None
+    # Decided once, so that parts of the days are told in the same way as the whole.
+    by_law = parted is None or parted[0] < classes.border_s
+    gap_s, mean_s, beyond, times, cdf = _values(found, every, classes) if by_law or parted is None else parted
     left_out = None
     if len(blocks) >= 4:
         rows = []
         for block in blocks:
             keep = ~np.isin(found.day, block)
-            rows.append(_values(found, keep, classes.again(GroupedPauses(found.length_s[keep], found.seen[keep])))[:2])
+            if by_law:
+                rest = classes.again(GroupedPauses(found.length_s[keep], found.seen[keep]))
+                rows.append(_values(found, keep, rest)[:2])
+            else:
+                rows.append(_parted(found, keep)[:2])
         left_out = np.array(rows)
     if classes.long is not None:
         ends = _jackknife(gap_s, left_out, 0)
@@ -169,6 +178,24 @@ def _survival(found: QueuePauses, keep: np.ndarray) -> tuple[np.ndarray, np.ndar
     return km["time"].to_numpy(), km["survival"].to_numpy()
 
 
+def _parted(found: QueuePauses, keep: np.ndarray) -> tuple[float, float, float, np.ndarray, np.ndarray]:
+    """Return Otsu's gap, the mean pause up to it, the share beyond it, and times and distribution function up to it."""
+    time, survival = _survival(found, keep)
+    mass = -np.diff(survival, prepend=1.0)
+    # What was never seen to end lies at the longest time seen (Efron 1967): set further out it would move the gap at will.
+    x, p = np.log(np.maximum(np.append(time, time[-1]), SHORTEST_S)), np.append(mass, survival[-1])
+    below, moment = np.cumsum(p)[:-1], np.cumsum(p * x)[:-1]
+    total = float((p * x).sum())
+    between = np.where(
+        (below > 1e-9) & (below < 1 - 1e-9), (total * below - moment) ** 2 / np.maximum(below * (1 - below), 1e-12), 0.0
+    )
+    gap_s = float(np.exp(_middle(x, p, float((x[:-1] + x[1:])[np.argmax(between)] / 2))))
+    inside = time <= gap_s
+    beyond = float(survival[inside][-1])
+    cdf = (1 - survival[inside]) / max(1 - beyond, 1e-12)
+    return gap_s, float((time[inside] * np.diff(cdf, prepend=0.0)).sum()), beyond, time[inside], cdf
+
+
 def _values(
     found: QueuePauses, keep: np.ndarray, classes: PauseClasses
 ) -> tuple[float, float, float, np.ndarray, np.ndarray]:
@@ -187,8 +214,9 @@ def _values(
         gap_s = classes.border_s
     mass = -np.diff(survival, prepend=1.0) * classes.of_work(time)
     work = float(mass.sum())
+    beyond = 0.0 if classes.long is None else max(1 - work, 0.0)
     cdf = np.cumsum(mass) / max(work, 1e-12)
-    return gap_s, float((time * mass).sum()) / max(work, 1e-12), max(1 - work, 0.0), time, cdf
+    return gap_s, float((time * mass).sum()) / max(work, 1e-12), beyond, time, cdf
 
 
 def _jackknife(value: float, left_out: np.ndarray | None, column: int) -> tuple[float, float]:
