@@ -154,7 +154,9 @@ def calibrate(
     gap_s = None if presence_gap is None else seconds(presence_gap, what="presence_gap")
     wrap = None
     if gap_s is None and contacts["agent"].notna().any():
-        wrap = fit_wrap_up(queue_pauses(contacts, skills_of(base), grouped=tells_groups(contacts, base)))
+        # Deferred work may lie there for hours with agents about: it does not tell who is away.
+        quick = {g: [t for t in able if t in live] or able for g, able in skills_of(base).items()}
+        wrap = fit_wrap_up(queue_pauses(contacts, quick, grouped=tells_groups(contacts, base)))
         estimates += wrap.estimates
     away_s = ASSUMED_S if wrap is None else wrap.gap_s
     unusual = missing | set(arrivals.unusual)

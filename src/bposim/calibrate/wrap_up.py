@@ -219,6 +219,25 @@ def _values(
     return gap_s, float((time * mass).sum()) / max(work, 1e-12), beyond, time, cdf
 
 
+def _middle(x: np.ndarray, p: np.ndarray, start: float) -> float:
+    """Return the point halfway between the means of what lies on either side of it (Ridler & Calvard 1978).
+
+    Where the variance between two classes is largest, the border is halfway between their means. Few pauses lie near the
+    border, where the variance hardly changes from one to the next: the means tell it much more closely than the highest
+    point of that curve does.
+    """
+    at = start
+    for _ in range(50):
+        low = x <= at
+        if low.all() or not low.any():
+            return start
+        mean = [float((p[side] * x[side]).sum() / max(p[side].sum(), 1e-12)) for side in (low, ~low)]
+        if abs(sum(mean) / 2 - at) < 1e-9:
+            break
+        at = sum(mean) / 2
+    return at
+
+
 def _jackknife(value: float, left_out: np.ndarray | None, column: int) -> tuple[float, float]:
     """Return the interval; where nothing varies it is what the clock of the log leaves open."""
     from scipy.special import stdtrit
