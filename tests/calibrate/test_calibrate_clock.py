@@ -37,7 +37,9 @@ def planted(first, days, times=5):
     return pd.DataFrame({"contact_type": "a", "arrived": arrived}), scenario
 
 
-@pytest.mark.parametrize(("first", "change"), [(date(2025, 3, 3), date(2025, 3, 30)), (date(2025, 10, 6), date(2025, 10, 26))])
+@pytest.mark.parametrize(
+    ("first", "change"), [(date(2025, 3, 3), date(2025, 3, 30)), (date(2025, 10, 6), date(2025, 10, 26))]
+)
 def test_the_profile_of_weeks_with_a_clock_change_is_that_of_the_others(first, change):
     contacts, scenario = planted(first, 28)
     fit = fit_arrivals(contacts, scenario, first, first + pd.Timedelta(days=27), set())

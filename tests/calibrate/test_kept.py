@@ -16,7 +16,11 @@ from bposim.errors import CalibrationWarning
 
 
 def world(**changes):
-    kind = {"arrivals": {"rate": "40/h"}, "handle_time": {"exponential": {"mean": "200s"}}, "patience": {"exponential": {"mean": "90s"}}}
+    kind = {
+        "arrivals": {"rate": "40/h"},
+        "handle_time": {"exponential": {"mean": "200s"}},
+        "patience": {"exponential": {"mean": "90s"}},
+    }
     spec = {
         "name": "two", "time_zone": "Europe/Berlin", "start": "2026-03-02", "days": 14, "interval": "30min",
         "opening_hours": {d: "09:00-17:00" for d in ("mon", "tue", "wed", "thu", "fri")},
@@ -54,7 +58,8 @@ def test_what_no_estimator_touched_is_told_as_assumed():
 
 
 def test_an_agent_who_is_not_in_the_log_keeps_the_speed_and_it_is_told():
-    named = {"x": {"speed": 1.2}, "y": {"speed": 0.9}, "z": {}}
+    shift = [{"start": "09:00", "end": "17:00"}]
+    named = {a: {"speed": v, "schedule": shift} for a, v in {"x": 1.2, "y": 0.9, "z": 1.0}.items()}
     base = world(**{"agent_groups.g": {"skills": ["a", "b"], "agents": named, "cost_per_hour": 20}})
     rows, _ = kept_estimates(base, speeds=["y"])
     assert found(rows) == {("speed", "x, g"): 1.2}

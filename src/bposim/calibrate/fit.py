@@ -164,7 +164,9 @@ def calibrate(
         estimates += wrap.estimates
     speeds = effects.agents["agent"].tolist() if effects is not None and effects.agent_sd > 0 else []
     of_work = wrap is not None and np.isfinite(wrap.mean_s)
-    stays, told = kept_estimates(base, patience=patience, told=deterred, credits=ruled, speeds=speeds, work_known=of_work)
+    stays, told = kept_estimates(
+        base, patience=patience, told=deterred, credits=ruled, speeds=speeds, work_known=of_work
+    )
     estimates += stays
     notes += told
     away_s = ASSUMED_S if wrap is None else wrap.gap_s

@@ -62,7 +62,9 @@ def kept_estimates(
     notes: list[str] = []
 
     def keep(what: str, subject: str, value: float, unit: str = "", why: str = "") -> None:
-        rows.append(Estimate(what, subject, value, unit=unit, source="assumed", detail=f"{KEPT}{': ' if why else ''}{why}"))
+        rows.append(
+            Estimate(what, subject, value, unit=unit, source="assumed", detail=f"{KEPT}{': ' if why else ''}{why}")
+        )
 
     for t, kind in base.contact_types.items():
         if kind.balking and t not in told and t not in patience:

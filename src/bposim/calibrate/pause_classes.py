@@ -183,7 +183,9 @@ def _one(data: GroupedPauses, family: str, means: tuple[float, ...]) -> tuple[Pa
 
     bounds = [(np.log(0.05), np.log(3 * _LONGEST_S)), _SHAPES]
     found = [
-        minimize(lambda x: -data.of([(1.0, law(x))]), [np.log(mean), 0.3], method="L-BFGS-B", bounds=bounds, options=_STOP)
+        minimize(
+            lambda x: -data.of([(1.0, law(x))]), [np.log(mean), 0.3], method="L-BFGS-B", bounds=bounds, options=_STOP
+        )
         for mean in means
     ]
     best = min(found, key=lambda r: r.fun)
@@ -228,7 +230,7 @@ def _lead(short: PauseLaw, far: PauseLaw, share: float, at: np.ndarray) -> np.nd
 def _border(short: PauseLaw, far: PauseLaw, share: float) -> float:
     """Return where both classes are equally likely, between their medians; halfway between those where they never are."""
     ends = [float(np.log(law.quantile(np.array(0.5)))) for law in (short, far)]
-    at = np.linspace(*ends, 400)
+    at = np.linspace(ends[0], ends[1], 400)
     over = np.flatnonzero(_lead(short, far, share, at) > 0)
     if ends[0] >= ends[1] or not len(over) or over[0] == 0:
         return float(np.exp(sum(ends) / 2))
