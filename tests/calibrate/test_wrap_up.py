@@ -70,7 +70,7 @@ def planted(rng, n, *, away=0.1, work_s=20.0, law="gamma", absence_s=700.0):
 
 def test_work_and_absences_are_told_apart_though_pauses_are_cut_short():
     fit = fit_wrap_up(planted(np.random.default_rng(1), 6000))
-    gap, pause = fit.estimates
+    gap, _ = fit.estimates
     assert 80 < fit.gap_s < 180
     assert fit.mean_s == pytest.approx(20, rel=0.03)
     assert fit.share_away == pytest.approx(0.1, abs=0.02)
@@ -85,7 +85,7 @@ def test_where_nobody_is_away_all_pauses_are_work_and_the_gap_is_bounded_from_be
     rng = np.random.default_rng(2)
     for _ in range(10):
         fit = fit_wrap_up(planted(rng, 800, away=0.0, law=law))
-        gap, pause = fit.estimates
+        gap, _ = fit.estimates
         assert fit.share_away == 0 and "no absences" in gap.detail
         assert gap.low < gap.value < gap.high == LONGEST_S
         assert gap.low > 45 and fit.gap_s < 200
