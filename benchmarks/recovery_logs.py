@@ -107,7 +107,7 @@ def truths(law: str, runs: int = 200) -> dict[tuple[str, str], float]:
     values |= {(f"still patient at {t} s", "a"): float(patience.sf(t)) for t in (20, 60, 180)}
     values |= {("redial share of abandonments", "all"): REDIAL["after_abandonment"] * float(delay.cdf(FOLLOW_S)),
                ("redial delay", "all"): float(delay.quantile(0.5))}  # fmt: skip
-    values[("presence gap", "all")], values[("after-contact pause", "all")] = best_gap(distribution(PAUSE))
+    values[("presence gap", "all")], values[("after-contact pause", "all")] = truths_of_pause()
     offered = np.zeros(5)
     for part in range(4):
         came = bp.simulate(truth, replications=runs // 4, seed=900 + part, progress=False).intervals
@@ -131,8 +131,13 @@ def hours_on_duty(log: pd.DataFrame, truth: Scenario) -> float:
 
 @lru_cache
 def truths_of_pause() -> tuple[float, float]:
-    """Return the true gap and the true mean of the pauses up to it."""
-    return best_gap(distribution(PAUSE))
+    """Return the true gap and the true mean of after-contact work: Otsu's, but no gap below where both kinds are equally likely."""
+    otsu = best_gap(distribution(PAUSE))
+    work, away = (distribution({"lognormal": part["lognormal"]}) for part in PAUSE["mixture"])
+    at = np.geomspace(float(work.quantile(0.5)), float(away.quantile(0.5)), 20_001)
+    density = [w * np.diff(law.cdf(at)) for w, law in ((1 - BREAK_SHARE, work), (BREAK_SHARE, away))]
+    border = float(at[np.argmax(density[1] > density[0])])
+    return otsu if otsu[0] >= border else (border, float(work.mean))
 
 
 def rows(law: str, seed: int) -> list[tuple[Any, ...]]:

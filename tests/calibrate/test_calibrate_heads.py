@@ -108,7 +108,7 @@ def test_few_days_tell_nothing_about_staffing():
 def test_without_agents_the_base_keeps_its_factor():
     truth = centre(0.2)
     log = datasets.draw_history(truth, seed=1).drop(columns=["replication", "agent", "agent_group"])
-    with pytest.warns(bp.errors.CalibrationWarning, match="heads on duty were assumed"):
+    with pytest.warns(bp.errors.CalibrationWarning, match="heads on duty"):
         cal = bp.calibrate(truth, bp.History.from_contacts(log, tz="UTC"))
     assert cal.scenario.agent_groups["g"].day_factor.cv == pytest.approx(0.2)
     (told,) = [e for e in cal.estimates if e.parameter == "day factor of heads cv"]

@@ -216,7 +216,7 @@ def test_what_the_history_cannot_tell_is_assumed_and_says_so(truth, history):
     few = history.contacts
     few = few[(few["contact_type"] == "billing") | (few["contact_id"] % 1200 == 0)]
     thin = bp.History.from_contacts(few.drop(columns=["replication", "agent", "agent_group"]), tz=truth.time_zone)
-    with pytest.warns(CalibrationWarning, match="assumed"):
+    with pytest.warns(CalibrationWarning, match="Assumed"):
         cal = bp.calibrate(datasets.base_scenario(truth), thin)
     table = cal.summary().set_index(["parameter", "subject"])
     assert table.loc[("mean handle time", "sales"), "source"] == "assumed"

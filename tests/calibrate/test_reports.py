@@ -333,7 +333,7 @@ def test_bare_counts_are_refused():
 
 def test_patience_is_assumed_where_nearly_nobody_hangs_up():
     truth = line(days=28, agent_groups={"g": {"skills": ["a"], "heads": 14}})
-    with pytest.warns(CalibrationWarning, match="mean patience of 'a' was assumed"):
+    with pytest.warns(CalibrationWarning, match="mean patience of 'a'"):
         cal = bp.calibrate(planned(truth), report(truth, 2, ["wait_abandoned_sum_s"]))
     assert table_of(cal).loc[("mean patience", "a"), "source"] == "assumed"
     assert cal.scenario.contact_types["a"].patience[0].mean == 60.0

@@ -58,7 +58,7 @@ class ArrivalFit:
 
 def day_tables(
     contacts: pd.DataFrame, base: Scenario, first: date, last: date, missing: set[date]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
     """Count contacts by day, slot and type over the base scenario's open hours.
 
     Returns
@@ -70,6 +70,8 @@ def day_tables(
         Open intervals of each day.
     minutes : ndarray, shape (7, n_slots)
         Wall-clock start of each slot by weekday.
+    times : ndarray, shape (n_days, n_slots)
+        How often each day had each slot: 1, but 0 for the hour that spring takes and 2 for the one that autumn brings twice.
     outside : int
         Contacts outside the open hours.
     """
@@ -89,6 +91,8 @@ def day_tables(
     width = int(grid.slot.max()) + 1
     counts = np.zeros((n_days, width, len(types)))
     np.add.at(counts, (grid.day[i[use]], grid.slot[i[use]], kind[use]), 1)
+    times = np.zeros((n_days, width))
+    np.add.at(times, (grid.day, grid.slot), (grid.end_ms - grid.start_ms) / 60_000)
     open_days = np.unique(grid.day)
     # The hour that autumn brings twice has its slots once.
     n_slots = np.zeros(n_days, dtype=np.int64)
@@ -97,8 +101,30 @@ def day_tables(
     weekday = np.array([(first.toordinal() + d - 1) % 7 for d in open_days])
     minutes = np.full((7, width), -1)
     minutes[grid.weekday, grid.slot] = grid.minute
+    times = times[open_days] / _slot_minutes(base, width)[weekday]
     days = np.array([date.fromordinal(first.toordinal() + int(d)) for d in open_days])
-    return counts[open_days], days, weekday, n_slots, minutes, int((~inside & (kind >= 0)).sum())
+    return counts[open_days], days, weekday, n_slots, minutes, times, int((~inside & (kind >= 0)).sum())
+
+
+def _slot_minutes(base: Scenario, width: int) -> np.ndarray:
+    """Return the wall-clock length of every slot by weekday in minutes, shape (7, width); that of an interval where there is none."""
+    length = round(base.interval / 60)
+    result = np.full((7, width), float(length))
+    for d in range(7):
+        spans = sorted(base.opening_hours[d])
+        own = [min(length, high - begin) for low, high in spans for begin in range(low, high, length)]
+        result[d, : len(own)] = own[:width]
+    return result
+
+
+def _per_slot(block: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return mean contacts of each slot of a weekday, by how often its days had it; a slot that none had lies between its neighbours."""
+    often = times.sum(axis=0)
+    mean = np.divide(block.sum(axis=0), often, out=np.zeros(len(often)), where=often > 0)
+    if (often > 0).any():
+        at = np.arange(len(often))
+        mean[often <= 0] = np.interp(at[often <= 0], at[often > 0], mean[often > 0])
+    return mean
 
 
 def unusual_days(totals: np.ndarray, weekday: np.ndarray) -> np.ndarray:
@@ -145,7 +171,7 @@ def fit_arrivals(
         A weekday that the scenario opens has no usable day.
     """
     types = tuple(base.contact_types)
-    counts, days, weekday, n_slots, minutes, outside = day_tables(contacts, base, first, last, missing)
+    counts, days, weekday, n_slots, minutes, times, outside = day_tables(contacts, base, first, last, missing)
     totals = counts.sum(axis=(1, 2))
     odd = unusual_days(totals, weekday)
     used = ~odd & (totals > 0)
@@ -169,14 +195,19 @@ def fit_arrivals(
         width = int(n_slots[weekday == d].max())
         for k, name in enumerate(types):
             block = counts[here][:, :width, k]
-            mean = block.mean(axis=0)
+            often = times[here][:, :width]
+            mean = _per_slot(block, often)
             per_interval[name][int(d)] = tuple(np.round(mean, 6).tolist())
-            expected[weekday == d, k] = mean.sum()
+            expected[weekday == d, k] = times[weekday == d][:, :width] @ mean
             for s in range(width):
-                value, low, high = mean_interval(block[:, s])
+                had = often[:, s] > 0
+                _, low, high = mean_interval(block[had, s] / often[had, s])
+                value = float(mean[s])
                 low = max(low, 0.0) if low == low else low
                 rows.append((name, WEEKDAYS[d], clock_text(minutes[d, s]), value, low, high, int(here.sum())))
-            total, low, high = mean_interval(block.sum(axis=1))
+            # Days of 23 and 25 hours count as days of 24.
+            usual = mean.sum() / np.maximum(often @ mean, 1e-12) if mean.sum() > 0 else 1.0
+            total, low, high = mean_interval(block.sum(axis=1) * usual)
             low = max(low, 0.0) if low == low else low
             estimates.append(
                 Estimate("contacts per day", f"{name}, {WEEKDAYS[d]}", total, low, high, int(here.sum()), "contacts")
@@ -189,7 +220,9 @@ def fit_arrivals(
             Estimate("contacts outside opening hours", "all", outside, n=len(contacts), unit="contacts",
                      detail="not in the profile: the scenario is closed then")
         )  # fmt: skip
-    joint, more = fit_correlation(counts[used], weekday[used], n_slots[used], types)
+    # Days on which the clock changes have other intervals than their weekday: they tell nothing of what goes together.
+    steady = used & np.array([np.allclose(t[:n], 1.0) for t, n in zip(times, n_slots, strict=True)])
+    joint, more = fit_correlation(counts[steady], weekday[steady], n_slots[steady], types)
     estimates += joint
     day_frame = _day_frame(days, types, by_type, expected, used)
     profile = pd.DataFrame(

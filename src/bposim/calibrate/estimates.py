@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -42,10 +44,46 @@ class Estimate:
 COLUMNS = ["parameter", "subject", "value", "ci_low", "ci_high", "n", "unit", "source", "detail"]
 
 
-def estimate_frame(estimates: Iterable[Estimate]) -> pd.DataFrame:
+class EstimateTable(pd.DataFrame):
+    """A frame of estimates that prints whole: a line for each, its detail beneath. What is made from it is a plain frame."""
+
+    def __repr__(self) -> str:
+        if list(self.columns) != COLUMNS:
+            return super().__repr__()
+        rows = [
+            (e.parameter, e.subject, _number(e.value), _interval(e.ci_low, e.ci_high), e.unit, f"{e.n:,}", e.source)
+            for e in self.itertuples()
+        ]
+        head = ("parameter", "subject", "value", "95 % interval", "unit", "n", "source")
+        wide = [max(len(r[k]) for r in [head, *rows]) for k in range(len(head))]
+        right = (2, 3, 5)
+        lines = [
+            "  ".join(v.rjust(w) if k in right else v.ljust(w) for k, (v, w) in enumerate(zip(r, wide, strict=True))).rstrip()
+            for r in [head, *rows]
+        ]  # fmt: skip
+        width = max(shutil.get_terminal_size((120, 24)).columns, 60)
+        told = [textwrap.wrap(d, width, initial_indent="    ", subsequent_indent="    ") for d in self["detail"]]
+        return "\n".join([lines[0], *(x for line, t in zip(lines[1:], told, strict=True) for x in (line, *t))])
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        with pd.option_context("display.max_colwidth", None, "display.max_rows", None):
+            return pd.DataFrame(self).to_html(index=False, float_format=_number, na_rep="")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.4g}" if np.isfinite(value) else ""
+
+
+def _interval(low: float, high: float) -> str:
+    return f"[{_number(low)}, {_number(high)}]" if np.isfinite(low) and np.isfinite(high) else ""
+
+
+def estimate_frame(estimates: Iterable[Estimate]) -> EstimateTable:
     """Return estimates as a tidy frame."""
     rows = [(e.parameter, e.subject, e.value, e.low, e.high, e.n, e.unit, e.source, e.detail) for e in estimates]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return EstimateTable(rows, columns=COLUMNS)
 
 
 def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float, float]:

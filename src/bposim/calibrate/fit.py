@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
@@ -18,7 +17,7 @@ from bposim.calibrate.balking import balking_changes, fit_queues
 from bposim.calibrate.drift import drift_rows
 from bposim.calibrate.durations import FEW, DurationFit, fit_patience
 from bposim.calibrate.estimates import Estimate
-from bposim.calibrate.fresh import fresh_arrivals, redial_changes, without_redials
+from bposim.calibrate.fresh import fresh_arrivals, redial_changes
 from bposim.calibrate.handled import day_factor_changes, fit_handled, speed_changes
 from bposim.calibrate.heads import (
     HeadsFit,
@@ -29,6 +28,7 @@ from bposim.calibrate.heads import (
     tells_groups,
     with_errors,
 )
+from bposim.calibrate.kept import kept_estimates, warn_once, without_counted_twice, without_followups
 from bposim.calibrate.presence import skills_of
 from bposim.calibrate.redials import fit_redials
 from bposim.calibrate.redials_report import fit_redials_from_report
@@ -37,7 +37,7 @@ from bposim.calibrate.result import Calibration
 from bposim.calibrate.routing import fit_order, order_changes
 from bposim.calibrate.short_abandons import fit_short_abandons
 from bposim.calibrate.wrap_up import ASSUMED_S, fit_wrap_up, queue_pauses, wrap_up_changes
-from bposim.errors import CalibrationError, CalibrationWarning, require
+from bposim.errors import CalibrationError, require
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario
 from bposim.units import WEEKDAYS, seconds
@@ -142,18 +142,31 @@ def calibrate(
             few = int((answered & (name_of == t)).sum())
             _assume(estimates, notes, "mean handle time", t, base.contact_types[t].handle_time[0].mean, few)
     live = [t for t in types if not base.contact_types[t].deferred]
-    patience = _patience(contacts, name_of, types, base, estimates, notes)
+    doubts: list[str] = []
+    patience = _patience(contacts, name_of, types, base, estimates, notes, doubts)
     deterred = {t: f for t, f in fit_queues(contacts, live, FEW).items() if t in patience}
     for t, found_there in deterred.items():
         estimates += found_there.estimates
         notes.append(found_there.note(t))
+    once, told = without_counted_twice(base, patience, deterred)
+    base = base.replace(once)
+    notes += told
     named = any(body.agents for body in base.agent_groups.values())
     paces = {} if named or effects is None else agent_paces(contacts, handle_s, effects.agent_sd)
     gap_s = None if presence_gap is None else seconds(presence_gap, what="presence_gap")
     wrap = None
     if gap_s is None and contacts["agent"].notna().any():
-        wrap = fit_wrap_up(queue_pauses(contacts, skills_of(base), grouped=tells_groups(contacts, base)))
+        # Deferred work may lie there for hours with agents about: it does not tell who is away.
+        quick = {g: [t for t in able if t in live] or able for g, able in skills_of(base).items()}
+        wrap = fit_wrap_up(queue_pauses(contacts, quick, grouped=tells_groups(contacts, base)))
         estimates += wrap.estimates
+    speeds = effects.agents["agent"].tolist() if effects is not None and effects.agent_sd > 0 else []
+    of_work = wrap is not None and np.isfinite(wrap.mean_s)
+    stays, told = kept_estimates(
+        base, patience=patience, told=deterred, credits=ruled, speeds=speeds, work_known=of_work
+    )
+    estimates += stays
+    notes += told
     away_s = ASSUMED_S if wrap is None else wrap.gap_s
     unusual = missing | set(arrivals.unusual)
     heads = fit_heads(contacts, base, first, last, unusual, gap_s, estimates, notes, wrap_up_s=away_s)
@@ -177,7 +190,7 @@ def calibrate(
                                       detail="kept from the base scenario"))  # fmt: skip
     if heads is not None:
         # Replays count heads, which a group that names its agents does not allow.
-        counted = without_redials(base).replace({f"agent_groups.{g}.agents": None for g in base.agent_groups})
+        counted = base.replace(without_followups(base) | {f"agent_groups.{g}.agents": None for g in base.agent_groups})
         steady = scenario_of(counted, arrivals, handle, patience, heads, first, [], effects)
         steady = steady.replace(balking_changes(deterred) | wrap_up_changes(wrap, live))
         errors = replay_errors(heads, steady, contacts)
@@ -190,9 +203,8 @@ def calibrate(
     scenario = scenario_of(base, arrivals, handle, patience, heads, first, estimates, effects)
     seen_there = balking_changes(deterred) | wrap_up_changes(wrap, live)
     scenario = scenario.replace(seen_there | absence_changes(away, base))
-    for note in notes:
-        if "assumed" in note:
-            warnings.warn(note, CalibrationWarning, stacklevel=2)
+    notes = list(dict.fromkeys(notes))
+    warn_once(notes, doubts, 2)
     inputs = {"base": given.hash, "until": str(until), "presence_gap": presence_gap, "first": first, "last": last}
     if special_days is not None:
         inputs["special_days"] = str(special_days)
@@ -226,6 +238,7 @@ def _patience(
     base: Scenario,
     estimates: list[Estimate],
     notes: list[str],
+    doubts: list[str],
 ) -> dict[str, DurationFit]:
     settled = contacts["outcome"].isin(["answered", "abandoned"]).to_numpy()
     waits = contacts["wait_s"].to_numpy(dtype=float, na_value=np.nan)
@@ -248,9 +261,8 @@ def _patience(
             _assume(estimates, notes, "mean patience", t, base.contact_types[t].patience[0].mean, n_left)
             continue
         estimates += result[t].estimates
-        for note in result[t].notes:
-            notes.append(note)
-            warnings.warn(note, CalibrationWarning, stacklevel=3)
+        notes += result[t].notes
+        doubts += [f"patience of {t!r}"] if result[t].notes else []
     return result
 
 

@@ -98,7 +98,10 @@ def fresh_arrivals(
         for d, offered in weekdays.items():
             here = use & (grid.weekday == d)
             n = max(len(np.unique(grid.day[here])), 1)
-            mean = np.bincount(grid.slot[here], redials[t][here], minlength=len(offered))[: len(offered)] / n
+            # A day may have an interval twice, or lack it, where the clock changes.
+            often = np.bincount(grid.slot[here], minlength=len(offered))[: len(offered)]
+            total = np.bincount(grid.slot[here], redials[t][here], minlength=len(offered))[: len(offered)]
+            mean = total / np.maximum(often, 1)
             left = np.asarray(offered) - mean
             cut += float(np.maximum(-left, 0).sum() * n)
             per_interval[t][d] = tuple(np.round(np.maximum(left, 0.0), 6).tolist())

@@ -67,6 +67,27 @@ def tells_groups(contacts: pd.DataFrame, base: Scenario) -> bool:
     return bool(named & set(base.agent_groups))
 
 
+def unknown_groups(contacts: pd.DataFrame, base: Scenario) -> list[str]:
+    """Say which agent groups of a log a scenario lacks, where it knows others of them; their agents are in nobody's heads."""
+    if not tells_groups(contacts, base):
+        return []
+    served = contacts[(contacts["outcome"] == "answered") & contacts["agent_group"].notna()]
+    group = served["agent_group"].astype(str)
+    lost = served[~group.isin(list(base.agent_groups))]
+    if lost.empty:
+        return []
+    rows = [
+        f"{str(g)!r} ({part['agent'].nunique():,} agents, {len(part):,} answered contacts)"
+        for g, part in lost.groupby(lost["agent_group"].astype(str))
+    ]
+    known = ", ".join(repr(g) for g in base.agent_groups)
+    return [
+        f"{len(lost):,} of {len(served):,} answered contacts were taken by agent groups that scenario {base.name!r} lacks: "
+        f"{', '.join(rows[:6])}{' …' if len(rows) > 6 else ''}. Their agents are in no heads on duty, though their contacts are in the "
+        f"arrivals. Known: {known}. Add the groups to agent_groups, rename them in the log, or start from draft_scenario(history)."
+    ]
+
+
 def fit_heads(
     contacts: pd.DataFrame, base: Scenario, first: date, last: date, skip: set[date], gap_s: float | None,
     estimates: list[Estimate], notes: list[str], *, wrap_up_s: float = ASSUMED_S,
@@ -80,6 +101,7 @@ def fit_heads(
     if not grouped and len(groups) > 1:
         notes.append("heads on duty were assumed from the base scenario: the history does not tell the agents' groups.")
         return None
+    notes += unknown_groups(contacts, base)
     grid = make_grid(first, (last - first).days + 1, zone(base.time_zone), base.interval, base.opening_hours,
                      (*base.closed, *skip))  # fmt: skip
     start = pd.DatetimeIndex(grid.starts).tz_convert("UTC").as_unit("ms").asi8
@@ -104,7 +126,7 @@ def fit_heads(
                 here = grid.weekday == d
                 width = int(grid.slot[here].max()) + 1
                 total = np.bincount(grid.slot[here], heads[here], minlength=width)
-                mean = np.round(total / np.bincount(grid.slot[here], minlength=width), 4)
+                mean = np.round(total / np.maximum(np.bincount(grid.slot[here], minlength=width), 1), 4)
                 result[g][int(d)] = mean.tolist()
                 expected[here] = mean[grid.slot[here]]
             profile = np.bincount(day_code, expected * length / 3.6e6)

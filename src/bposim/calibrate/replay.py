@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.calibrate.absence import net_of_absence
+from bposim.calibrate.kept import without_followups
 from bposim.calibrate.presence import heads_on_grid, presence_spans, skills_of
 from bposim.units import WEEKDAYS
 
@@ -95,14 +96,14 @@ def replay_world(
 ) -> tuple[Scenario, Scenario]:
     """Return the scenario of a stretch of history, on its own grid and on the fine one of a replay.
 
-    Without day factors of contacts and redials: what came is known, how long it took is not.
+    Without day factors of contacts, redials, transfers and call-backs: what came is known, how long it took is not.
     """
     changes: dict[str, Any] = {
         "start": first, "days": days, "day_factor": None, "closed": sorted({*scenario.closed, *closed})
     }  # fmt: skip
     changes |= {f"contact_types.{t}.day_factor": None for t in scenario.contact_types}
-    # The redials among the contacts that came have come already.
-    changes |= {f"contact_types.{t}.redial": None for t in scenario.contact_types}
+    # The redials, transfers and call-backs among the contacts that came have come already.
+    changes |= without_followups(scenario)
     own = scenario.replace(changes)
     n_open = len(np.unique(own.grid.day))
     return own, own if n_open > MOST_DAYS else refined(own, step_s)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from bposim.calibrate.durations import FEW, DurationFit
 from bposim.calibrate.estimates import Estimate, jackknife_ratio
 from bposim.calibrate.fresh import without_redials
 from bposim.calibrate.heads import HeadsFit
+from bposim.calibrate.kept import kept_estimates, warn_once
 from bposim.calibrate.moments import (
     MORE,
     Match,
@@ -51,7 +51,7 @@ from bposim.calibrate.report_estimates import (
     tell,
 )
 from bposim.calibrate.smoothing import interval_prior, profile_prior
-from bposim.errors import CalibrationError, CalibrationWarning, require
+from bposim.errors import CalibrationError, require
 from bposim.provenance import Provenance
 
 #: Misfit by which each further parameter of a patience law must be better.
@@ -149,12 +149,14 @@ def calibrate_reports(base: Scenario, history: Any, *, until: Any = None, specia
     notes += _said(columns, fits, history) + [n for f, m in zip(fits, found, strict=True) for n in _unmet(f, m)]
     heads = _heads_fit(fits, told, world, factors)
     laws = {t: DurationFit(law, pd.DataFrame(), (), np.empty(0)) for t, law in handle.items()}
+    stays, said = kept_estimates(base, patience=patience)
+    estimates += stays
+    notes += said
     from bposim.calibrate.fit import scenario_of
 
     scenario = scenario_of(base, arrivals, laws, patience, heads, first, estimates)
-    for note in notes:
-        if "assumed" in note:
-            warnings.warn(note, CalibrationWarning, stacklevel=3)
+    notes = list(dict.fromkeys(notes))
+    warn_once(notes, [], 3)
     inputs = {"base": given.hash, "until": str(until), "first": first, "last": last}
     if special_days is not None:
         inputs["special_days"] = str(special_days)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,10 @@ class Calibration:
     _cache: dict[str, Any] = field(default_factory=dict)
 
     def summary(self, *, full: bool = True) -> pd.DataFrame:
-        """Return ``parameter, subject, value, ci_low, ci_high, n, unit, source, detail``; without ``full`` the main rows only."""
+        """Return ``parameter, subject, value, ci_low, ci_high, n, unit, source, detail``; without ``full`` the main rows only.
+
+        It prints whole, in a terminal as in a notebook.
+        """
         return estimate_frame(self.estimates if full else self._main())
 
     def _main(self) -> list[Estimate]:
@@ -177,5 +181,5 @@ class Calibration:
         return "\n".join([*lines, *(f"  Note: {n}" for n in self.notes)])
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<li>{n}</li>" for n in self.notes)
-        return self.summary().to_html(index=False, float_format=lambda x: f"{x:,.4g}") + f"<ul>{notes}</ul>"
+        notes = "".join(f"<li>{escape(n)}</li>" for n in self.notes)
+        return f"{estimate_frame(self.estimates)._repr_html_()}<ul>{notes}</ul>"

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.calibrate.estimates import Estimate
+from bposim.calibrate.pause_classes import GroupedPauses, PauseClasses, pause_classes
 from bposim.calibrate.presence import WaitingClock, pauses, waiting_clocks
 from bposim.distributions import empirical, kaplan_meier
 
@@ -27,7 +28,11 @@ FEWEST = 200
 ASSUMED_S = 30.0
 #: A mean pause up to this many seconds is the clock of the log, no work; shorter pauses are all alike; longer ones too.
 NOTHING_S, SHORTEST_S, LONGEST_S = 1.0, 1.0, 7200.0
-_QUANTILES, _BLOCKS = 101, 30
+#: What a log of whole seconds may be wrong about every pause alike.
+CLOCK_S = 0.5
+#: Share of the pauses that are shorter than the gap where none is an absence, and than the least gap that would do.
+RARELY, BOUND = 0.999, 0.99
+_QUANTILES, _BLOCKS, _TAIL = 101, 20, 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +92,11 @@ class WrapUp:
     gap_s : float
         Longer pauses with somebody waiting are absences.
     law : Distribution or None
-        Of pauses up to the gap; None where they are unknown or too short to matter.
+        Of pauses that are no absences; None where they are unknown or too short to matter.
     mean_s : float
         Of that law; missing where it is unknown.
     share_away : float
-        Share of pauses that are longer than the gap.
+        Share of pauses that are absences.
     n : int
     estimates : tuple of Estimate
     """
@@ -109,25 +114,52 @@ def fit_wrap_up(found: QueuePauses) -> WrapUp:
 
     Notes
     -----
-    Kaplan and Meier's estimate of the pause, cut short when the queue empties. The gap parts the pauses into two classes so that
-    the variance of the logarithm between the classes is largest (Otsu 1979): after-contact work lasts seconds, an
-    absence minutes, and few pauses lie between. Intervals by the jackknife over blocks of days.
+    Whether there are absences at all is decided first, on all pauses, by :func:`pause_classes`. With two classes the gap
+    parts them so that the variance of the logarithm between them is largest (Otsu 1979), which needs no law; but not below the
+    pause that is as likely to be of the one as of the other: with few absences, or work of very different lengths, Otsu's border
+    falls amid the work. The law of the work is Kaplan and Meier's, for pauses are cut short when the queue empties: up to Otsu's border,
+    or with each pause counted by its probability of being work. With one class all pauses are work. The gap is then bounded from below alone: it is told as the pause that one in a thousand exceeds, and may be anything
+    from what one in a hundred exceeds to the longest pause that an agent who is there can have. Intervals by the jackknife over
+    blocks of days, the number of classes kept.
     """
     n_seen = int(found.seen.sum())
     if n_seen < FEWEST:
         text = f"only {n_seen} pauses began while somebody waited: too few to tell; {ASSUMED_S:.0f} s taken"
         told = Estimate("presence gap", "all", ASSUMED_S, n=len(found), unit="s", source="assumed", detail=text)
         return WrapUp(ASSUMED_S, None, np.nan, np.nan, len(found), (told,))
-    values = _values(found, np.ones(len(found), dtype=bool))
+    classes = pause_classes(found.length_s, found.seen)
     days = np.unique(found.day)
     blocks = np.array_split(days, min(len(days), _BLOCKS))
-    left_out = np.array([_values(found, ~np.isin(found.day, b))[:2] for b in blocks]) if len(blocks) >= 4 else None
-    gap_s, mean_s, beyond, times, cdf = values
-    apart = f"{100 * (1 - beyond):.0f} % of the pauses with somebody waiting are shorter, after-contact work, the others absences"
+    every = np.ones(len(found), dtype=bool)
+    parted = _parted(found, every) if classes.long is not None else None
+    # Decided once, so that parts of the days are told in the same way as the whole.
+    by_law = parted is None or parted[0] < classes.border_s
+    gap_s, mean_s, beyond, times, cdf = _values(found, every, classes) if by_law or parted is None else parted
+    left_out = None
+    if len(blocks) >= 4:
+        rows = []
+        for block in blocks:
+            keep = ~np.isin(found.day, block)
+            if by_law:
+                rest = classes.again(GroupedPauses(found.length_s[keep], found.seen[keep]))
+                rows.append(_values(found, keep, rest)[:2])
+            else:
+                rows.append(_parted(found, keep)[:2])
+        left_out = np.array(rows)
+    if classes.long is not None:
+        ends = _jackknife(gap_s, left_out, 0)
+        said = f"{100 * (1 - beyond):.0f} % of the pauses with somebody waiting are after-contact work, the others absences"
+        of_pause = "mean pause with somebody waiting that is no absence: work, or rest, that the log does not record"
+    else:
+        ends = (float(classes.short.quantile(np.array(BOUND))), LONGEST_S)
+        said = (
+            "no absences among the pauses with somebody waiting: one law explains them, and all are after-contact work; "
+            f"one in a thousand is longer than this, one in a hundred longer than {ends[0]:.0f} s, and any gap from there on would do"
+        )
+        of_pause = "mean pause with somebody waiting: work, or rest, that the log does not record"
     estimates = [
-        Estimate("presence gap", "all", gap_s, *_jackknife(gap_s, left_out, 0), len(found), "s", "estimated", apart),
-        Estimate("after-contact pause", "all", mean_s, *_jackknife(mean_s, left_out, 1), len(found), "s", "estimated",
-                 "mean pause up to the gap with somebody waiting: work, or rest, that the log does not record"),
+        Estimate("presence gap", "all", gap_s, *ends, len(found), "s", "estimated", said),
+        Estimate("after-contact pause", "all", mean_s, *_jackknife(mean_s, left_out, 1), len(found), "s", "estimated", of_pause),
     ]  # fmt: skip
     law = None
     if mean_s > NOTHING_S:
@@ -138,12 +170,17 @@ def fit_wrap_up(found: QueuePauses) -> WrapUp:
     return WrapUp(gap_s, law, mean_s, beyond, len(found), tuple(estimates))
 
 
-def _values(found: QueuePauses, keep: np.ndarray) -> tuple[float, float, float, np.ndarray, np.ndarray]:
-    """Return the gap, the mean pause up to it, the share beyond it, and times and distribution function up to it."""
+def _survival(found: QueuePauses, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return Kaplan and Meier's times and survival."""
     km = kaplan_meier(
         np.minimum(found.length_s[keep], LONGEST_S), found.seen[keep] & (found.length_s[keep] <= LONGEST_S)
     )
-    time, survival = km["time"].to_numpy(), km["survival"].to_numpy()
+    return km["time"].to_numpy(), km["survival"].to_numpy()
+
+
+def _parted(found: QueuePauses, keep: np.ndarray) -> tuple[float, float, float, np.ndarray, np.ndarray]:
+    """Return Otsu's gap, the mean pause up to it, the share beyond it, and times and distribution function up to it."""
+    time, survival = _survival(found, keep)
     mass = -np.diff(survival, prepend=1.0)
     # What was never seen to end lies at the longest time seen (Efron 1967): set further out it would move the gap at will.
     x, p = np.log(np.maximum(np.append(time, time[-1]), SHORTEST_S)), np.append(mass, survival[-1])
@@ -157,6 +194,29 @@ def _values(found: QueuePauses, keep: np.ndarray) -> tuple[float, float, float, 
     beyond = float(survival[inside][-1])
     cdf = (1 - survival[inside]) / max(1 - beyond, 1e-12)
     return gap_s, float((time[inside] * np.diff(cdf, prepend=0.0)).sum()), beyond, time[inside], cdf
+
+
+def _values(
+    found: QueuePauses, keep: np.ndarray, classes: PauseClasses
+) -> tuple[float, float, float, np.ndarray, np.ndarray]:
+    """Return the gap, the mean of after-contact work, the share of absences, and times and distribution function of the work."""
+    time, survival = _survival(found, keep)
+    if classes.long is None:
+        law = classes.short
+        gap_s = float(law.quantile(np.array(RARELY)))
+        rest = float(survival[-1])
+        if rest > 1e-9:  # what was never seen to end follows the law
+            reached = float(law.cdf(time[-1:])[0])
+            tail = law.quantile(reached + (1 - reached) * (np.arange(_TAIL) + 0.5) / _TAIL)
+            time = np.append(time, np.minimum(np.maximum(tail, time[-1]), LONGEST_S))
+            survival = np.append(survival, rest * (1 - (np.arange(_TAIL) + 1) / _TAIL))
+    else:
+        gap_s = classes.border_s
+    mass = -np.diff(survival, prepend=1.0) * classes.of_work(time)
+    work = float(mass.sum())
+    beyond = 0.0 if classes.long is None else max(1 - work, 0.0)
+    cdf = np.cumsum(mass) / max(work, 1e-12)
+    return gap_s, float((time * mass).sum()) / max(work, 1e-12), beyond, time, cdf
 
 
 def _middle(x: np.ndarray, p: np.ndarray, start: float) -> float:
@@ -179,6 +239,7 @@ def _middle(x: np.ndarray, p: np.ndarray, start: float) -> float:
 
 
 def _jackknife(value: float, left_out: np.ndarray | None, column: int) -> tuple[float, float]:
+    """Return the interval; where nothing varies it is what the clock of the log leaves open."""
     from scipy.special import stdtrit
 
     if left_out is None:
@@ -186,6 +247,8 @@ def _jackknife(value: float, left_out: np.ndarray | None, column: int) -> tuple[
     logs = np.log(np.maximum(left_out[:, column], 1e-9))
     k = len(logs)
     half = float(stdtrit(k - 1, 0.975) * np.sqrt((k - 1) / k * ((logs - logs.mean()) ** 2).sum()))
+    if value <= 0 or half < 1e-6:
+        return max(value - CLOCK_S, 0.0), value + CLOCK_S
     return value * np.exp(-half), value * np.exp(half)
 
 
