@@ -15,6 +15,7 @@ from bposim.forecast._build import Settings, build
 from bposim.forecast._calendar import country_problems
 from bposim.forecast._counts import Counts, read_counts
 from bposim.forecast._days import METHODS
+from bposim.forecast._regressors import read_regressors
 from bposim.forecast._result import Forecast
 from bposim.provenance import Provenance, content_hash
 
@@ -55,8 +56,9 @@ def forecast(
     country, subdivision : str or None
         ISO codes of the customers' market, for its holidays. None: no holidays.
     regressors : DataFrame or None
-        ``date`` and one numeric column per regressor, known for every day of history and horizon; the effect is
-        log-linear. Only with ``method="prophet"``.
+        ``date`` and one numeric column per regressor, known for every day of the horizon and of the history from some
+        day on (early days may lack it). The effect is log-linear in the value or, for a regressor that is never
+        negative, in its logarithm, whichever explains the history better. Only with ``method="prophet"``.
     samples : int
         Sample paths.
     seed : int
@@ -131,7 +133,7 @@ def forecast(
     if regressors is not None:
         if method != "prophet":
             problems.append(parameter("regressors", _CALLER, f"None with method={method!r}", type(regressors).__name__))
-        known, found = _regressors(regressors, counts, first, days if isinstance(days, int) else 1)
+        known, found = read_regressors(regressors, counts, first, days if isinstance(days, int) else 1)
         problems += found
     require(problems, ParameterError)
     assert first is not None
@@ -160,35 +162,3 @@ def as_day(value: object) -> date | None:
     except ValueError:
         return None
 
-
-def _regressors(
-    frame: pd.DataFrame, counts: Counts, start: date | None, days: int
-) -> tuple[pd.DataFrame | None, list[str]]:
-    if not isinstance(frame, pd.DataFrame) or "date" not in frame.columns or frame.shape[1] < 2:
-        rule = "a frame with the column 'date' and at least one numeric column"
-        got = list(frame.columns) if isinstance(frame, pd.DataFrame) else type(frame).__name__
-        return None, [parameter("regressors", _CALLER, rule, got)]
-    dates = pd.DatetimeIndex(pd.to_datetime(frame["date"]))
-    if dates.tz is not None:
-        dates = dates.tz_convert(counts.zone).tz_localize(None)
-    table = frame.drop(columns="date").set_axis(dates.normalize(), axis=0)
-    problems = []
-    for name in table:
-        if table[name].dtype.kind not in "iufb":
-            problems.append(parameter("regressors", _CALLER, f"numeric in {name!r}", str(table[name].dtype)))
-    if table.index.has_duplicates:
-        twice = table.index[table.index.duplicated()][0].date()
-        problems.append(parameter("regressors", _CALLER, "a frame with each date once", f"{twice} twice"))
-    if problems or start is None:
-        return None, problems
-    for what, need in (("history", counts.dates), ("horizon", pd.date_range(start, periods=max(days, 1)))):
-        if what == "history":
-            need = need[need < pd.Timestamp(start)]
-        else:
-            need = need[[bool(counts.spans.get(d)) for d in need.day_of_week]]
-        lacking = need[table.reindex(need).isna().any(axis=1).to_numpy()]
-        if len(lacking):
-            some = ", ".join(str(d.date()) for d in lacking[:3])
-            got = f"{len(lacking)} days without ({some})"
-            problems.append(parameter("regressors", _CALLER, f"known on every day of the {what}", got))
-    return table, problems

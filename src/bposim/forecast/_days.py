@@ -11,6 +11,7 @@ from bposim.forecast import _prophet
 from bposim.forecast._calendar import COMMON, MONTH_NEEDS, Holidays, columns
 from bposim.forecast._counts import Counts
 from bposim.forecast._profile import fit_profile, shape_noise
+from bposim.forecast._regressors import prepare
 from bposim.forecast._twin import screen
 
 METHODS = ("prophet", "seasonal-naive", "mean-4")
@@ -130,15 +131,18 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
     open_weekdays, quiet = _weekdays(past, logs)
     days = past.append(future)
     table, groups, freedom = columns(days, inputs.holidays, open_weekdays, quiet, n, span >= MONTH_NEEDS)
-    kept, masked, words = screen(past, logs, table.iloc[:n], groups, yearly)
-    names = [c for g in kept for c in groups[g]]
-    table = table[names]
+    notes: list[str] = []
+    given = pd.DataFrame(index=days)
     if inputs.regressors is not None:
-        known = inputs.regressors.reindex(days).astype(float)
-        spread = known.iloc[:n].std().replace(0, 1.0).fillna(1.0)
-        table = pd.concat([table, (known - known.iloc[:n].mean()) / spread], axis=1)
-        freedom = freedom | {str(k): COMMON for k in known}
-        words = [*words, *(f"{k} (regressor, given)" for k in known)]
+        found = prepare(inputs.regressors, past, future, logs, table.iloc[:n].to_numpy(dtype=float), yearly)
+        given = found.table
+        notes += found.notes
+    kept, masked, words = screen(past, logs, table.iloc[:n], groups, yearly, given.iloc[:n].to_numpy())
+    names = [c for g in kept for c in groups[g]]
+    table = pd.concat([table[names], given], axis=1)
+    freedom = freedom | {str(k): COMMON for k in given}
+    if inputs.regressors is not None:
+        words = [*words, *found.words]
     masked = masked | outage
     y = np.where(masked, np.nan, logs)
     fit = _prophet.fit_days(past, y, future, table, freedom, yearly=yearly, seed=inputs.seed)
@@ -155,7 +159,7 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
     series = pd.Series(residual, index=past)
     error = _error(series, fitted, level, parameters, shape_noise(counts, kind, share, ok))
     effects = ("day of the week", *(("time of the year",) if yearly else ()), *words)
-    return Outlook(expected, share, series, error, effects, int(ok.sum()), int(masked.sum()), ())
+    return Outlook(expected, share, series, error, effects, int(ok.sum()), int(masked.sum()), tuple(notes))
 
 
 def _by_repeating(counts: Counts, kind: int, future: pd.DatetimeIndex, back: int) -> Outlook:
