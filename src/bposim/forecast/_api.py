@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
 
 from bposim.errors import ForecastWarning, ParameterError, parameter, require
+from bposim.forecast._analogy import Analogy, with_analogies
 from bposim.forecast._build import Settings, build
 from bposim.forecast._calendar import country_problems
-from bposim.forecast._counts import Counts, read_counts
-from bposim.forecast._days import METHODS
+from bposim.forecast._counts import read_counts
+from bposim.forecast._days import METHODS, RECENT_DAYS
+from bposim.forecast._events import Event, event_problems
 from bposim.forecast._regressors import read_regressors
 from bposim.forecast._result import Forecast
 from bposim.provenance import Provenance, content_hash
@@ -35,6 +37,8 @@ def forecast(
     seed: int = 1,
     closed: Iterable[date | str] = (),
     opening_hours: Any = None,
+    events: Iterable[Event] = (),
+    analogies: Mapping[str, Analogy] | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Forecast:
     """Forecast the contacts of every open interval as sample paths.
@@ -68,6 +72,12 @@ def forecast(
     opening_hours : mapping or None
         As in a scenario file, ``{"mon-fri": "08:00-18:00"}``, or a scenario's own ``opening_hours``; None takes what the
         history shows. Give the scenario's, so that forecast and scenario share their intervals.
+    events : iterable of Event
+        Campaigns and the like, past ones and coming ones: past ones of a name are estimated, coming ones of the name
+        expected to do the same unless they say what they add. See :class:`Event`.
+    analogies : mapping or None
+        New contact types by name, ``{"chat": Analogy(like="voice", share=0.4)}``: those that the history lacks, or holds
+        on fewer than 14 days. See :class:`Analogy`.
     progress : callable or None
         Called with (done, total, contact type).
 
@@ -107,7 +117,8 @@ def forecast(
     [90.0, 80.0, 80.0, 70.0, 60.0, 0.0, 0.0]
     """
     counts = read_counts(history, opening_hours)
-    problems = country_problems(country, subdivision, _CALLER)
+    counts, alike, problems = with_analogies(counts, analogies, _CALLER)
+    problems += country_problems(country, subdivision, _CALLER)
     for name, number, least in (("days", days, 1), ("samples", samples, 1), ("seed", seed, 0)):
         if isinstance(number, bool) or not isinstance(number, int) or number < least:
             problems.append(parameter(name, _CALLER, f"a whole number of at least {least}", number))
@@ -135,9 +146,15 @@ def forecast(
             problems.append(parameter("regressors", _CALLER, f"None with method={method!r}", type(regressors).__name__))
         known, found = read_regressors(regressors, counts, first, days if isinstance(days, int) else 1)
         problems += found
+    planned: tuple[Event, ...] = ()
+    if first is not None and len(past := counts.until(first).dates):
+        past = past[past >= past[-1] - timedelta(days=RECENT_DAYS - 1)]
+        ahead = pd.date_range(first, periods=days if isinstance(days, int) else 1)
+        planned, found = event_problems(events, counts.types, past, ahead, method, _CALLER)
+        problems += found
     require(problems, ParameterError)
     assert first is not None
-    settings = Settings(first, days, method, country, subdivision, known, samples, seed, tuple(shut))
+    settings = Settings(first, days, method, country, subdivision, known, samples, seed, tuple(shut), planned, alike)
     parts = build(counts, settings, progress)
     if parts.thin:
         warnings.warn(parts.thin, ForecastWarning, stacklevel=2)
@@ -145,6 +162,7 @@ def forecast(
         "start": str(first), "days": days, "method": method, "country": country, "subdivision": subdivision,
         "samples": samples, "seed": seed, "closed": [str(d) for d in shut],
         "regressors": [] if known is None else list(map(str, known)),
+        "events": [str(e) for e in planned], "analogies": {k: str(a) for k, a in alike.items()},
         "history": content_hash([counts.types, list(map(str, counts.dates)), counts.table.tolist()]),
     }  # fmt: skip
     parents = (counts.provenance,) if counts.provenance is not None else ()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,9 +11,11 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import ForecastError
+from bposim.forecast._analogy import Analogy, by_analogy, own_errors
 from bposim.forecast._calendar import closed_days, load_holidays, unseen_holidays
 from bposim.forecast._counts import Counts
 from bposim.forecast._days import BUSY, THIN_DAYS, YEAR_NEEDS, Inputs, Outlook, outlook
+from bposim.forecast._events import Event, Extra, with_events
 from bposim.forecast._paths import BLOCK, draw_paths
 from bposim.forecast._prophet import untouched
 from bposim.units import Grid, make_grid
@@ -31,6 +34,8 @@ class Settings:
     samples: int
     seed: int
     closed: tuple[date, ...]
+    events: tuple[Event, ...] = ()
+    analogies: Mapping[str, Analogy] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +49,10 @@ class Parts:
     notes: tuple[str, ...]
     thin: str
     leads: np.ndarray
+    totals: np.ndarray
+    by_events: np.ndarray
+    extras: tuple[Extra, ...]
+    future: pd.DatetimeIndex
 
 
 def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
@@ -78,24 +87,28 @@ def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
     open_days = np.unique(grid.day)
     future = pd.DatetimeIndex([pd.Timestamp(horizon[k]) for k in open_days])
     leads = (future - dates[-1]).days.to_numpy().astype(float)
-    inputs = Inputs(settings.method, holidays, settings.regressors, settings.seed)
+    inputs = Inputs(settings.method, holidays, settings.regressors, settings.seed, settings.events)
     outlooks: list[Outlook] = []
     with untouched():
         for kind, name in enumerate(counts.types):
             outlooks.append(outlook(counts, kind, future, inputs))
             if progress is not None:
                 progress(kind + 1, len(counts.types), name)
+    outlooks = by_analogy(outlooks, counts.types, settings.analogies)
+    own = np.column_stack([o.expected for o in outlooks])
+    totals, extras, told = with_events(settings.events, counts.types, own, future, counts.spans)
+    extras += own_errors(settings.analogies, counts.types, len(future))
     slot = _slots(counts, grid)
     of_day = np.searchsorted(open_days, grid.day)
     # An interval longer than its kind (an hour that the clock repeats at once) carries more.
     longer = np.maximum(np.round(grid.hours * 3600 / counts.interval_s), 1.0)
     expected = np.column_stack(
         [
-            np.where(slot >= 0, o.share[grid.weekday, np.maximum(slot, 0)], 0.0) * o.expected[of_day] * longer
-            for o in outlooks
+            np.where(slot >= 0, o.share[grid.weekday, np.maximum(slot, 0)], 0.0) * totals[of_day, j] * longer
+            for j, o in enumerate(outlooks)
         ]
     )  # fmt: skip
-    array = draw_paths(outlooks, counts.types, expected, grid, leads, settings.samples, settings.seed)
+    array = draw_paths(outlooks, counts.types, expected, grid, leads, settings.samples, settings.seed, None, extras)
     array.setflags(write=False)
     expected.setflags(write=False)
     notes = [*counts.notes, *([thin] if thin else [])]
@@ -105,14 +118,18 @@ def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
             f"{d} ({name}) is taken as open: the history holds no such day. If nobody opens, pass it in closed."
         )
     notes += _notes(counts, settings, outlooks, (future[0] - dates[-1]).days)
-    return Parts(grid, expected, array, tuple(outlooks), tuple(notes), thin, leads)
+    notes += told
+    by_events = np.divide(totals, own, out=np.ones_like(totals), where=own > 0)
+    return Parts(
+        grid, expected, array, tuple(outlooks), tuple(notes), thin, leads, totals, by_events, tuple(extras), future
+    )  # fmt: skip
 
 
 def further_paths(types: tuple[str, ...], settings: Settings, parts: Parts, first: int, samples: int) -> np.ndarray:
     """Draw the paths numbered ``first`` to ``first + samples − 1`` of a forecast, all beyond those it was made with."""
     blocks = range(first // BLOCK, (first + samples - 1) // BLOCK + 1)
     drawn = [
-        draw_paths(parts.outlooks, types, parts.expected, parts.grid, parts.leads, BLOCK, settings.seed, b)
+        draw_paths(parts.outlooks, types, parts.expected, parts.grid, parts.leads, BLOCK, settings.seed, b, parts.extras)
         for b in blocks
     ]
     begin = first - blocks[0] * BLOCK

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.forecast._days import Outlook
+from bposim.forecast._events import Extra, wobble
 from bposim.units import Grid
 
 #: Common days from which residuals of two contact types are correlated, and the days that "no correlation" is worth.
@@ -49,6 +50,7 @@ def draw_paths(
     samples: int,
     seed: int,
     block: int | None = None,
+    extras: Sequence[Extra] = (),
 ) -> np.ndarray:
     """Draw counts, shape (samples, n_intervals, n_types).
 
@@ -59,6 +61,8 @@ def draw_paths(
         Calendar days from the end of the history to each open day.
     block : int, optional
         Number of a block of further paths; None for those first asked for.
+    extras : sequence of Extra, optional
+        What is uncertain beyond the day errors: sizes of coming events, levels of new contact types.
     """
     n, k = expected.shape
     days, first = np.unique(grid.day, return_index=True)
@@ -68,6 +72,9 @@ def draw_paths(
     if k > 1:
         mix = np.linalg.cholesky(correlation([o.residual for o in outlooks])).T
         shock, step = shock @ mix, step @ mix
+    off = None
+    if extras:
+        off = wobble(extras, [stream(seed, e.name, block).standard_normal(samples) for e in extras])
     counts = np.zeros((samples, n, k), dtype=np.int32)
     width = np.sqrt(np.diff(leads, prepend=0))
     for j, (view, generator) in enumerate(zip(outlooks, streams, strict=True)):
@@ -84,6 +91,8 @@ def draw_paths(
         shape = _shape(generator, samples, grid, first, error.shape, error.shape_rho, expected[:, j])
         of_day = np.searchsorted(days, grid.day)
         rate = expected[:, j] * np.exp(log_factor)[:, of_day] * shape
+        if off is not None:
+            rate *= off[:, of_day, j]
         if not error.regular:
             counts[:, :, j] = generator.poisson(rate)
         elif error.regular_shape:
