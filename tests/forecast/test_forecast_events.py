@@ -164,7 +164,7 @@ def test_only_the_contact_types_named_move():
 
 def test_a_coming_event_that_nothing_is_known_of_is_refused(quiet):
     history, _ = quiet
-    with pytest.raises(ParameterError, match="'promo' of 2023-07-20 has neither contacts nor lift.*contacts=.*lift="):
+    with pytest.raises(ParameterError, match=r"'promo' of 2023-07-20 has neither contacts nor lift.*contacts=.*lift="):
         forecast(history, days=28, events=[Event("promo", "2023-07-20")])
     with pytest.raises(ParameterError, match="method='mean-4', which estimates nothing"):
         forecast(history, days=28, method="mean-4", events=[Event("promo", "2023-02-20"), Event("promo", "2023-07-20")])

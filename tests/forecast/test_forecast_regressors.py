@@ -71,7 +71,7 @@ def test_holes_later_and_short_records_are_refused():
         ParameterError, match=f"from the first on which it is.*1 days without .{DAYS[SINCE + 40].date()}"
     ):
         forecast(history, days=AHEAD, regressors=hole)
-    with pytest.raises(ParameterError, match="at least 28 days of the history in 'booked'.*20 days"):
+    with pytest.raises(ParameterError, match=r"at least 28 days of the history in 'booked'.*20 days"):
         forecast(history, days=AHEAD, regressors=known.iloc[N - 20 :])
     with pytest.raises(ParameterError, match="every day of the horizon"):
         forecast(history, days=AHEAD, regressors=known.iloc[: N + 3])

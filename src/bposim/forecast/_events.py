@@ -74,14 +74,14 @@ class Event:
     """
 
     name: str
-    start: date
+    start: date | str
     days: int = 1
     shape: str = "pulse"
     contacts: float | None = None
     lift: float | None = None
     delay: int | None = None
     half_life: float | None = None
-    contact_types: tuple[str, ...] | None = None
+    contact_types: Sequence[str] | None = None
     uncertainty: float = 0.3
 
     def __post_init__(self) -> None:
@@ -372,7 +372,7 @@ def _day(value: object) -> date | None:
 
 
 def _whole(value: object, least: int) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= least
 
 
 def _number(value: object, least: float) -> bool:
