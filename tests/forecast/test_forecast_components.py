@@ -7,6 +7,7 @@ from forecast_worlds import WEEK, day_counts, nhpp, volumes
 
 from bposim.errors import ParameterError
 from bposim.forecast import Analogy, Event, forecast
+from bposim.forecast._components import log_effects
 
 EFFECTS = ("weekday", "season", "month", "holiday", "events", "regressors", "clock")
 
@@ -66,7 +67,7 @@ def test_effects_are_those_planted(rich):
     assert calls.loc["2024-04-02", "events_percent"] > 50
     assert calls.loc["2024-04-03", "events_percent"] == 0
     assert np.isclose(calls.loc["2024-03-31", "clock_percent"], -100 / 24, atol=0.5)
-    assert (calls["clock_percent"].drop(pd.Timestamp("2024-03-31")).abs() < 1e-9).all()
+    assert (calls["clock_percent"].drop(pd.Timestamp("2024-03-31")) == 0).all()
     # One level for the whole horizon but for the fading latest surprise.
     assert calls["level"].std() / calls["level"].mean() < 0.02
 
@@ -97,6 +98,15 @@ def test_a_closed_weekday_does_not_bend_the_others():
     assert np.allclose(table["level"], np.exp(logs.mean()), rtol=0.02)
     first = table.groupby(table["date"].dt.day_of_week)["weekday_percent"].first()
     assert np.allclose(first, 100 * np.expm1(logs - logs.mean()), atol=2)
+
+
+def test_the_weekday_is_told_against_the_open_weekdays():
+    days = pd.date_range("2023-01-02", periods=21)
+    days = days[days.day_of_week < 5]
+    effects = pd.DataFrame({"weekly": 0.1 * days.day_of_week + 0.3, "other": 1.0}, index=days)
+    logs = log_effects(effects, {"weekday": ["weekly"], "holiday": ["other", "absent"]}, 10)
+    assert np.allclose(logs["weekday"], [-0.2, -0.1, 0, 0.1, 0.2]) and (logs["holiday"] == 1).all()
+    assert (logs["events"] == 0).all() and list(logs.index) == list(days[10:])
 
 
 def test_they_are_drawn(rich):

@@ -64,7 +64,8 @@ def components(
             logs = view.parts.reindex(future).fillna(0.0)
         factor = np.exp(logs)
         factor["events"] *= by_events[:, j]
-        factor["clock"] = np.divide(by_day[:, j], totals[:, j], out=np.ones(len(future)), where=totals[:, j] > 0)
+        clock = np.divide(by_day[:, j], totals[:, j], out=np.ones(len(future)), where=totals[:, j] > 0)
+        factor["clock"] = np.where(np.abs(clock - 1) < 1e-9, 1.0, clock)
         product = factor.prod(axis=1).to_numpy()
         level = np.divide(by_day[:, j], product, out=np.zeros(len(future)), where=product > 0)
         frame = pd.DataFrame({"date": future, "contact_type": name, "level": level})
