@@ -6,9 +6,9 @@ import pytest
 from forecast_worlds import WEEK, volumes
 
 from bposim.errors import ParameterError
-from bposim.forecast import forecast
+from bposim.forecast import Event, forecast
 
-N, AHEAD, SINCE = 560, 28, 250
+N, AHEAD, SINCE = 600, 28, 200
 DAYS = pd.date_range("2022-01-03", periods=N + AHEAD)
 
 
@@ -62,6 +62,21 @@ def test_early_days_without_the_regressor_are_still_learnt_from():
     assert wape(a, rate) < 0.06 < 0.5 * wape(plain, rate)
 
 
+def test_a_record_shorter_than_a_year_cuts_the_history():
+    history, known, rate = world(np.log)
+    ahead = forecast(history, days=AHEAD, regressors=known.iloc[N - 120 :], samples=5)
+    assert any(f"is used from {DAYS[N - 120].date()}" in n and "480 days before are left out" in n for n in ahead.notes)
+    assert ahead.summary()["days_used"][0] + ahead.summary()["days_masked"][0] == 120
+    assert wape(ahead, rate) < 0.06
+
+
+def test_an_event_whose_past_is_left_out_is_told():
+    history, known, _ = world(np.log)
+    events = [Event("mail", DAYS[100].date()), Event("mail", DAYS[N + 3].date())]
+    ahead = forecast(history, days=7, regressors=known.iloc[N - 120 :], events=events, samples=5)
+    assert any("event 'mail' has no past day to learn from" in n for n in ahead.notes)
+
+
 def test_holes_later_and_short_records_are_refused():
     history, known, _ = world(np.log)
     hole = known.copy()
@@ -71,7 +86,7 @@ def test_holes_later_and_short_records_are_refused():
         ParameterError, match=f"from the first on which it is.*1 days without .{DAYS[SINCE + 40].date()}"
     ):
         forecast(history, days=AHEAD, regressors=hole)
-    with pytest.raises(ParameterError, match=r"at least 28 days of the history in 'booked'.*20 days"):
+    with pytest.raises(ParameterError, match=r"at least 56 days of the history in 'booked'.*20 days"):
         forecast(history, days=AHEAD, regressors=known.iloc[N - 20 :])
     with pytest.raises(ParameterError, match="every day of the horizon"):
         forecast(history, days=AHEAD, regressors=known.iloc[: N + 3])

@@ -61,7 +61,7 @@ def forecast(
         ISO codes of the customers' market, for its holidays. None: no holidays.
     regressors : DataFrame or None
         ``date`` and one numeric column per regressor, known for every day of the horizon and of the history from some
-        day on (early days may lack it). The effect is log-linear in the value or, for a regressor that is never
+        day on, eight weeks of it at least (``notes`` says what becomes of the days before). The effect is log-linear in the value or, for a regressor that is never
         negative, in its logarithm, whichever explains the history better. Only with ``method="prophet"``.
     samples : int
         Sample paths.

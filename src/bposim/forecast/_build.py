@@ -119,6 +119,11 @@ def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
         )
     notes += _notes(counts, settings, outlooks, (future[0] - dates[-1]).days)
     notes += told
+    for event in settings.events:
+        for name, o in zip(counts.types, outlooks, strict=True):
+            learnt = any(word.startswith(f"{event.name} (event") for word in o.effects)
+            if not (event.known or learnt or name in settings.analogies) and event.moves(name) and event.height(future).any():
+                notes.append(f"{name!r}: event {event.name!r} has no past day to learn from; nothing is expected of it.")
     by_events = np.divide(totals, own, out=np.ones_like(totals), where=own > 0)
     return Parts(
         grid, expected, array, tuple(outlooks), tuple(notes), thin, leads, totals, by_events, tuple(extras), future

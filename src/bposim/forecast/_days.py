@@ -13,7 +13,7 @@ from bposim.forecast._components import EFFECTS, log_effects
 from bposim.forecast._counts import Counts
 from bposim.forecast._events import Event, event_columns, event_notes, event_words
 from bposim.forecast._profile import fit_profile, shape_noise
-from bposim.forecast._regressors import prepare
+from bposim.forecast._regressors import prepare, recorded
 from bposim.forecast._twin import screen
 
 METHODS = ("prophet", "seasonal-naive", "mean-4")
@@ -122,6 +122,7 @@ def _outages(totals: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inputs) -> Outlook:
+    counts, notes = recorded(counts, inputs.regressors)
     totals = counts.totals[kind].astype(float)
     outage, c = _outages(totals)
     share = fit_profile(counts, kind, ~outage)
@@ -135,7 +136,6 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
     open_weekdays, quiet = _weekdays(past, logs)
     days = past.append(future)
     table, groups, freedom = columns(days, inputs.holidays, open_weekdays, quiet, n, span >= MONTH_NEEDS)
-    notes: list[str] = []
     given = pd.DataFrame(index=days)
     if inputs.regressors is not None:
         found = prepare(inputs.regressors, past, future, logs, table.iloc[:n].to_numpy(dtype=float), yearly)

@@ -13,7 +13,9 @@ from bposim.forecast._counts import Counts
 from bposim.forecast._twin import base_design
 
 #: Days of history on which a regressor must be known for its effect to be learnt.
-KNOWN_DAYS = 28
+KNOWN_DAYS = 56
+#: Calendar days of record from which what is usual for the time of the year can be told.
+SEASON_DAYS = 330
 #: Distinct values from which a regressor that is never negative may enter by its logarithm.
 LOG_NEEDS = 6
 _CALLER = "forecast()"
@@ -91,6 +93,33 @@ def read_regressors(
     return table, problems
 
 
+def recorded(counts: Counts, known: pd.DataFrame | None) -> tuple[Counts, list[str]]:
+    """Return the history from which regressors can be learnt with, and a note on days left out.
+
+    Notes
+    -----
+    A regressor recorded for less than about a year has no value usual for the time of the year: the days before its
+    record would teach the season what is the regressor's, and are left out.
+    """
+    if known is None:
+        return counts, []
+    gaps = known.reindex(counts.dates).isna()
+    n = len(counts.dates)
+    first = 0
+    for name in gaps:
+        since = int(gaps[name].to_numpy().argmin()) if not gaps[name].all() else n
+        if n - since < min(KNOWN_DAYS, n):
+            continue
+        if (counts.dates[-1] - counts.dates[since]).days + 1 < SEASON_DAYS:
+            first = max(first, since)
+    if not first:
+        return counts, []
+    day = counts.dates[first]
+    return counts.since(day), [
+        f"the history is used from {day.date()}, from where the regressors are known; {first} days before are left out."
+    ]
+
+
 def prepare(
     known: pd.DataFrame, past: pd.DatetimeIndex, future: pd.DatetimeIndex, logs: np.ndarray, calendar: np.ndarray,
     yearly: int,
@@ -158,7 +187,7 @@ def _filled(values: np.ndarray, days: pd.DatetimeIndex, n: int) -> np.ndarray:
     good = np.isfinite(values)
     if not good[:n].all():
         span = (days[n - 1] - days[int(np.argmax(good))]).days + 1
-        harmonics = 0 if span < 330 else 4
+        harmonics = 0 if span < SEASON_DAYS else 4
         t = (days - days[0]).days.to_numpy() / 365.25
         parts = [(days.day_of_week.to_numpy()[:, None] == np.arange(7)).astype(float)]
         parts += [f(2 * np.pi * j * t)[:, None] for j in range(1, harmonics + 1) for f in (np.sin, np.cos)]
