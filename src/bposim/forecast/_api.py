@@ -179,4 +179,3 @@ def as_day(value: object) -> date | None:
         return date.fromisoformat(str(value))
     except ValueError:
         return None
-
