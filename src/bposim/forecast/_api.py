@@ -15,7 +15,7 @@ from bposim.forecast._analogy import Analogy, with_analogies
 from bposim.forecast._build import Settings, build
 from bposim.forecast._calendar import country_problems
 from bposim.forecast._counts import read_counts
-from bposim.forecast._days import METHODS, RECENT_DAYS
+from bposim.forecast._days import METHODS
 from bposim.forecast._events import Event, event_problems
 from bposim.forecast._regressors import read_regressors
 from bposim.forecast._result import Forecast
@@ -39,6 +39,7 @@ def forecast(
     opening_hours: Any = None,
     events: Iterable[Event] = (),
     analogies: Mapping[str, Analogy] | None = None,
+    workers: int | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Forecast:
     """Forecast the contacts of every open interval as sample paths.
@@ -78,8 +79,11 @@ def forecast(
     analogies : mapping or None
         New contact types by name, ``{"chat": Analogy(like="voice", share=0.4)}``: those that the history lacks, or holds
         on fewer than 14 days. See :class:`Analogy`.
+    workers : int or None
+        Processes for the fits; None takes every core where there are many.
     progress : callable or None
-        Called with (done, total, contact type).
+        Called with (done, total, contact type) after each fit. Fits are remembered by what they were made from: a forecast
+        that was interrupted goes on where it was when called again.
 
     Returns
     -------
@@ -119,7 +123,12 @@ def forecast(
     counts = read_counts(history, opening_hours)
     counts, alike, problems = with_analogies(counts, analogies, _CALLER)
     problems += country_problems(country, subdivision, _CALLER)
-    for name, number, least in (("days", days, 1), ("samples", samples, 1), ("seed", seed, 0)):
+    for name, number, least in (
+        ("days", days, 1),
+        ("samples", samples, 1),
+        ("seed", seed, 0),
+        ("workers", 1 if workers is None else workers, 1),
+    ):
         if isinstance(number, bool) or not isinstance(number, int) or number < least:
             problems.append(parameter(name, _CALLER, f"a whole number of at least {least}", number))
     if method not in METHODS:
@@ -148,14 +157,14 @@ def forecast(
         problems += found
     planned: tuple[Event, ...] = ()
     if first is not None and len(past := counts.until(first).dates):
-        past = past[past >= past[-1] - timedelta(days=RECENT_DAYS - 1)]
+        past = counts.until(first).recent().dates
         ahead = pd.date_range(first, periods=days if isinstance(days, int) else 1)
         planned, found = event_problems(events, counts.types, past, ahead, method, _CALLER)
         problems += found
     require(problems, ParameterError)
     assert first is not None
     settings = Settings(first, days, method, country, subdivision, known, samples, seed, tuple(shut), planned, alike)
-    parts = build(counts, settings, progress)
+    parts = build(counts, settings, progress, workers)
     if parts.thin:
         warnings.warn(parts.thin, ForecastWarning, stacklevel=2)
     inputs = {

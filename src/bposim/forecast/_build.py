@@ -5,20 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from bposim.errors import ForecastError
 from bposim.forecast._analogy import Analogy, by_analogy, own_errors
-from bposim.forecast._calendar import closed_days, load_holidays, unseen_holidays
+from bposim.forecast._calendar import Holidays, closed_days, load_holidays, unseen_holidays
 from bposim.forecast._counts import Counts
-from bposim.forecast._days import BUSY, THIN_DAYS, YEAR_NEEDS, Inputs, Outlook, outlook
+from bposim.forecast._days import (
+    BUSY,
+    THIN_DAYS,
+    TRIED_DAYS,
+    YEAR_NEEDS,
+    Inputs,
+    Outlook,
+    earlier_origins,
+    on_days,
+    with_error,
+)  # fmt: skip
 from bposim.forecast._events import Event, Extra, with_events
+from bposim.forecast._fits import Task, made, task
 from bposim.forecast._paths import BLOCK, draw_paths
-from bposim.forecast._prophet import untouched
 from bposim.units import Grid, make_grid
+
+if TYPE_CHECKING:
+    from bposim.forecast._update import Update
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +66,11 @@ class Parts:
     by_events: np.ndarray
     extras: tuple[Extra, ...]
     future: pd.DatetimeIndex
+    slots: np.ndarray
+    update: Update | None = None
 
 
-def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
+def build(counts: Counts, settings: Settings, progress: Any = None, workers: int | None = None) -> Parts:
     """Forecast every contact type.
 
     Parameters
@@ -63,15 +78,15 @@ def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
     counts : Counts
         Days on and after ``settings.start`` are cut off first.
     progress : callable or None
-        Called with (done, total, contact type) after each contact type.
+        Called with (done, total, contact type) after each fit.
+    workers : int or None
+        Processes for the fits; None takes what is worth it.
     """
     counts = counts.until(settings.start)
     thin = check_length(counts)
     dates = counts.dates
     horizon = [settings.start + timedelta(days=k) for k in range(settings.days)]
-    holidays = load_holidays(
-        settings.country, settings.subdivision, range(dates[0].year - 1, horizon[-1].year + 2)
-    )  # fmt: skip
+    holidays = _holidays(counts, settings)
     open_weekdays = {d for d in range(7) if counts.spans.get(d)}
     total = counts.totals.sum(axis=0)
     dead = set(dates[total == 0].date) if np.median(total) >= BUSY else set()
@@ -87,13 +102,7 @@ def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
     open_days = np.unique(grid.day)
     future = pd.DatetimeIndex([pd.Timestamp(horizon[k]) for k in open_days])
     leads = (future - dates[-1]).days.to_numpy().astype(float)
-    inputs = Inputs(settings.method, holidays, settings.regressors, settings.seed, settings.events)
-    outlooks: list[Outlook] = []
-    with untouched():
-        for kind, name in enumerate(counts.types):
-            outlooks.append(outlook(counts, kind, future, inputs))
-            if progress is not None:
-                progress(kind + 1, len(counts.types), name)
+    outlooks = _outlooks(counts, settings, future, workers, progress)
     outlooks = by_analogy(outlooks, counts.types, settings.analogies)
     own = np.column_stack([o.expected for o in outlooks])
     totals, extras, told = with_events(settings.events, counts.types, own, future, counts.spans)
@@ -108,7 +117,7 @@ def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
             for j, o in enumerate(outlooks)
         ]
     )  # fmt: skip
-    array = draw_paths(outlooks, counts.types, expected, grid, leads, settings.samples, settings.seed, None, extras)
+    array = draw_paths(outlooks, counts.types, expected, grid, leads, settings.samples, settings.seed, slot, None, extras)
     array.setflags(write=False)
     expected.setflags(write=False)
     notes = [*counts.notes, *([thin] if thin else [])]
@@ -126,15 +135,50 @@ def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
                 notes.append(f"{name!r}: event {event.name!r} has no past day to learn from; nothing is expected of it.")
     by_events = np.divide(totals, own, out=np.ones_like(totals), where=own > 0)
     return Parts(
-        grid, expected, array, tuple(outlooks), tuple(notes), thin, leads, totals, by_events, tuple(extras), future
+        grid, expected, array, tuple(outlooks), tuple(notes), thin, leads, totals, by_events, tuple(extras), future,
+        slot,
     )  # fmt: skip
+
+
+def _holidays(counts: Counts, settings: Settings) -> Holidays:
+    last = settings.start + timedelta(days=settings.days)
+    return load_holidays(settings.country, settings.subdivision, range(counts.dates[0].year - 1, last.year + 2))
+
+
+def fits(counts: Counts, settings: Settings) -> list[Task]:
+    """Return the fits that a forecast needs: one of each contact type, and those at its earlier origins, type by type."""
+    counts = counts.until(settings.start)
+    inputs = Inputs(settings.method, _holidays(counts, settings), settings.regressors, settings.seed, settings.events)
+    last = settings.start + timedelta(days=settings.days - 1)
+    ahead = max(TRIED_DAYS, (last - counts.dates[-1].date()).days)
+    kinds = range(len(counts.types))
+    tasks = [task(counts, k, inputs, ahead) for k in kinds]
+    return tasks + [task(counts.until(o), k, inputs, TRIED_DAYS) for k in kinds for o in earlier_origins(counts)]
+
+
+def _outlooks(
+    counts: Counts, settings: Settings, future: pd.DatetimeIndex, workers: int | None, progress: Any
+) -> list[Outlook]:
+    """Return the forecast of each contact type, its error from forecasts made at earlier origins."""
+    views = made(fits(counts, settings), workers, progress)
+    origins, kinds = earlier_origins(counts), range(len(counts.types))
+    result = []
+    for k in kinds:
+        begin = len(kinds) + k * len(origins)
+        tried = list(zip(origins, views[begin : begin + len(origins)], strict=True))
+        result.append(on_days(with_error(counts, k, views[k], tried), counts.dates[-1], future))
+    return result
 
 
 def further_paths(types: tuple[str, ...], settings: Settings, parts: Parts, first: int, samples: int) -> np.ndarray:
     """Draw the paths numbered ``first`` to ``first + samples − 1`` of a forecast, all beyond those it was made with."""
+    from bposim.forecast._update import updated_paths
+
     blocks = range(first // BLOCK, (first + samples - 1) // BLOCK + 1)
     drawn = [
-        draw_paths(parts.outlooks, types, parts.expected, parts.grid, parts.leads, BLOCK, settings.seed, b, parts.extras)
+        draw_paths(parts.outlooks, types, parts.expected, parts.grid, parts.leads, BLOCK, settings.seed, parts.slots, b, parts.extras)
+        if parts.update is None
+        else updated_paths(parts, types, settings, BLOCK, b)
         for b in blocks
     ]
     begin = first - blocks[0] * BLOCK

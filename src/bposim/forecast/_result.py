@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -17,7 +17,7 @@ from bposim.errors import ParameterError, parameter, require
 from bposim.forecast._build import Parts, Settings, further_paths
 from bposim.forecast._components import components, draw
 from bposim.forecast._counts import Counts
-from bposim.provenance import Provenance
+from bposim.provenance import Provenance, array_hash
 
 if TYPE_CHECKING:
     from bposim.forecast._backtest import Backtest
@@ -163,6 +163,36 @@ class Forecast:
             self, _settings=settings, _parts=replace(self._parts, array=array), provenance=made, first_sample=first
         )
 
+    def update(self, observed: Any, until: Any = None) -> Forecast:
+        """Return the forecast given what came in its first intervals: the rest of the day, or of the week, and its band.
+
+        Parameters
+        ----------
+        observed : History or DataFrame
+            Counts of the horizon's beginning (a Volumes frame ``contact_type, interval_start, contacts``). An open interval before
+            ``until`` without a row had no contacts; rows before the horizon or after ``until`` are not looked at.
+        until : str, Timestamp or None
+            Up to when counts are complete, local time unless it has a zone; None is the end of the last interval of ``observed``.
+
+        Returns
+        -------
+        Forecast
+            Of the same horizon: known intervals hold their counts in every path, the rest is drawn anew.
+
+        Raises
+        ------
+        ParameterError
+            Counts outside the horizon or the opening hours, of unknown contact types, or after ``until``.
+        """
+        from bposim.forecast._update import known_counts, updated
+
+        if self._parts.update is not None:
+            raise ParameterError("this forecast is updated already. Update the one that was made before the day began.")
+        known, n = known_counts(observed, self._counts, self.starts, until)
+        parts = updated(self._parts, self._settings, self._counts, known)
+        made = Provenance("update", {"known_intervals": n, "observed": array_hash(known)}, (self.provenance,))
+        return replace(self, _parts=parts, provenance=made)
+
     def mean(self, by: str = "interval") -> pd.DataFrame:
         """Return expected contacts per contact type and window.
 
@@ -301,7 +331,14 @@ class Forecast:
         table = self.components()
         return draw(table[table["contact_type"] == name], f"{name}: what makes up a day", axes)
 
-    def backtest(self, origins: Any = None, days: int | None = None) -> Backtest:
+    def backtest(
+        self,
+        origins: Any = None,
+        days: int | None = None,
+        *,
+        workers: int | None = None,
+        progress: Callable[[int, int, str], None] | None = None,
+    ) -> Backtest:
         """Refit at earlier origins and measure what the forecasts would have missed.
 
         Parameters
@@ -310,6 +347,11 @@ class Forecast:
             First days of the test horizons; a number takes so many, ``days`` apart, ending with the history; None is 6.
         days : int or None
             Length of each horizon; None is that of this forecast.
+        workers : int or None
+            Processes for the fits; None takes every core where there are many.
+        progress : callable or None
+            Called with (done, total, contact type) after each fit. Fits that are done are remembered: a back-test that was
+            interrupted goes on where it was when called again.
 
         Returns
         -------
@@ -320,9 +362,8 @@ class Forecast:
         from bposim.forecast._backtest import run_backtest
 
         analogies = self._settings.analogies
-        return run_backtest(
-            without_analogies(self._counts, analogies), replace(self._settings, analogies={}), origins, days
-        )
+        counts, settings = without_analogies(self._counts, analogies), replace(self._settings, analogies={})
+        return run_backtest(counts, settings, origins, days, workers, progress)
 
     def plot(self, ax: Any = None, by: str = "day", contact_type: str | None = None) -> Any:
         """Draw the expectation with bands of 50, 80 and 95 %.
