@@ -2,13 +2,17 @@
 
 =========================  ==========================================================
 :func:`forecast`           history → :class:`Forecast`
-:class:`Forecast`          paths, means, quantiles, notes; ``.backtest()``
+:class:`Forecast`          paths, means, quantiles, components, notes; ``.backtest()``
+:class:`Event`             a campaign or the like: its shape, and what it adds
+:class:`Analogy`           a new contact type as a share of a known one
 :class:`Backtest`          errors and coverage at past origins, against naive baselines
 =========================  ==========================================================
 """
 
+from bposim.forecast._analogy import Analogy
 from bposim.forecast._api import forecast
 from bposim.forecast._backtest import Backtest
+from bposim.forecast._events import Event
 from bposim.forecast._result import Forecast
 
-__all__ = ["Backtest", "Forecast", "forecast"]
+__all__ = ["Analogy", "Backtest", "Event", "Forecast", "forecast"]

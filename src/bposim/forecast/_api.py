@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
 
 from bposim.errors import ForecastWarning, ParameterError, parameter, require
+from bposim.forecast._analogy import Analogy, with_analogies
 from bposim.forecast._build import Settings, build
 from bposim.forecast._calendar import country_problems
-from bposim.forecast._counts import Counts, read_counts
+from bposim.forecast._counts import read_counts
 from bposim.forecast._days import METHODS
+from bposim.forecast._events import Event, event_problems
+from bposim.forecast._regressors import read_regressors
 from bposim.forecast._result import Forecast
 from bposim.provenance import Provenance, content_hash
 
@@ -34,6 +37,8 @@ def forecast(
     seed: int = 1,
     closed: Iterable[date | str] = (),
     opening_hours: Any = None,
+    events: Iterable[Event] = (),
+    analogies: Mapping[str, Analogy] | None = None,
     workers: int | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Forecast:
@@ -56,8 +61,9 @@ def forecast(
     country, subdivision : str or None
         ISO codes of the customers' market, for its holidays. None: no holidays.
     regressors : DataFrame or None
-        ``date`` and one numeric column per regressor, known for every day of history and horizon; the effect is
-        log-linear. Only with ``method="prophet"``.
+        ``date`` and one numeric column per regressor, known for every day of the horizon and of the history from some
+        day on, eight weeks of it at least (``notes`` says what becomes of the days before). The effect is log-linear in the value or, for a regressor that is never
+        negative, in its logarithm, whichever explains the history better. Only with ``method="prophet"``.
     samples : int
         Sample paths.
     seed : int
@@ -67,6 +73,12 @@ def forecast(
     opening_hours : mapping or None
         As in a scenario file, ``{"mon-fri": "08:00-18:00"}``, or a scenario's own ``opening_hours``; None takes what the
         history shows. Give the scenario's, so that forecast and scenario share their intervals.
+    events : iterable of Event
+        Campaigns and the like, past ones and coming ones: past ones of a name are estimated, coming ones of the name
+        expected to do the same unless they say what they add. See :class:`Event`.
+    analogies : mapping or None
+        New contact types by name, ``{"chat": Analogy(like="voice", share=0.4)}``: those that the history lacks, or holds
+        on fewer than 14 days. See :class:`Analogy`.
     workers : int or None
         Processes for the fits; None takes every core where there are many.
     progress : callable or None
@@ -109,7 +121,8 @@ def forecast(
     [90.0, 80.0, 80.0, 70.0, 60.0, 0.0, 0.0]
     """
     counts = read_counts(history, opening_hours)
-    problems = country_problems(country, subdivision, _CALLER)
+    counts, alike, problems = with_analogies(counts, analogies, _CALLER)
+    problems += country_problems(country, subdivision, _CALLER)
     for name, number, least in (
         ("days", days, 1),
         ("samples", samples, 1),
@@ -140,11 +153,17 @@ def forecast(
     if regressors is not None:
         if method != "prophet":
             problems.append(parameter("regressors", _CALLER, f"None with method={method!r}", type(regressors).__name__))
-        known, found = _regressors(regressors, counts, first, days if isinstance(days, int) else 1)
+        known, found = read_regressors(regressors, counts, first, days if isinstance(days, int) else 1)
+        problems += found
+    planned: tuple[Event, ...] = ()
+    if first is not None and len(past := counts.until(first).dates):
+        past = counts.until(first).recent().dates
+        ahead = pd.date_range(first, periods=days if isinstance(days, int) else 1)
+        planned, found = event_problems(events, counts.types, past, ahead, method, _CALLER)
         problems += found
     require(problems, ParameterError)
     assert first is not None
-    settings = Settings(first, days, method, country, subdivision, known, samples, seed, tuple(shut))
+    settings = Settings(first, days, method, country, subdivision, known, samples, seed, tuple(shut), planned, alike)
     parts = build(counts, settings, progress, workers)
     if parts.thin:
         warnings.warn(parts.thin, ForecastWarning, stacklevel=2)
@@ -152,6 +171,7 @@ def forecast(
         "start": str(first), "days": days, "method": method, "country": country, "subdivision": subdivision,
         "samples": samples, "seed": seed, "closed": [str(d) for d in shut],
         "regressors": [] if known is None else list(map(str, known)),
+        "events": [str(e) for e in planned], "analogies": {k: str(a) for k, a in alike.items()},
         "history": content_hash([counts.types, list(map(str, counts.dates)), counts.table.tolist()]),
     }  # fmt: skip
     parents = (counts.provenance,) if counts.provenance is not None else ()
@@ -168,36 +188,3 @@ def as_day(value: object) -> date | None:
         return date.fromisoformat(str(value))
     except ValueError:
         return None
-
-
-def _regressors(
-    frame: pd.DataFrame, counts: Counts, start: date | None, days: int
-) -> tuple[pd.DataFrame | None, list[str]]:
-    if not isinstance(frame, pd.DataFrame) or "date" not in frame.columns or frame.shape[1] < 2:
-        rule = "a frame with the column 'date' and at least one numeric column"
-        got = list(frame.columns) if isinstance(frame, pd.DataFrame) else type(frame).__name__
-        return None, [parameter("regressors", _CALLER, rule, got)]
-    dates = pd.DatetimeIndex(pd.to_datetime(frame["date"]))
-    if dates.tz is not None:
-        dates = dates.tz_convert(counts.zone).tz_localize(None)
-    table = frame.drop(columns="date").set_axis(dates.normalize(), axis=0)
-    problems = []
-    for name in table:
-        if table[name].dtype.kind not in "iufb":
-            problems.append(parameter("regressors", _CALLER, f"numeric in {name!r}", str(table[name].dtype)))
-    if table.index.has_duplicates:
-        twice = table.index[table.index.duplicated()][0].date()
-        problems.append(parameter("regressors", _CALLER, "a frame with each date once", f"{twice} twice"))
-    if problems or start is None:
-        return None, problems
-    for what, need in (("history", counts.dates), ("horizon", pd.date_range(start, periods=max(days, 1)))):
-        if what == "history":
-            need = need[need < pd.Timestamp(start)]
-        else:
-            need = need[[bool(counts.spans.get(d)) for d in need.day_of_week]]
-        lacking = need[table.reindex(need).isna().any(axis=1).to_numpy()]
-        if len(lacking):
-            some = ", ".join(str(d.date()) for d in lacking[:3])
-            got = f"{len(lacking)} days without ({some})"
-            problems.append(parameter("regressors", _CALLER, f"known on every day of the {what}", got))
-    return table, problems

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import ForecastError
+from bposim.forecast._analogy import Analogy, by_analogy, own_errors
 from bposim.forecast._calendar import Holidays, closed_days, load_holidays, unseen_holidays
 from bposim.forecast._counts import Counts
 from bposim.forecast._days import (
@@ -23,6 +25,7 @@ from bposim.forecast._days import (
     on_days,
     with_error,
 )  # fmt: skip
+from bposim.forecast._events import Event, Extra, with_events
 from bposim.forecast._fits import Task, made, task
 from bposim.forecast._paths import BLOCK, draw_paths
 from bposim.units import Grid, make_grid
@@ -44,6 +47,8 @@ class Settings:
     samples: int
     seed: int
     closed: tuple[date, ...]
+    events: tuple[Event, ...] = ()
+    analogies: Mapping[str, Analogy] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +62,10 @@ class Parts:
     notes: tuple[str, ...]
     thin: str
     leads: np.ndarray
+    totals: np.ndarray
+    by_events: np.ndarray
+    extras: tuple[Extra, ...]
+    future: pd.DatetimeIndex
     slots: np.ndarray
     update: Update | None = None
 
@@ -94,17 +103,21 @@ def build(counts: Counts, settings: Settings, progress: Any = None, workers: int
     future = pd.DatetimeIndex([pd.Timestamp(horizon[k]) for k in open_days])
     leads = (future - dates[-1]).days.to_numpy().astype(float)
     outlooks = _outlooks(counts, settings, future, workers, progress)
+    outlooks = by_analogy(outlooks, counts.types, settings.analogies)
+    own = np.column_stack([o.expected for o in outlooks])
+    totals, extras, told = with_events(settings.events, counts.types, own, future, counts.spans)
+    extras += own_errors(settings.analogies, counts.types, len(future))
     slot = _slots(counts, grid)
     of_day = np.searchsorted(open_days, grid.day)
     # An interval longer than its kind (an hour that the clock repeats at once) carries more.
     longer = np.maximum(np.round(grid.hours * 3600 / counts.interval_s), 1.0)
     expected = np.column_stack(
         [
-            np.where(slot >= 0, o.share[grid.weekday, np.maximum(slot, 0)], 0.0) * o.expected[of_day] * longer
-            for o in outlooks
+            np.where(slot >= 0, o.share[grid.weekday, np.maximum(slot, 0)], 0.0) * totals[of_day, j] * longer
+            for j, o in enumerate(outlooks)
         ]
     )  # fmt: skip
-    array = draw_paths(outlooks, counts.types, expected, grid, leads, settings.samples, settings.seed, slot)
+    array = draw_paths(outlooks, counts.types, expected, grid, leads, settings.samples, settings.seed, slot, None, extras)
     array.setflags(write=False)
     expected.setflags(write=False)
     notes = [*counts.notes, *([thin] if thin else [])]
@@ -114,7 +127,17 @@ def build(counts: Counts, settings: Settings, progress: Any = None, workers: int
             f"{d} ({name}) is taken as open: the history holds no such day. If nobody opens, pass it in closed."
         )
     notes += _notes(counts, settings, outlooks, (future[0] - dates[-1]).days)
-    return Parts(grid, expected, array, tuple(outlooks), tuple(notes), thin, leads, slot)
+    notes += told
+    for event in settings.events:
+        for name, o in zip(counts.types, outlooks, strict=True):
+            learnt = any(word.startswith(f"{event.name} (event") for word in o.effects)
+            if not (event.known or learnt or name in settings.analogies) and event.moves(name) and event.height(future).any():
+                notes.append(f"{name!r}: event {event.name!r} has no past day to learn from; nothing is expected of it.")
+    by_events = np.divide(totals, own, out=np.ones_like(totals), where=own > 0)
+    return Parts(
+        grid, expected, array, tuple(outlooks), tuple(notes), thin, leads, totals, by_events, tuple(extras), future,
+        slot,
+    )  # fmt: skip
 
 
 def _holidays(counts: Counts, settings: Settings) -> Holidays:
@@ -125,7 +148,7 @@ def _holidays(counts: Counts, settings: Settings) -> Holidays:
 def fits(counts: Counts, settings: Settings) -> list[Task]:
     """Return the fits that a forecast needs: one of each contact type, and those at its earlier origins, type by type."""
     counts = counts.until(settings.start)
-    inputs = Inputs(settings.method, _holidays(counts, settings), settings.regressors, settings.seed)
+    inputs = Inputs(settings.method, _holidays(counts, settings), settings.regressors, settings.seed, settings.events)
     last = settings.start + timedelta(days=settings.days - 1)
     ahead = max(TRIED_DAYS, (last - counts.dates[-1].date()).days)
     kinds = range(len(counts.types))
@@ -153,7 +176,7 @@ def further_paths(types: tuple[str, ...], settings: Settings, parts: Parts, firs
 
     blocks = range(first // BLOCK, (first + samples - 1) // BLOCK + 1)
     drawn = [
-        draw_paths(parts.outlooks, types, parts.expected, parts.grid, parts.leads, BLOCK, settings.seed, parts.slots, b)
+        draw_paths(parts.outlooks, types, parts.expected, parts.grid, parts.leads, BLOCK, settings.seed, parts.slots, b, parts.extras)
         if parts.update is None
         else updated_paths(parts, types, settings, BLOCK, b)
         for b in blocks

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bposim.forecast import _prophet
 from bposim.forecast._calendar import COMMON, MONTH_NEEDS, Holidays, columns
+from bposim.forecast._components import EFFECTS, log_effects
 from bposim.forecast._counts import Counts
 from bposim.forecast._errors import (
     DRIFT_PRIOR,
@@ -23,7 +24,9 @@ from bposim.forecast._errors import (
     fit_error,
     missed,
 )  # fmt: skip
+from bposim.forecast._events import Event, event_columns, event_notes, event_words
 from bposim.forecast._profile import ShapeNoise, fit_profile, shape_noise
+from bposim.forecast._regressors import prepare, recorded
 from bposim.forecast._twin import screen
 
 METHODS = ("prophet", "seasonal-naive", "mean-4")
@@ -43,7 +46,7 @@ _ORIGINS, TRIED_DAYS = 13, 56
 
 @dataclass(frozen=True, eq=False)
 class Outlook:
-    """The forecast of one contact type: expected day totals, profile, residuals and error."""
+    """The forecast of one contact type: expected day totals, profile, residuals, error, and effects by day."""
 
     expected: np.ndarray
     share: np.ndarray
@@ -53,16 +56,18 @@ class Outlook:
     n_days: int
     masked: int
     notes: tuple[str, ...]
+    parts: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What is known in advance: holidays, regressors, the method and its seed."""
+    """What is known in advance: holidays, regressors, events, the method and its seed."""
 
     method: str
     holidays: Holidays
     regressors: pd.DataFrame | None
     seed: int
+    events: tuple[Event, ...] = ()
 
 
 def central(counts: Counts, inputs: Inputs, ahead: int) -> Outlook:
@@ -100,6 +105,7 @@ def _outages(totals: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inputs) -> Outlook:
+    counts, notes = recorded(counts, inputs.regressors)
     totals = counts.totals[kind].astype(float)
     outage, c = _outages(totals)
     share = fit_profile(counts, kind, ~outage)
@@ -113,20 +119,26 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
     open_weekdays, quiet = _weekdays(past, logs)
     days = past.append(future)
     table, groups, freedom = columns(days, inputs.holidays, open_weekdays, quiet, n, span >= MONTH_NEEDS)
-    kept, masked, words = screen(past, logs, table.iloc[:n], groups, yearly)
-    names = [c for g in kept for c in groups[g]]
-    table = table[names]
+    given = pd.DataFrame(index=days)
     if inputs.regressors is not None:
-        known = inputs.regressors.reindex(days).astype(float)
-        known.iloc[n:] = known.iloc[n:].ffill().fillna(0.0)  # beyond what is asked for nothing need be known
-        spread = known.iloc[:n].std().replace(0, 1.0).fillna(1.0)
-        table = pd.concat([table, (known - known.iloc[:n].mean()) / spread], axis=1)
-        freedom = freedom | {str(k): COMMON for k in known}
-        words = [*words, *(f"{k} (regressor, given)" for k in known)]
+        found = prepare(inputs.regressors, past, future, logs, table.iloc[:n].to_numpy(dtype=float), yearly)
+        given = found.table
+        notes += found.notes
+    moved = event_columns(inputs.events, counts.types[kind], days, np.isfinite(logs))
+    extra = pd.concat([given, moved], axis=1)
+    kept, masked, words = screen(past, logs, table.iloc[:n], groups, yearly, extra.iloc[:n].to_numpy())
+    names = [c for g in kept for c in groups[g]]
+    table = pd.concat([table[names], extra], axis=1)
+    freedom = freedom | {str(k): COMMON for k in extra}
+    words += [*(found.words if inputs.regressors is not None else ()), *event_words(inputs.events, moved, days, n)]
     masked = masked | outage
     y = np.where(masked, np.nan, logs)
     fit = _prophet.fit_days(past, y, future, table, freedom, yearly=yearly, seed=inputs.seed)
     residual = np.where(masked, np.nan, logs - fit.fitted)
+    notes += event_notes(moved, fit.effects, n)
+    groups_of = {"weekday": ["weekly"], "season": ["yearly"], "month": groups.get("month", ())}
+    groups_of["holiday"] = [c for c in names if c not in groups_of["month"]]
+    parts = log_effects(fit.effects, groups_of | {"events": list(moved), "regressors": list(given)}, n)
     surprise = _persistent(residual)
     worked = np.cumsum([bool(counts.spans.get(d)) for d in future.day_of_week])
     ahead = fit.ahead + surprise[0] * surprise[1] ** worked
@@ -140,7 +152,7 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
     series = pd.Series(residual, index=past)
     error = _error(series, fitted, level, parameters, shape_noise(counts, kind, share, ok))
     effects = ("day of the week", *(("time of the year",) if yearly else ()), *words)
-    return Outlook(expected, share, series, error, effects, int(ok.sum()), int(masked.sum()), ())
+    return Outlook(expected, share, series, error, effects, int(ok.sum()), int(masked.sum()), tuple(notes), parts)
 
 
 def _by_repeating(counts: Counts, kind: int, future: pd.DatetimeIndex, back: int) -> Outlook:
@@ -170,8 +182,11 @@ def _by_repeating(counts: Counts, kind: int, future: pd.DatetimeIndex, back: int
     shape = shape_noise(counts, kind, own_share, np.ones(len(ok), dtype=bool)).times(1 + 1 / back)
     error = _error(residual, before.fillna(0).to_numpy(), level, 0, shape)
     what = "the last same weekday" if back == 1 else f"the mean of the last {back} same weekdays"
+    seen = day_total[day_total > 0].mean() if (day_total > 0).any() else 1.0
+    parts = pd.DataFrame(0.0, index=future, columns=list(EFFECTS))
+    parts["weekday"] = np.log(np.maximum(day_total, 1e-9) / seen)[future.day_of_week]
     return Outlook(
-        day_total[future.day_of_week], share, residual, error, (what,), int(np.isfinite(totals).sum()), 0, ()
+        day_total[future.day_of_week], share, residual, error, (what,), int(np.isfinite(totals).sum()), 0, (), parts
     )  # fmt: skip
 
 

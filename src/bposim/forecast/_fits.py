@@ -49,6 +49,7 @@ class Task:
             self.ahead,
             i.method,
             i.seed,
+            i.events,
             i.holidays.public,
             i.holidays.other,
             known,

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bposim.forecast._days import Outlook
 from bposim.forecast._errors import heavier, log_mean
+from bposim.forecast._events import Extra, wobble
 from bposim.forecast._profile import ShapeNoise
 from bposim.units import Grid
 
@@ -52,6 +53,7 @@ def draw_paths(
     seed: int,
     slots: np.ndarray,
     block: int | None = None,
+    extras: Sequence[Extra] = (),
 ) -> np.ndarray:
     """Draw counts, shape (samples, n_intervals, n_types).
 
@@ -64,6 +66,8 @@ def draw_paths(
         Wall-clock interval of the history, −1 for one that it lacks.
     block : int, optional
         Number of a block of further paths; None for those first asked for.
+    extras : sequence of Extra, optional
+        What is uncertain beyond the day errors: sizes of coming events, levels of new contact types.
     """
     n, k = expected.shape
     days, first = np.unique(grid.day, return_index=True)
@@ -74,6 +78,9 @@ def draw_paths(
     if k > 1:
         mix = np.linalg.cholesky(correlation([o.residual for o in outlooks])).T
         shock, step, start = shock @ mix, step @ mix, start @ mix
+    off = None
+    if extras:
+        off = wobble(extras, [stream(seed, e.name, block).standard_normal(samples) for e in extras])
     counts = np.zeros((samples, n, k), dtype=np.int32)
     width = np.sqrt(np.diff(leads, prepend=0))
     for j, (view, generator) in enumerate(zip(outlooks, streams, strict=True)):
@@ -93,6 +100,8 @@ def draw_paths(
         shape = shape_factor(generator, samples, grid, first, error.shape, slots, expected[:, j])
         of_day = np.searchsorted(days, grid.day)
         rate = expected[:, j] * np.exp(log_factor)[:, of_day] * shape
+        if off is not None:
+            rate *= off[:, of_day, j]
         if not error.regular:
             counts[:, :, j] = generator.poisson(rate)
         elif error.regular_shape:

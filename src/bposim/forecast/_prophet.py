@@ -26,11 +26,14 @@ class DayFit:
         Forecast with the level held at the end of the history.
     calendar : ndarray, shape (n_days,)
         The part of ``fitted`` that is not trend.
+    effects : DataFrame
+        What ``weekly``, ``yearly`` and each column add on each day, of history and then of the horizon.
     """
 
     fitted: np.ndarray
     ahead: np.ndarray
     calendar: np.ndarray
+    effects: pd.DataFrame
 
 
 @contextmanager
@@ -106,4 +109,5 @@ def fit_days(
         out = model.predict(frame)
     yhat, trend = out["yhat"].to_numpy(), out["trend"].to_numpy()
     n = len(past)
-    return DayFit(yhat[:n], yhat[n:] - trend[n:] + trend[n - 1], (yhat - trend)[:n])
+    effects = out[[c for c in ("weekly", "yearly", *columns) if c in out]].set_axis(days, axis=0)
+    return DayFit(yhat[:n], yhat[n:] - trend[n:] + trend[n - 1], (yhat - trend)[:n], effects)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from bposim.errors import ParameterError, parameter, require
 from bposim.forecast._build import Parts, Settings, further_paths
+from bposim.forecast._components import components, draw
 from bposim.forecast._counts import Counts
 from bposim.provenance import Provenance, array_hash
 
@@ -291,6 +292,45 @@ class Forecast:
             )
         return pd.DataFrame(rows)
 
+    def components(self) -> pd.DataFrame:
+        """Return what makes up the expectation of each day: the level, and effects in per cent of it.
+
+        Returns
+        -------
+        DataFrame
+            One row per contact type and open day: ``date, contact_type, level`` (contacts of a usual day),
+            ``weekday_percent, season_percent, month_percent, holiday_percent, events_percent, regressors_percent,
+            clock_percent`` (an hour that the clock drops or repeats), ``expected``.
+
+        Notes
+        -----
+        Effects multiply: ``expected = level × Π (1 + effect / 100)``. The weekday is told against the mean of the open
+        weekdays, a regressor against its past mean, holidays and events against a day without them.
+        """
+        p = self._parts
+        return components(self.contact_types, p.outlooks, p.grid, p.expected, p.totals, p.by_events, p.future)
+
+    def plot_components(self, contact_type: str | None = None, axes: Any = None) -> Any:
+        """Draw the expectation of each day with its level, and below each effect in per cent.
+
+        Parameters
+        ----------
+        contact_type : str or None
+            None is the first.
+        axes : sequence of matplotlib Axes or None
+            None makes a new figure; effects for which there is no axes are not drawn.
+
+        Returns
+        -------
+        ndarray of Axes
+        """
+        name = self.contact_types[0] if contact_type is None else contact_type
+        if name not in self.contact_types:
+            rule = f"one of {', '.join(self.contact_types)}"
+            raise ParameterError(parameter("contact_type", "plot_components()", rule, contact_type))
+        table = self.components()
+        return draw(table[table["contact_type"] == name], f"{name}: what makes up a day", axes)
+
     def backtest(
         self,
         origins: Any = None,
@@ -316,10 +356,14 @@ class Forecast:
         Returns
         -------
         Backtest
+            Of the contact types with a history of their own.
         """
+        from bposim.forecast._analogy import without_analogies
         from bposim.forecast._backtest import run_backtest
 
-        return run_backtest(self._counts, self._settings, origins, days, workers, progress)
+        analogies = self._settings.analogies
+        counts, settings = without_analogies(self._counts, analogies), replace(self._settings, analogies={})
+        return run_backtest(counts, settings, origins, days, workers, progress)
 
     def plot(self, ax: Any = None, by: str = "day", contact_type: str | None = None) -> Any:
         """Draw the expectation with bands of 50, 80 and 95 %.

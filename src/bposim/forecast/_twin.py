@@ -26,7 +26,12 @@ def base_design(days: pd.DatetimeIndex, yearly: int) -> np.ndarray:
 
 
 def screen(
-    days: pd.DatetimeIndex, log_total: np.ndarray, candidates: pd.DataFrame, groups: dict[str, list[str]], yearly: int
+    days: pd.DatetimeIndex,
+    log_total: np.ndarray,
+    candidates: pd.DataFrame,
+    groups: dict[str, list[str]],
+    yearly: int,
+    given: np.ndarray | None = None,
 ) -> tuple[list[str], np.ndarray, list[str]]:
     """Return the groups of effects that the data show, the days to mask, and the tests in words.
 
@@ -37,8 +42,12 @@ def screen(
     candidates : DataFrame
         Candidate columns on ``days``.
     groups : dict of group to its columns
+    given : ndarray, shape (n_days, n_given), optional
+        Columns that the planner gave: kept without a test, and no day that they explain is masked.
     """
     base = base_design(days, yearly)
+    if given is not None:
+        base = np.column_stack([base, given])
     ok = np.isfinite(log_total)
     every = {g: candidates[c].to_numpy() for g, c in groups.items()}
     for _ in range(3):
