@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
@@ -14,7 +13,7 @@ from bposim.errors import ForecastWarning, ParameterError, parameter, require
 from bposim.forecast._build import Settings, build
 from bposim.forecast._calendar import country_problems
 from bposim.forecast._counts import Counts, read_counts
-from bposim.forecast._days import METHODS
+from bposim.forecast._methods import method_problems
 from bposim.forecast._result import Forecast
 from bposim.provenance import Provenance, content_hash
 
@@ -51,12 +50,16 @@ def forecast(
     days : int
         Calendar days of the horizon.
     method : str
-        ``"prophet"``, ``"seasonal-naive"`` (the last same weekday) or ``"mean-4"`` (the mean of the last four).
+        ``"prophet"``; ``"seasonal-naive"`` (the last same weekday), ``"mean-4"``, ``"mean-8"``, … (the mean of the last so
+        many same weekdays); ``"level"`` (the week's pattern of the last eight weeks times a smoothed level); ``"ets"`` and
+        ``"mstl"`` (exponential smoothing and seasonal decomposition by statsforecast: ``pip install "bposim[forecast]"``);
+        ``"auto"``: for each contact type the one that forecasts from earlier days of its history would have preferred,
+        Prophet unless another is clearly better; a note tells the figures.
     country, subdivision : str or None
         ISO codes of the customers' market, for its holidays. None: no holidays.
     regressors : DataFrame or None
         ``date`` and one numeric column per regressor, known for every day of history and horizon; the effect is
-        log-linear. Only with ``method="prophet"``.
+        log-linear. Only with ``method="prophet"`` or ``"auto"``, whose other methods do not use them.
     samples : int
         Sample paths.
     seed : int
@@ -109,10 +112,7 @@ def forecast(
     for name, number, least in (("days", days, 1), ("samples", samples, 1), ("seed", seed, 0)):
         if isinstance(number, bool) or not isinstance(number, int) or number < least:
             problems.append(parameter(name, _CALLER, f"a whole number of at least {least}", number))
-    if method not in METHODS:
-        near = difflib.get_close_matches(str(method), METHODS, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else ""
-        problems.append(parameter("method", _CALLER, f"one of {', '.join(METHODS)}", method, hint))
+    problems += method_problems(method, _CALLER)
     shut: list[date] = []
     for value in (closed,) if isinstance(closed, str | date) else tuple(closed):
         day = as_day(value)
@@ -129,7 +129,7 @@ def forecast(
         )
     known = None
     if regressors is not None:
-        if method != "prophet":
+        if method not in ("prophet", "auto"):
             problems.append(parameter("regressors", _CALLER, f"None with method={method!r}", type(regressors).__name__))
         known, found = _regressors(regressors, counts, first, days if isinstance(days, int) else 1)
         problems += found

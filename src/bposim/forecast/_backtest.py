@@ -149,7 +149,7 @@ def run_backtest(counts: Counts, settings: Settings, origins: Any, days: int | N
         for method in methods:
             wanted = replace(
                 settings, start=origin, days=days, method=method,
-                regressors=settings.regressors if method == "prophet" else None,
+                regressors=settings.regressors if method in ("prophet", "auto") else None,
             )  # fmt: skip
             parts.append(_score(build(past, wanted), past, ahead, origin, days).assign(method=method))
     cells = pd.concat(parts, ignore_index=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import ForecastError
+from bposim.forecast._auto import choose
 from bposim.forecast._calendar import closed_days, load_holidays, unseen_holidays
 from bposim.forecast._counts import Counts
 from bposim.forecast._days import BUSY, THIN_DAYS, YEAR_NEEDS, Inputs, Outlook, outlook
@@ -82,7 +83,12 @@ def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
     outlooks: list[Outlook] = []
     with untouched():
         for kind, name in enumerate(counts.types):
-            outlooks.append(outlook(counts, kind, future, inputs))
+            own, why = inputs, ""
+            if inputs.method == "auto":
+                method, why = choose(counts, kind, inputs, int(leads[-1]))
+                own = replace(inputs, method=method)
+            view = outlook(counts, kind, future, own)
+            outlooks.append(replace(view, notes=(*view.notes, why)) if why else view)
             if progress is not None:
                 progress(kind + 1, len(counts.types), name)
     slot = _slots(counts, grid)
@@ -156,7 +162,7 @@ def _notes(counts: Counts, settings: Settings, outlooks: list[Outlook], gap: int
         notes += [f"{name!r}: {sentence}" for sentence in view.notes]
         if view.error.regular and view.expected.any():
             notes.append(f"{name!r}: day totals vary less than Poisson; counts are drawn by rounding.")
-    if settings.method == "prophet":
+    if settings.method in ("prophet", "auto"):
         notes.append("The level is held at the end of the history; growth is not extrapolated.")
         span = (counts.dates[-1] - counts.dates[0]).days + 1
         if THIN_DAYS <= span < YEAR_NEEDS:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from bposim.forecast import _prophet
+from bposim.forecast import _methods, _prophet
 from bposim.forecast._calendar import COMMON, MONTH_NEEDS, Holidays, columns
 from bposim.forecast._counts import Counts
 from bposim.forecast._profile import fit_profile, shape_noise
@@ -90,13 +90,14 @@ def outlook(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inputs)
     future : DatetimeIndex
         Open days of the horizon, without a time zone.
     """
-    central = _central(counts, kind, future, inputs)
-    if inputs.method != "prophet" or not counts.totals[kind].any():
-        return central
-    return _scaled(counts, kind, inputs, central)
+    view = central(counts, kind, future, inputs)
+    if _methods.weeks_of(inputs.method) is not None or not counts.totals[kind].any():
+        return view
+    return _scaled(counts, kind, inputs, view)
 
 
-def _central(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inputs) -> Outlook:
+def central(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inputs) -> Outlook:
+    """Forecast one contact type; the error is that of its own residuals."""
     counts = counts.since(counts.dates[-1] - pd.Timedelta(days=RECENT_DAYS - 1))
     if not counts.totals[kind].any():
         share = fit_profile(counts, kind, np.ones(len(counts.dates), dtype=bool))
@@ -107,7 +108,7 @@ def _central(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inputs
         )  # fmt: skip
     if inputs.method == "prophet":
         return _by_prophet(counts, kind, future, inputs)
-    return _by_repeating(counts, kind, future, 1 if inputs.method == "seasonal-naive" else 4)
+    return _by_baseline(counts, kind, future, inputs.method)
 
 
 def _outages(totals: np.ndarray) -> tuple[np.ndarray, float]:
@@ -158,36 +159,22 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
     return Outlook(expected, share, series, error, effects, int(ok.sum()), int(masked.sum()), ())
 
 
-def _by_repeating(counts: Counts, kind: int, future: pd.DatetimeIndex, back: int) -> Outlook:
-    """Average the last days of the same weekday, interval by interval."""
+def _by_baseline(counts: Counts, kind: int, future: pd.DatetimeIndex, method: str) -> Outlook:
     totals = counts.totals[kind].astype(float)
-    weekday = counts.dates.day_of_week.to_numpy()
-    usable = counts.normal if counts.normal.any() else np.ones_like(counts.normal)
-    day_total, share = np.zeros(7), np.zeros((7, len(counts.minutes)))
-    flat = counts.open_slots / np.maximum(counts.open_slots.sum(axis=1, keepdims=True), 1)
-    for day in range(7):
-        rows = np.flatnonzero((weekday == day) & usable)[-back:]
-        mean = counts.table[kind][rows].mean(axis=0) if len(rows) else np.zeros(len(counts.minutes))
-        day_total[day] = mean.sum()
-        share[day] = mean / mean.sum() if mean.sum() > 0 else flat[day]
+    outage, c = _outages(totals)
+    found = _methods.baseline(method, counts, kind, future, outage, c)
     frame = pd.Series(totals, index=counts.dates)
-    before = frame.groupby(weekday).transform(lambda s: s.shift().rolling(back, min_periods=1).mean())
-    _, c = _outages(totals)
     with np.errstate(divide="ignore", invalid="ignore"):
-        residual = np.log(frame + c) - np.log(before + c)
         logs = np.log(frame + c)
+        residual = logs - np.log(found.before + c)
     residual = residual.where(np.isfinite(residual))
     logs = logs.where(np.isfinite(logs))
-    level = logs - logs.groupby(weekday).transform("mean")
-    ok = np.isfinite(residual.to_numpy())
-    # Around its own past mean the shape is measured by what the mean of `back` days left unexplained.
-    own_share = fit_profile(counts, kind, np.ones(len(ok), dtype=bool))
-    variance, rho, dispersion = shape_noise(counts, kind, own_share, np.ones(len(ok), dtype=bool))
-    error = _error(residual, before.fillna(0).to_numpy(), level, 0, (variance * (1 + 1 / back), rho, dispersion))
-    what = "the last same weekday" if back == 1 else f"the mean of the last {back} same weekdays"
-    return Outlook(
-        day_total[future.day_of_week], share, residual, error, (what,), int(np.isfinite(totals).sum()), 0, ()
-    )  # fmt: skip
+    level = logs - logs.groupby(counts.dates.day_of_week).transform("mean")
+    every = np.ones(len(totals), dtype=bool)
+    variance, rho, dispersion = shape_noise(counts, kind, fit_profile(counts, kind, every), every)
+    shape = (variance * (1 + found.excess), rho, dispersion)
+    error = _error(residual, np.nan_to_num(found.before), level, found.parameters, shape)
+    return Outlook(found.expected, found.share, residual, error, (found.effect,), len(totals), 0, ())
 
 
 def _weekdays(past: pd.DatetimeIndex, logs: np.ndarray) -> tuple[set[int], set[int]]:
@@ -249,10 +236,10 @@ def _drift(level: pd.Series) -> float:
     return float(max(slope / 7, 0.0))
 
 
-def _scaled(counts: Counts, kind: int, inputs: Inputs, central: Outlook) -> Outlook:
+def _scaled(counts: Counts, kind: int, inputs: Inputs, view: Outlook) -> Outlook:
     """Refit at earlier origins and scale the error so that it covers what those forecasts missed."""
-    if central.error.regular:
-        return central
+    if view.error.regular:
+        return view
     dates = counts.dates
     span = (dates[-1] - dates[0]).days + 1
     step = int(np.clip(span // 6, 7, 28))
@@ -263,7 +250,7 @@ def _scaled(counts: Counts, kind: int, inputs: Inputs, central: Outlook) -> Outl
         ahead = np.asarray((dates >= origin) & (dates < origin + pd.Timedelta(days=step)))
         if not len(past.dates) or (past.dates[-1] - past.dates[0]).days + 1 < 21 or not past.totals[kind].any():
             break
-        then = _central(past, kind, dates[ahead], inputs)
+        then = central(past, kind, dates[ahead], inputs)
         actual = counts.totals[kind][ahead].astype(float)
         lead = (dates[ahead] - past.dates[-1]).days.to_numpy()
         good = (actual > 0) & (then.expected > 0)
@@ -272,9 +259,9 @@ def _scaled(counts: Counts, kind: int, inputs: Inputs, central: Outlook) -> Outl
         squares.append(np.minimum(gap**2 / variance, 9.0))
     if not squares:
         return replace(
-            central,
-            error=_stretch(central.error, 1.5),
-            notes=(*central.notes, "too little history to test the error on earlier origins; the bands are widened."),
+            view,
+            error=_stretch(view.error, 1.5),
+            notes=(*view.notes, "too little history to test the error on earlier origins; the bands are widened."),
         )
     z = np.concatenate(squares)
     prior = 20.0
@@ -282,7 +269,7 @@ def _scaled(counts: Counts, kind: int, inputs: Inputs, central: Outlook) -> Outl
     if span < THIN_DAYS:
         # So few origins can flatter; a thin history does not get narrower bands for luck.
         scale = 1.25 * max(scale, 1.0)
-    return replace(central, error=_stretch(central.error, scale))
+    return replace(view, error=_stretch(view.error, scale))
 
 
 def _stretch(error: Error, scale: float) -> Error:
