@@ -146,7 +146,8 @@ def forecast(
         "history": content_hash([counts.types, list(map(str, counts.dates)), counts.table.tolist()]),
     }  # fmt: skip
     parents = (counts.provenance,) if counts.provenance is not None else ()
-    return Forecast(counts, settings, parts, Provenance("forecast", inputs, parents))
+    source = None if isinstance(history, pd.DataFrame) else history
+    return Forecast(counts, settings, parts, Provenance("forecast", inputs, parents), _source=source)
 
 
 def as_day(value: object) -> date | None:

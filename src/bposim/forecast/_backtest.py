@@ -16,8 +16,11 @@ from bposim.errors import ForecastError, ParameterError, parameter, require
 from bposim.forecast._build import Parts, Settings, build, check_length
 from bposim.forecast._counts import Counts
 from bposim.forecast._days import METHODS
+from bposim.forecast._handle import Handled
+from bposim.forecast._handle_score import score_handle
 from bposim.provenance import Provenance
 
+MEASURES = ("volume", "handle_time", "workload")
 _QUANTILES = np.array([0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975])
 
 
@@ -40,8 +43,9 @@ class Backtest:
     Attributes
     ----------
     cells : DataFrame
-        One row per ``method, origin, contact_type, by`` window: ``window_start, lead_days, expected, actual, pinball,
-        in_80, in_95, floor``.
+        One row per ``measure, method, origin, contact_type, by`` window: ``window_start, lead_days, expected, actual,
+        pinball, in_80, in_95, floor, weight``. Measures are ``"volume"`` (contacts) and, where the history holds handle
+        times, ``"handle_time"`` (seconds) and ``"workload"`` (hours).
     origins : tuple of date
         First days of the test horizons; each fit saw only the days before.
     """
@@ -53,7 +57,7 @@ class Backtest:
     provenance: Provenance
     notes: tuple[str, ...] = ()
 
-    def summary(self, by: str | None = None, lead: bool = False) -> pd.DataFrame:
+    def summary(self, by: str | None = None, lead: bool = False, measure: str | None = "volume") -> pd.DataFrame:
         """Return errors per method, contact type and window.
 
         Parameters
@@ -62,6 +66,8 @@ class Backtest:
             ``"interval"``, ``"day"`` or ``"week"``; None is all three.
         lead : bool
             Whether to split by week of lead.
+        measure : str or None
+            ``"volume"``, ``"handle_time"`` or ``"workload"``; None is all three that there are, in a column of that name.
 
         Returns
         -------
@@ -71,10 +77,17 @@ class Backtest:
         """
         if by is not None and by not in ("interval", "day", "week"):
             raise ParameterError(parameter("by", "summary()", "one of interval, day, week", by))
-        cells = self.cells if by is None else self.cells[self.cells["by"] == by]
-        keys = ["method", "contact_type", "by"] + (["lead_week"] if lead else [])
+        cells = self._of(measure)
+        cells = cells if by is None else cells[cells["by"] == by]
+        keys = (
+            (["measure"] if measure is None else [])
+            + ["method", "contact_type", "by"]
+            + (["lead_week"] if lead else [])
+        )
         rows = []
         for key, part in cells.groupby(keys, sort=False):
+            # A window's handle time weighs by its contacts.
+            part = part.assign(**{c: part[c] * part["weight"] for c in ("expected", "actual", "pinball", "floor")})
             total = part["actual"].sum()
             whole = total if total > 0 else np.nan
             wape = (part["expected"] - part["actual"]).abs().sum() / whole
@@ -93,6 +106,18 @@ class Backtest:
                 }
             )
         return pd.DataFrame(rows)
+
+    def _of(self, measure: str | None) -> pd.DataFrame:
+        if measure is None:
+            return self.cells
+        if measure not in MEASURES:
+            raise ParameterError(parameter("measure", "summary()", f"one of {', '.join(MEASURES)}, or None", measure))
+        if measure not in set(self.cells["measure"]):
+            raise ForecastError(
+                f"the back-test has no {measure.replace('_', ' ')}: the history holds no handle times, or was given as a "
+                "Volumes frame."
+            )
+        return self.cells[self.cells["measure"] == measure]
 
     @property
     def verdict(self) -> str:
@@ -116,7 +141,8 @@ class Backtest:
 
         if ax is None:
             _, ax = plt.subplots(figsize=(7, 4))
-        cells = self.cells[self.cells["by"] == by]
+        cells = self._of("volume")
+        cells = cells[cells["by"] == by]
         for method, part in cells.groupby("method", sort=False):
             gap = (part["expected"] - part["actual"]).abs().groupby(part["lead_week"]).sum()
             ax.plot(gap / part.groupby("lead_week")["actual"].sum(), marker="o", label=method)
@@ -137,8 +163,10 @@ class Backtest:
         return f"<b>{html.escape(self.verdict)}</b>{table}"
 
 
-def run_backtest(counts: Counts, settings: Settings, origins: Any, days: int | None) -> Backtest:
-    """Refit at each origin on the days strictly before it."""
+def run_backtest(
+    counts: Counts, settings: Settings, origins: Any, days: int | None, handled: Handled | None = None
+) -> Backtest:
+    """Refit at each origin on the days strictly before it; with handle times, score them and the workload too."""
     days = settings.days if days is None else days
     starts, skipped = _origins(counts, origins, days)
     methods = (settings.method, *(m for m in METHODS[1:] if m != settings.method))
@@ -151,7 +179,10 @@ def run_backtest(counts: Counts, settings: Settings, origins: Any, days: int | N
                 settings, start=origin, days=days, method=method,
                 regressors=settings.regressors if method in ("prophet", "auto") else None,
             )  # fmt: skip
-            parts.append(_score(build(past, wanted), past, ahead, origin, days).assign(method=method))
+            made = build(past, wanted)
+            parts.append(_score(made, past, ahead, origin, days).assign(method=method, measure="volume", weight=1.0))
+            if handled is not None:
+                parts.append(score_handle(made, wanted, past, ahead, handled, origin, days).assign(method=method))
     cells = pd.concat(parts, ignore_index=True)
     notes = tuple(f"origin {d} was left out: fewer than two weeks of history before it." for d in skipped)
     inputs = {"origins": [str(d) for d in starts], "days": days, "method": settings.method, "seed": settings.seed}

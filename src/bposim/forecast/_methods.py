@@ -137,9 +137,13 @@ def _repeated(counts: Counts, kind: int, future: pd.DatetimeIndex, back: int) ->
 
 
 def smoothed_level(
-    dates: pd.DatetimeIndex, logs: np.ndarray, future: pd.DatetimeIndex, precision: np.ndarray | None = None
+    dates: pd.DatetimeIndex,
+    logs: np.ndarray,
+    future: pd.DatetimeIndex,
+    precision: np.ndarray | None = None,
+    weeks: int = PATTERN_WEEKS,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Forecast logs by the weekday pattern of the eight weeks before and an exponentially smoothed level.
+    """Forecast logs by the weekday pattern of the weeks before and an exponentially smoothed level.
 
     Parameters
     ----------
@@ -147,6 +151,8 @@ def smoothed_level(
         NaN on days not to be learnt.
     precision : ndarray, shape (n_days,), optional
         In (0, 1]: how much a day is to be believed; None believes all alike.
+    weeks : int
+        Of the pattern; the weight of a day halves in half as many.
 
     Returns
     -------
@@ -158,9 +164,9 @@ def smoothed_level(
     week = -((dates[-1] - dates).days.to_numpy() // 7)
     weekday = dates.day_of_week.to_numpy()
     ok = np.isfinite(logs)
-    patterns = {w: _pattern(logs, weekday, week, ok, w, believed) for w in range(int(week[0]) + 2, 2)}
+    patterns = {w: _pattern(logs, weekday, week, ok, w, believed, weeks) for w in range(int(week[0]) + 2, 2)}
     begin = int(np.searchsorted(week, int(week[0]) + 2))
-    last = patterns[1] if 1 in patterns else _pattern(logs, weekday, week, ok, 1, believed)
+    last = patterns[1] if 1 in patterns else _pattern(logs, weekday, week, ok, 1, believed, weeks)
     pattern = np.array([patterns[w][d] if w in patterns else last[d] for w, d in zip(week, weekday, strict=True)])
     rest = logs - pattern
     first = rest[: max(begin, 1)]
@@ -178,25 +184,39 @@ def smoothed_level(
 
 
 def _pattern(
-    logs: np.ndarray, weekday: np.ndarray, week: np.ndarray, ok: np.ndarray, before: int, believed: np.ndarray
+    logs: np.ndarray,
+    weekday: np.ndarray,
+    week: np.ndarray,
+    ok: np.ndarray,
+    before: int,
+    believed: np.ndarray,
+    weeks: int,
 ) -> np.ndarray:
-    """Return the effect of each weekday (mean 0 over those seen) from the eight weeks before week number ``before``."""
-    rows = np.flatnonzero(ok & (week < before) & (week >= before - PATTERN_WEEKS))
+    """Return the effect of each weekday (mean 0 over those seen) from the weeks before week number ``before``.
+
+    By robust least squares beside one level per week, then drawn towards none by the ratio of real to apparent variance.
+    """
+    rows = np.flatnonzero(ok & (week < before) & (week >= before - weeks))
     effect = np.zeros(7)
     seen = np.unique(weekday[rows])
     if len(seen) < 2:
         return effect
-    x = np.column_stack(
-        [weekday[rows, None] == seen, week[rows, None] == np.unique(week[rows])]
-    ).astype(float)  # fmt: skip
-    weight = believed[rows] * 0.5 ** ((before - 1 - week[rows]) / PATTERN_HALF_LIFE)
+    x = np.column_stack([weekday[rows, None] == seen, week[rows, None] == np.unique(week[rows])]).astype(float)
+    weight = believed[rows] * 0.5 ** ((before - 1 - week[rows]) / (weeks / 2))
     y, robust = logs[rows], np.ones(len(rows))
     for _ in range(3):
         root = np.sqrt(weight * robust)
         beta = np.linalg.lstsq(x * root[:, None], y * root, rcond=None)[0]
         miss = np.abs(y - x @ beta)
         robust = np.minimum(1.0, 1.5 * max(1.4826 * float(np.median(miss)), 1e-6) / np.maximum(miss, 1e-9))
-    effect[seen] = beta[: len(seen)] - beta[: len(seen)].mean()
+    own = beta[: len(seen)] - beta[: len(seen)].mean()
+    w = weight * robust
+    spare = max(len(rows) - x.shape[1] + 1, 1) / len(rows)
+    noise = float(w @ miss**2) / w.sum() / spare
+    error = np.array([noise * (w[weekday[rows] == d] ** 2).sum() / w[weekday[rows] == d].sum() ** 2 for d in seen])
+    real = max(float((own**2).sum()) / (len(seen) - 1) - float(error.mean()), 0.0)
+    own = own * np.divide(real, real + error, out=np.zeros(len(seen)), where=real + error > 0)
+    effect[seen] = own - own.mean()
     return effect
 
 

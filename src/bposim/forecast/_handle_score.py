@@ -1,0 +1,123 @@
+"""Back-test of handle time and workload: errors and coverage beside their own noise floors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from bposim.errors import ForecastError
+from bposim.forecast._build import Parts, Settings
+from bposim.forecast._counts import Counts
+from bposim.forecast._handle import Handled
+from bposim.forecast._workload import build_handle, draw_handle_times, window_mean
+
+_QUANTILES = np.array([0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975])
+#: Mean absolute deviation of a normal law of unit variance.
+_MAD = np.sqrt(2 / np.pi)
+
+
+def score_handle(
+    parts: Parts, settings: Settings, past: Counts, ahead: Counts, handled: Handled, origin: date, days: int
+) -> pd.DataFrame:
+    """Compare forecast handle times and workloads with those that came.
+
+    Parameters
+    ----------
+    handled : Handled
+        Of the whole history; days from ``origin`` on are only compared.
+
+    Returns
+    -------
+    DataFrame
+        As the cells of the volume, with ``measure`` and ``weight``: a window's handle time weighs by the contacts whose
+        handle time is known. The workload that came is contacts × their mean handle time, in hours; windows with contacts
+        and no known handle time are left out.
+
+    Notes
+    -----
+    Floors from the law of large numbers: a mean of n handle times misses ``√(2/π) m cv / √n``, their sum
+    ``√(2/π) m √(n (1 + cv²))``.
+    """
+    own = replace(settings, start=origin, days=days)
+    try:
+        handle = build_handle(past, handled, own, parts)
+    except ForecastError:  # no handle time yet: the volume's part tells of the origin
+        return pd.DataFrame()
+    hours = draw_handle_times(handle, past.types, parts, settings.seed, 0)
+    came = handled.between(origin, None)
+    came = came.between(None, (pd.Timestamp(origin) + pd.Timedelta(days=days)).date())
+    grid = parts.grid
+    slot = np.minimum(np.searchsorted(past.minutes, grid.minute), len(past.minutes) - 1)
+    day = np.array([pd.Timestamp(origin) + pd.Timedelta(days=int(k)) for k in grid.day])
+    code, unique = pd.factorize(pd.MultiIndex.from_frame(pd.DataFrame({"day": day, "slot": slot})))
+    rows, cols = np.nonzero(ahead.times)
+    if not len(rows):
+        return pd.DataFrame()
+    at = unique.get_indexer(pd.MultiIndex.from_arrays([ahead.dates[rows], cols]))
+
+    def laid(values: np.ndarray) -> np.ndarray:
+        """Lay values of the horizon's intervals over the intervals that came, 0 where none was forecast."""
+        pooled = np.zeros((len(unique), *values.shape[1:]))
+        np.add.at(pooled, code, values)
+        return np.where((at >= 0).reshape(-1, *[1] * (values.ndim - 1)), pooled[np.maximum(at, 0)], 0.0)
+
+    on = ahead.dates[rows]
+    lead = (on - pd.Timestamp(origin)).days.to_numpy()
+    where = came.dates.get_indexer(on)
+    frames = []
+    for j, name in enumerate(past.types):
+        view = handle.outlooks[j]
+        if view is None:
+            continue
+        contacts, load = laid(parts.expected[:, j]), laid(handle.load[:, j])
+        many = laid(parts.array[:, :, j].T.astype(float))
+        much = laid((parts.array[:, :, j] * hours[:, :, j]).T)
+        seconds, known = came.total[j, where, cols], came.number[j, where, cols]
+        offered = ahead.table[j, rows, cols]
+        usual = float(np.mean(view.expected))
+        for by, first in _windows(lead, len(past.minutes)):
+            total, number = np.add.reduceat(seconds, first), np.add.reduceat(known, first)
+            volume = np.add.reduceat(offered, first)
+            mean = np.divide(total, number, out=np.full(len(first), np.nan), where=number > 0)
+            spare = np.full(len(first), usual)
+            table = {
+                "origin": origin, "contact_type": name, "by": by,
+                "window_start": on[first].tz_localize(past.zone, ambiguous=True, nonexistent="shift_forward"),
+                "minute": (past.minutes[cols[first]] if by == "interval" else np.zeros(len(first))).astype(int),
+                "lead_days": lead[first] + 1, "lead_week": lead[first] // 7 + 1,
+            }  # fmt: skip
+            paths = window_mean(much, many, first, 0, spare[:, None])
+            floor = _MAD * mean * view.cv / np.sqrt(np.maximum(number, 1))
+            told = _cells(window_mean(load, contacts, first, 0, spare), paths, mean, floor)
+            told["weight"] = number
+            frames.append(pd.DataFrame(table | {"measure": "handle_time"} | told)[number > 0])
+            work = np.where(volume > 0, volume * mean, 0.0) / 3600
+            floor = _MAD * np.nan_to_num(mean) * np.sqrt(volume * (1 + view.cv**2)) / 3600
+            told = _cells(np.add.reduceat(load, first) / 3600, np.add.reduceat(much, first, axis=0) / 3600, work, floor)
+            told["weight"] = np.ones(len(first))
+            frames.append(pd.DataFrame(table | {"measure": "workload"} | told)[(number > 0) | (volume == 0)])
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _windows(lead: np.ndarray, n_slots: int) -> list[tuple[str, np.ndarray]]:
+    """Return the first interval of each window."""
+    starts = [("interval", np.arange(len(lead)))] if n_slots > 1 else []
+    for by, block in (("day", lead), ("week", lead // 7)):
+        starts.append((by, np.flatnonzero(np.insert(np.diff(block) != 0, 0, True))))
+    return starts
+
+
+def _cells(expected: np.ndarray, paths: np.ndarray, actual: np.ndarray, floor: np.ndarray) -> dict[str, np.ndarray]:
+    bands = np.quantile(paths, _QUANTILES, axis=1)
+    miss, q = actual - bands, _QUANTILES[:, None]
+    return {
+        "expected": expected,
+        "actual": actual,
+        "pinball": 2 * np.maximum(q * miss, (q - 1) * miss).mean(axis=0),
+        "in_80": (actual >= bands[1]) & (actual <= bands[5]),
+        "in_95": (actual >= bands[0]) & (actual <= bands[6]),
+        "floor": floor,
+    }
