@@ -25,10 +25,10 @@ PATTERN_WEEKS, HALF_LIFE = 26, 13.0
 _YEARLY = 4
 #: Variances in logs expected of the day, of the level at once, of its drift per day; the standard deviation of their logs; and
 #: the days that the first is worth where no forecast was tried.
-FACTOR_PRIOR, LEVEL_PRIOR, DRIFT_PRIOR = 0.03**2, 0.02**2, 1e-5
-_TRUST, _FACTOR_WEIGHT = 1.0, 10.0
+FACTOR_PRIOR, LEVEL_PRIOR, DRIFT_PRIOR = 0.05**2, 0.03**2, 1e-5
+_TRUST, _FACTOR_WEIGHT = np.array([1.0, 1.0, 1.5]), 10.0
 #: Earlier origins at most, the days tried from each, and the days of history that one needs.
-_ORIGINS, HORIZON, _NEEDS = 8, 56, 28
+_ORIGINS, HORIZON, _NEEDS = 8, 56, 21
 
 
 @dataclass(frozen=True, eq=False)
@@ -337,10 +337,11 @@ def _errors(
     hidden = float(np.mean([v.mean() for _, _, v in tried]))
     # Neighbouring days share the factor and not the sampling noise; what noise leaves of it is uncertain where it is small.
     real = max(spread - hidden, FACTOR_PRIOR)
-    rho = float(np.clip(pairs.mean() / real, 0.0, 0.9)) if len(pairs) else 0.0
-    rho *= len(pairs) / (len(pairs) + 20.0)
+    rho, weight = 0.0, min(step / HORIZON, 1.0)
+    if len(pairs) > 2 and pairs.mean() > 0:
+        unsure = float(pairs.var()) / (len(pairs) * weight) / float(pairs.mean()) ** 2
+        rho = min(float(pairs.mean()) / real, 0.9) * max(1 - unsure, 0.0)
     near = [(np.minimum.outer(lead, lead), rho ** np.abs(np.subtract.outer(lead, lead))) for _, lead, _ in tried]
-    weight = min(step / HORIZON, 1.0)
 
     def loss(x: np.ndarray) -> float:
         factor, level, drift = np.exp(x)
@@ -357,5 +358,5 @@ def _errors(
 
 
 def thinned(view: HandleOutlook) -> HandleOutlook:
-    """Return the outlook of a thin history: few origins can flatter, so its variances are a quarter larger."""
-    return replace(view, factor=1.25 * view.factor, level=1.25 * view.level, drift=1.25 * view.drift)
+    """Return the outlook of a thin history: few origins can flatter, so its variances are half as large again."""
+    return replace(view, factor=1.5 * view.factor, level=1.5 * view.level, drift=1.5 * view.drift)

@@ -12,7 +12,7 @@ from bposim.errors import ForecastError
 from bposim.forecast._build import Parts, Settings
 from bposim.forecast._counts import Counts
 from bposim.forecast._handle import Handled
-from bposim.forecast._workload import build_handle, draw_handle_times, window_mean
+from bposim.forecast._workload import build_handle, draw_handle_times, plain_mean, window_mean
 
 _QUANTILES = np.array([0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975])
 #: Mean absolute deviation of a normal law of unit variance.
@@ -46,7 +46,7 @@ def score_handle(
         handle = build_handle(past, handled, own, parts)
     except ForecastError:  # no handle time yet: the volume's part tells of the origin
         return pd.DataFrame()
-    hours = draw_handle_times(handle, past.types, parts, settings.seed, 0)
+    drawn = draw_handle_times(handle, past.types, parts, settings.seed, 0)
     came = handled.between(origin, None)
     came = came.between(None, (pd.Timestamp(origin) + pd.Timedelta(days=days)).date())
     grid = parts.grid
@@ -74,24 +74,23 @@ def score_handle(
             continue
         contacts, load = laid(parts.expected[:, j]), laid(handle.load[:, j])
         many = laid(parts.array[:, :, j].T.astype(float))
-        much = laid((parts.array[:, :, j] * hours[:, :, j]).T)
+        much = laid((parts.array[:, :, j] * drawn[:, :, j]).T)
         seconds, known = came.total[j, where, cols], came.number[j, where, cols]
         offered = ahead.table[j, rows, cols]
-        usual = float(np.mean(view.expected))
+        alone, usual = laid(drawn[:, :, j].T), laid(handle.expected[:, j])
         for by, first in _windows(lead, len(past.minutes)):
             total, number = np.add.reduceat(seconds, first), np.add.reduceat(known, first)
             volume = np.add.reduceat(offered, first)
             mean = np.divide(total, number, out=np.full(len(first), np.nan), where=number > 0)
-            spare = np.full(len(first), usual)
             table = {
                 "origin": origin, "contact_type": name, "by": by,
                 "window_start": on[first].tz_localize(past.zone, ambiguous=True, nonexistent="shift_forward"),
                 "minute": (past.minutes[cols[first]] if by == "interval" else np.zeros(len(first))).astype(int),
                 "lead_days": lead[first] + 1, "lead_week": lead[first] // 7 + 1,
             }  # fmt: skip
-            paths = window_mean(much, many, first, 0, spare[:, None])
+            paths = window_mean(much, many, first, 0, plain_mean(alone, first, 0))
             floor = _MAD * mean * view.cv / np.sqrt(np.maximum(number, 1))
-            told = _cells(window_mean(load, contacts, first, 0, spare), paths, mean, floor)
+            told = _cells(window_mean(load, contacts, first, 0, plain_mean(usual, first, 0)), paths, mean, floor)
             told["weight"] = number
             frames.append(pd.DataFrame(table | {"measure": "handle_time"} | told)[number > 0])
             work = np.where(volume > 0, volume * mean, 0.0) / 3600

@@ -264,11 +264,11 @@ class Forecast:
         _check_by(by, "handle_times()")
         first, stamps = window_codes(self.starts, by)
         made = self._handle
-        spare = plain_mean(made.expected, first)
         if q is None:
-            values = window_mean(made.load, self.expected, first, 0, spare)
+            values = window_mean(made.load, self.expected, first, 0, plain_mean(made.expected, first, 0))
             return self._frame(by, stamps).assign(handle_s=values.T.reshape(-1))
-        paths = window_mean(self.array * self.handle_paths, self.array, first, 1, spare)
+        alone = plain_mean(self.handle_paths, first, 1)
+        paths = window_mean(self.array * self.handle_paths, self.array, first, 1, alone)
         return self._levels(paths, _read_levels(q, "handle_times()"), by, stamps, "handle_s")
 
     def workload(self, by: str = "interval", q: float | Iterable[float] | None = None) -> pd.DataFrame:

@@ -21,6 +21,8 @@ from bposim.units import seconds
 if TYPE_CHECKING:
     from bposim.forecast._result import Forecast
 
+#: Most by which a correlation grows when the noise of few contacts is taken out.
+MOST_CLEARER = 2.0
 #: Keeps the streams of handle times apart from those of volumes.
 _OWN = zlib.crc32(b"handle_time")
 
@@ -101,7 +103,8 @@ def build_handle(counts: Counts, handled: Handled, settings: Settings, parts: Pa
 def _together(volume: pd.Series, view: HandleOutlook | None) -> float:
     """Return the correlation of a day's handle-time factor with its volume, drawn towards none (Efron & Morris).
 
-    The noise of few contacts in a day's mean handle time hides part of it and is taken out.
+    The noise of few contacts in a day's mean handle time hides part of it and is taken out (Spearman's correction), at most
+    by doubling.
     """
     if view is None:
         return 0.0
@@ -111,7 +114,8 @@ def _together(volume: pd.Series, view: HandleOutlook | None) -> float:
         return 0.0
     r = float(both.corr().iloc[0, 1])
     r *= max(1 - 1 / max(n * r * r, 1e-9), 0.0) * n / (n + CORRELATION_WEIGHT)
-    return float(np.clip(r * np.sqrt(1 + view.noise / max(view.factor, 1e-12)), -0.9, 0.9)) if view.factor > 0 else 0.0
+    clearer = min(np.sqrt(1 + view.noise / max(view.factor, 1e-12)), MOST_CLEARER)
+    return float(np.clip(r * clearer, -0.9, 0.9))
 
 
 def _day_spread(parts: Parts, j: int, of_day: np.ndarray) -> np.ndarray:
@@ -129,7 +133,7 @@ def draw_handle_times(
 
     Beside the volume paths that ``parts`` holds: a path's busy day has the handle time of a busy day. Path k is the same
     however many are drawn at once. Means of few contacts scatter by ``cv² / n`` (lognormal); an interval without contacts has
-    its expectation given the day.
+    what a single one would have.
 
     Notes
     -----
@@ -162,7 +166,7 @@ def draw_handle_times(
         spread = view.factor + view.level + view.drift * parts.leads
         log_factor = np.sqrt(view.factor) * factor + level - spread / 2
         number = array[:, :, j]
-        alone = np.sqrt(np.where(number > 0, np.log1p(view.cv**2 / np.maximum(number, 1)), 0.0))
+        alone = np.sqrt(np.log1p(view.cv**2 / np.maximum(number, 1)))
         result[:, :, j] = handle.expected[:, j] * np.exp(log_factor[:, of_day] + alone * normals[j][3] - alone**2 / 2)
     result.setflags(write=False)
     return result
@@ -195,10 +199,12 @@ def window_mean(load: np.ndarray, contacts: np.ndarray, first: np.ndarray, axis:
     return np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), spare)
 
 
-def plain_mean(values: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Return the plain mean over the intervals of each window, for windows in which nobody is expected."""
-    length = np.diff(np.append(first, len(values)))
-    return np.asarray(np.add.reduceat(values, first, axis=0) / length[:, None])
+def plain_mean(values: np.ndarray, first: np.ndarray, axis: int) -> np.ndarray:
+    """Return the plain mean over the intervals of each window, for windows in which nobody comes."""
+    length = np.diff(np.append(first, values.shape[axis]))
+    shape = [1] * values.ndim
+    shape[axis] = len(length)
+    return np.asarray(np.add.reduceat(values, first, axis=axis) / length.reshape(shape))
 
 
 def handle_factors(forecast: Forecast, handle: HandleForecast, means: Any) -> np.ndarray:
