@@ -13,6 +13,7 @@ import pandas as pd
 from bposim.errors import ForecastError, parameter
 from bposim.forecast._counts import Counts
 from bposim.forecast._profile import fit_profile
+from bposim.forecast._twin import OUTLIER
 
 #: Methods by name; ``mean-N`` takes any number of weeks.
 NAMES = ("prophet", "auto", "level", "seasonal-naive", "mean-4", "ets", "mstl")
@@ -108,9 +109,9 @@ def baseline(
         ahead, fitted, parameters = _by_statsforecast(method, counts, logs, future)
         effect = "exponential smoothing (ETS)" if method == "ets" else "seasonal decomposition (MSTL)"
     before = np.maximum(np.exp(fitted) - c, 0.0)
-    known = (
-        np.isfinite(before) & np.isfinite(logs) & np.asarray(counts.dates > counts.dates[-1] - pd.Timedelta(days=365))
-    )
+    gap = np.abs(logs - fitted)
+    usual = gap <= OUTLIER * max(1.4826 * float(np.nanmedian(gap)), 0.01) if np.isfinite(gap).any() else gap < 0
+    known = usual & np.asarray(counts.dates > counts.dates[-1] - pd.Timedelta(days=365))
     # Duan's smearing estimate: an expectation, not a median.
     smear = float(np.clip(totals[known].sum() / max(before[known].sum(), 1e-9), 0.8, 1.5)) if known.any() else 1.0
     expected = np.maximum(np.exp(np.minimum(ahead, np.nanmax(logs) + 3.0)) - c, 0.0) * smear
@@ -212,7 +213,7 @@ def _pattern(
     own = beta[: len(seen)] - beta[: len(seen)].mean()
     w = weight * robust
     spare = max(len(rows) - x.shape[1] + 1, 1) / len(rows)
-    noise = float(w @ miss**2) / w.sum() / spare
+    noise = float(weight @ (robust * miss) ** 2) / w.sum() / spare
     error = np.array([noise * (w[weekday[rows] == d] ** 2).sum() / w[weekday[rows] == d].sum() ** 2 for d in seen])
     real = max(float((own**2).sum()) / (len(seen) - 1) - float(error.mean()), 0.0)
     own = own * np.divide(real, real + error, out=np.zeros(len(seen)), where=real + error > 0)
