@@ -111,7 +111,7 @@ def test_a_missing_extra_names_the_way_out(monkeypatch):
 
 @pytest.mark.parametrize("method", FROM_EXTRA)
 def test_too_few_weeks_for_smoothing_are_refused(method):
-    with pytest.warns(UserWarning), pytest.raises(ForecastError, match="needs 3 weeks"):
+    with pytest.raises(ForecastError, match="needs 3 weeks"):
         forecast(nhpp(18, 1), method=method)
 
 

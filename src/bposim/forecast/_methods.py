@@ -168,12 +168,11 @@ def smoothed_level(
     patterns = {w: _pattern(logs, weekday, week, ok, w, believed, weeks) for w in range(int(week[0]) + 2, 2)}
     begin = int(np.searchsorted(week, int(week[0]) + 2))
     last = patterns[1] if 1 in patterns else _pattern(logs, weekday, week, ok, 1, believed, weeks)
-    pattern = np.array([patterns[w][d] if w in patterns else last[d] for w, d in zip(week, weekday, strict=True)])
+    first = patterns.get(int(week[0]) + 2, last)
+    pattern = np.array([patterns.get(int(w), first)[d] for w, d in zip(week, weekday, strict=True)])
     rest = logs - pattern
-    first = rest[: max(begin, 1)]
-    if not np.isfinite(first).any():
-        first = rest
-    start = float(np.nanmedian(first))
+    early = rest[: max(begin, 1)]
+    start = float(np.nanmedian(early if np.isfinite(early).any() else rest))
     best: tuple[float, np.ndarray, float] | None = None
     for alpha in _ALPHAS:
         level, loss = _smooth(rest, ok, begin, start, alpha, believed)
