@@ -251,7 +251,7 @@ agent_groups:
     same = usual.with_handle_times(scenario)
     assert np.allclose(same["handle_factor"], frame["handle_factor"])
     runs = bp.simulate(scenario, volumes=same, replications=60, seed=1, progress=False)
-    handle = runs.contacts["handle_s"].dropna()
+    handle = runs.contacts()["handle_s"].dropna()
     # 55,000 exponential handle times: a standard error of half a percent.
     assert abs(handle.mean() / usual.handle_times("all")["handle_s"][0] - 1) < 0.025
     for bad, words in (

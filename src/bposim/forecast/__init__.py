@@ -2,8 +2,8 @@
 
 =========================  ==========================================================
 :func:`forecast`           history → :class:`Forecast`
-:class:`Forecast`          paths, means, quantiles, notes; ``.backtest()``
-:class:`Backtest`          errors and coverage at past origins, against naive baselines
+:class:`Forecast`          paths, means, quantiles, handle times, workload, notes; ``.backtest()``
+:class:`Backtest`          errors and coverage of volume, handle time and workload at past origins
 =========================  ==========================================================
 """
 
