@@ -114,8 +114,8 @@ class Backtest:
             raise ParameterError(parameter("measure", "summary()", f"one of {', '.join(MEASURES)}, or None", measure))
         if measure not in set(self.cells["measure"]):
             raise ForecastError(
-                f"the back-test has no {measure.replace('_', ' ')}: the history holds no handle times, or was given as a "
-                "Volumes frame."
+                f"the back-test has no {measure.replace('_', ' ')}: the history holds no handle times, was given as a "
+                f"Volumes frame, or lacks them before the origins. {' '.join(self.notes)}"
             )
         return self.cells[self.cells["measure"] == measure]
 
@@ -171,6 +171,7 @@ def run_backtest(
     starts, skipped = _origins(counts, origins, days)
     methods = (settings.method, *(m for m in METHODS[1:] if m != settings.method))
     parts = []
+    unscored: dict[date, str] = {}
     for origin in starts:
         past = counts.until(origin)
         ahead = counts.since(pd.Timestamp(origin)).until(origin + timedelta(days=days))
@@ -182,9 +183,13 @@ def run_backtest(
             made = build(past, wanted)
             parts.append(_score(made, past, ahead, origin, days).assign(method=method, measure="volume", weight=1.0))
             if handled is not None:
-                parts.append(score_handle(made, wanted, past, ahead, handled, origin, days).assign(method=method))
+                try:
+                    parts.append(score_handle(made, wanted, past, ahead, handled, origin, days).assign(method=method))
+                except ForecastError as error:
+                    unscored[origin] = f"origin {origin}: handle times are not scored, {error}"
     cells = pd.concat(parts, ignore_index=True)
     notes = tuple(f"origin {d} was left out: fewer than two weeks of history before it." for d in skipped)
+    notes = (*notes, *unscored.values())
     inputs = {"origins": [str(d) for d in starts], "days": days, "method": settings.method, "seed": settings.seed}
     return Backtest(cells, tuple(starts), days, settings.method, Provenance("backtest", inputs), notes)
 

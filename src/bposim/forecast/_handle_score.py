@@ -8,7 +8,6 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from bposim.errors import ForecastError
 from bposim.forecast._build import Parts, Settings
 from bposim.forecast._counts import Counts
 from bposim.forecast._handle import Handled
@@ -36,16 +35,18 @@ def score_handle(
         handle time is known. The workload that came is contacts × their mean handle time, in hours; windows with contacts
         and no known handle time are left out.
 
+    Raises
+    ------
+    ForecastError
+        A contact type has no handle time before the origin.
+
     Notes
     -----
     Floors from the law of large numbers: a mean of n handle times misses ``√(2/π) m cv / √n``, their sum
     ``√(2/π) m √(n (1 + cv²))``.
     """
     own = replace(settings, start=origin, days=days)
-    try:
-        handle = build_handle(past, handled, own, parts)
-    except ForecastError:  # no handle time yet: the volume's part tells of the origin
-        return pd.DataFrame()
+    handle = build_handle(past, handled, own, parts)
     drawn = draw_handle_times(handle, past.types, parts, settings.seed, 0)
     came = handled.between(origin, None)
     came = came.between(None, (pd.Timestamp(origin) + pd.Timedelta(days=days)).date())
