@@ -12,8 +12,9 @@ import pytest
 import bposim as bp
 from bposim.calibrate.backtest import stretch_of
 from bposim.calibrate.formulas import components, formula_errors
-from bposim.calibrate.played import coarsened, play_coarse
-from bposim.calibrate.replay import agent_paces, observed_volumes, paced, refined
+from bposim.calibrate.played import Spread, coarsened, play_coarse
+from bposim.calibrate.replay import agent_paces, observed_volumes, paced, refined, replay_world
+from bposim.calibrate.verdict import judge, judge_metric
 from bposim.erlang import erlang_a
 from bposim.errors import ParameterError
 from bposim.metrics import windows
@@ -70,7 +71,7 @@ def test_tables_hold_every_interval_day_and_week(test):
     assert len(test.days[test.days["metric"] == "asa"]) == 10
     assert len(test.weeks[test.weeks["metric"] == "asa"]) == 2
     day = level["interval_start"].dt.tz_localize(None).dt.normalize()
-    made = (level["observed"] * level["offered"]).groupby(day).sum() / level["offered"].groupby(day).sum()
+    made = (level["observed"] * level["contacts"]).groupby(day).sum() / level["contacts"].groupby(day).sum()
     daily = test.days[test.days["metric"] == "service_level 20s"].set_index("day")["observed"]
     assert np.allclose(made.to_numpy(), daily.to_numpy())
 
@@ -111,7 +112,7 @@ def test_one_interval_of_erlang_a_by_hand(cal, history):
 def test_errors_are_weighted_by_contacts_within_a_day():
     starts = pd.to_datetime(["2026-02-09 08:00", "2026-02-09 08:30", "2026-02-10 08:00"]).tz_localize("UTC")
     seen = pd.DataFrame({"interval_start": starts, "metric": "m", "observed": [0.5, 0.9, 0.7], "simulated": [0.6, 0.8, 0.7],
-                         "offered": [10, 30, 20]})  # fmt: skip
+                         "contacts": [10, 30, 20]})  # fmt: skip
     other = pd.DataFrame({"interval_start": starts, "metric": "m", "value": [0.5, 0.5, 0.5]})
     table = formula_errors(seen, {"x": other}).set_index(["model", "level"])["error"]
     assert table["simulation", "interval"] == pytest.approx(4 / 60)
@@ -207,14 +208,171 @@ def test_the_days_own_handle_times_can_be_played(cal, history):
 
 
 def test_a_forecast_can_be_played_in_place_of_what_came(cal, history):
-    from bposim.calibrate.replay import replay_world
-
     own, _ = replay_world(cal.scenario, pd.Timestamp("2026-02-09").date(), 14, [])
     quiet = pd.DataFrame({"contact_type": "a", "interval_start": own.grid.starts, "contacts": 5})
     told = cal.backtest(history, "2026-02-09", "2026-02-23", replications=10, volumes=quiet)
     level = told.frame.set_index("metric").loc["service_level 20s"]
     assert level["simulated"] > 0.97 > level["observed"]
     assert told.formulas.empty and told.against == ""  # Erlang A had other contacts
+
+
+def test_a_wrong_model_is_no_pass_and_says_why(cal, history, test):
+    """Handle times a quarter too long: the bands miss what happened, by interval and over the stretch."""
+    slow = cal.scenario.replace({"contact_types.a.handle_time": {"lognormal": {"mean": "300s", "cv": 0.9}}})
+    wrong = replace(cal, scenario=slow).backtest(history, "2026-02-09", "2026-02-23", replications=60)
+    row, true = (t.frame.set_index("metric").loc["service_level 20s"] for t in (wrong, test))
+    assert wrong.verdict == row["verdict"] == "fail" and row["reason"] in wrong.reason
+    assert row["reason"].endswith("outside the band") and "points off, beyond 6.0 points" in row["reason"]
+    assert row["coverage"] < 0.75 < 0.82 < true["coverage"]
+
+
+@pytest.mark.parametrize(
+    ("told", "verdict", "reason"),
+    [
+        ((0.80, 0.82, 0.79, 0.85), "pass", "2.0 points off, within 3.0 points"),
+        ((0.80, 0.82, 0.60, 0.99), "weak", "the band reaches 22.0 points to a side, beyond 6.0 points: too wide to prove anything"),
+        ((0.80, 0.95, 0.60, 0.99), "weak", "the band reaches 35.0 points to a side, beyond 6.0 points: too wide to prove anything"),
+        ((0.80, 0.845, 0.79, 0.88), "weak", "4.5 points off, beyond 3.0 points, though within the band: it may be chance"),
+        ((0.80, 0.85, 0.83, 0.88), "weak", "5.0 points off, beyond 3.0 points, and outside the band"),
+        ((0.80, 0.87, 0.83, 0.88), "fail", "7.0 points off, beyond 6.0 points, and outside the band"),
+        ((0.80, 0.82, 0.79, 0.85, 0.6, 200), "weak", "only 60 % of 200 intervals lie in their band of 90 %"),
+        ((0.80, 0.82, 0.79, 0.85, 0.6, 10), "pass", "2.0 points off, within 3.0 points"),
+        ((0.80, np.nan, np.nan, np.nan), "weak", "not known on one of the sides"),
+    ],
+)  # fmt: skip
+def test_a_verdict_looks_at_the_error_the_band_and_the_coverage(told, verdict, reason):
+    assert judge_metric("service_level", *told) == (verdict, reason)
+
+
+def test_the_limit_of_the_asa_is_a_share_of_it():
+    assert judge_metric("asa", 40.0, 45.0, 40.0, 50.0) == ("pass", "5.0 s off, within 6.0 s")
+    assert judge_metric("asa", 40.0, 53.0, 50.0, 55.0) == ("fail", "13.0 s off, beyond 12.0 s, and outside the band")
+    assert judge_metric("asa", 10.0, 15.0, 12.0, 18.0)[0] == "fail"
+
+
+def test_models_are_compared_on_the_intervals_in_which_all_have_a_value():
+    starts = pd.date_range("2026-02-09 08:00", periods=3, freq="30min", tz="UTC")
+    seen = pd.DataFrame({"interval_start": starts, "metric": "asa", "observed": [10.0, 20.0, 90.0],
+                         "simulated": [11.0, 18.0, 50.0], "contacts": [10, 30, 20]})  # fmt: skip
+    c = pd.DataFrame({"interval_start": starts, "metric": "asa", "value": [14.0, 22.0, np.inf]})
+    table = formula_errors(seen, {"erlang-c": c}).set_index(["model", "level"])
+    assert table.loc[("simulation", "interval"), "error"] == pytest.approx(
+        (10 * 1 + 30 * 2) / 40
+    )  # 870 / 60 with the third
+    assert table.loc[("erlang-c", "interval"), "error"] == pytest.approx((10 * 4 + 30 * 2) / 40)
+    assert table["intervals"].unique().tolist() == [2]
+    assert table["unstable"].groupby("model").first().to_dict() == {"erlang-c": 1, "simulation": 0}
+    none = formula_errors(seen, {"erlang-c": c.assign(value=np.inf)})
+    assert none["error"].isna().all() and set(none["intervals"]) == {0}
+
+
+def test_an_interval_without_a_steady_state_counts_against_the_service_level_of_erlang_c(cal, history):
+    from bposim.calibrate.formulas import formula_intervals
+
+    part = stretch_of(cal, history, "2026-02-09", "2026-02-10")
+    grid = part.own.grid
+    volumes = pd.DataFrame({"contact_type": "a", "interval_start": grid.starts, "contacts": 30})
+    made = formula_intervals(cal, part.own, volumes, {"g": np.full(len(grid), 3.0)}, ["20s"])
+    c = made["erlang-c"].groupby("metric")["value"].agg(["min", "max"])
+    assert c.loc["service_level 20s"].tolist() == [0, 0] and np.isinf(c.loc["asa", "min"])
+    assert np.isfinite(made["erlang-a"]["value"]).all()
+
+
+def test_unstable_intervals_are_counted_in_words(test):
+    asa = test.formulas[(test.formulas["metric"] == "asa") & (test.formulas["level"] == "interval")]
+    lost = asa.set_index("model")["unstable"]
+    assert lost["erlang-c"] > 0 == lost["erlang-a"] == lost["simulation"] and asa["intervals"].nunique() == 1
+    known = test.intervals[(test.intervals["metric"] == "asa") & test.intervals["observed"].notna()]
+    assert asa["intervals"].iloc[0] + lost["erlang-c"] == len(known)
+    assert f"no steady state in {lost['erlang-c']} of {len(known)} intervals" in test.against
+
+
+def test_errors_of_the_asa_are_weighted_by_the_answered(test, history):
+    mine = test.intervals[test.intervals["metric"] == "asa"].set_index("interval_start")["contacts"]
+    counts = history.intervals.set_index("interval_start")["answered"]
+    assert (mine == counts.reindex(mine.index)).all()
+
+
+def _worlds(truth):
+    own, world = replay_world(truth, pd.Timestamp("2026-01-05").date(), 2, [])
+    came, _ = observed_volumes(pd.DataFrame({"arrived": world.grid.starts[:1], "contact_type": ["a"]}), world)
+    return own, world, came.assign(handle_factor=np.linspace(0.5, 1.5, len(came)))
+
+
+def test_a_forecast_is_played_minute_by_minute_with_the_paces_of_those_on_duty(truth):
+    own, world, came = _worlds(truth)
+    count = np.arange(len(own.grid))
+    told = pd.DataFrame({"contact_type": "a", "interval_start": own.grid.starts, "contacts": count})
+    spread = Spread.of(told, own, world, came, 3)
+    frame = spread.frame(0, 5)
+    assert len(frame) == len(world.grid) and frame["contacts"].dtype.kind == "i" and "sample" not in frame
+    place = np.searchsorted(own.grid.start_ms, world.grid.start_ms, side="right") - 1
+    assert np.bincount(place, frame["contacts"]).tolist() == count.tolist()
+    assert (frame["handle_factor"].to_numpy() == came["handle_factor"].to_numpy()).all()
+    same = Spread.of(told.assign(handle_factor=1.2), own, world, came, 3).frame(0, 5)
+    assert (same["handle_factor"] == 1.2).all() and same["contacts"].tolist() == frame["contacts"].tolist()
+    real = Spread.of(told.assign(contacts=count * 1.5), own, world, came, 3).frame(0, 5)
+    assert real["contacts"].to_numpy() == pytest.approx(count[place] * 1.5 / 30)
+
+
+def test_contacts_of_a_forecast_come_at_any_minute_alike(truth):
+    """2,000 contacts over 30 minutes: chi-square with 29 degrees of freedom is above 100 once in 10⁹."""
+    own, world, came = _worlds(truth)
+    told = pd.DataFrame({"contact_type": "a", "interval_start": own.grid.starts, "contacts": 2000})
+    minutes = Spread.of(told, own, world, came, 3).frame(0, 1)["contacts"].to_numpy().reshape(-1, 30)
+    chi = ((minutes - 2000 / 30) ** 2 / (2000 / 30)).sum(axis=1)
+    assert chi.max() < 100 and chi.mean() == pytest.approx(29, abs=8)
+
+
+def test_each_batch_of_replications_plays_the_next_paths(truth):
+    own, world, came = _worlds(truth)
+    paths = [
+        pd.DataFrame({"contact_type": "a", "interval_start": own.grid.starts, "contacts": k, "sample": k})
+        for k in range(4)
+    ]
+    spread = Spread.of(pd.concat(paths), own, world, came, 3)
+    assert spread.frame(0, 3)["sample"].unique().tolist() == [0, 1, 2]
+    last = spread.frame(3, 3)  # the fourth, and two from the beginning
+    assert last["sample"].unique().tolist() == [0, 1, 3]
+    assert last.groupby("sample")["contacts"].sum().tolist() == [0, len(own.grid), 3 * len(own.grid)]
+
+
+def test_what_came_told_as_a_forecast_plays_as_what_came(cal, history, test):
+    """The same contacts by the half hour: only their minutes differ. 60 replications leave an error of half a point."""
+    part = stretch_of(cal, history, "2026-02-09", "2026-02-23")
+    count = part.volumes["contacts"].to_numpy().reshape(-1, 30).sum(axis=1)
+    told = pd.DataFrame({"contact_type": "a", "interval_start": part.own.grid.starts, "contacts": count})
+    again = cal.backtest(history, "2026-02-09", "2026-02-23", replications=60, volumes=told)
+    one, other = (t.frame.set_index("metric")["simulated"] for t in (test, again))
+    assert other["service_level 20s"] == pytest.approx(one["service_level 20s"], abs=0.02)
+    assert other["occupancy"] == pytest.approx(one["occupancy"], abs=0.01)
+    # The agents a tenth slower than the law: a forecast feels it too.
+    slow = told.assign(handle_factor=1.1)
+    busy = cal.backtest(history, "2026-02-09", "2026-02-23", replications=20, volumes=slow).frame.set_index("metric")
+    assert busy.loc["occupancy", "simulated"] > other["occupancy"] + 0.03
+
+
+def test_days_that_the_history_does_not_hold_are_told_and_not_played(cal, history):
+    late = cal.backtest(history, "2026-02-16", "2026-03-01", replications=3)
+    assert (
+        "5 open days asked for hold no contact in the history (2026-02-23 to 2026-02-27) and are not played"
+        in late.reason
+    )
+    assert stretch_of(cal, history, "2026-02-16", "2026-03-01").own.grid.starts[-1].date().isoformat() == "2026-02-20"
+    log = history.contacts.drop(columns="replication")
+    gone = log[log["arrived"].dt.strftime("%Y-%m-%d") != "2026-02-18"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        holed = bp.History.from_contacts(gone, tz=history.zone)
+    one = cal.backtest(holed, "2026-02-16", "2026-02-21", replications=3)
+    assert "1 open day asked for holds no contact in the history (2026-02-18) and is not played" in one.reason
+    assert "asked for" not in cal.backtest(history, "2026-02-16", "2026-02-23", replications=3).reason
+
+
+def test_weeks_that_hold_fewer_days_are_labelled(cal, history):
+    weeks = cal.backtest(history, "2026-02-11", "2026-02-23", replications=3).weeks
+    asa = weeks[weeks["metric"] == "asa"]
+    assert asa["days"].tolist() == [3, 5] and asa["partial"].tolist() == [True, False]
 
 
 def test_days_that_were_fitted_and_contacts_left_out_are_told(cal, history):
@@ -287,13 +445,17 @@ def test_a_report_is_drafted_and_its_erlang_a_is_none_of_erlang_c(history):
 
 
 def test_occupancy_alone_does_not_fail_a_test():
-    from bposim.calibrate.backtest import _judge
-
     rows = pd.DataFrame(
-        {"metric": ["service_level 20s", "occupancy"], "observed": 0.8, "simulated": 0.7, "verdict": ["pass", "fail"]}
+        {
+            "metric": ["service_level 20s", "occupancy"],
+            "observed": 0.8,
+            "simulated": 0.7,
+            "verdict": ["pass", "fail"],
+            "reason": "so",
+        }
     )
-    assert _judge(rows)[0] == "weak"
-    assert _judge(rows.assign(verdict=["fail", "pass"]))[0] == "fail"
+    assert judge(rows)[0] == "weak"
+    assert judge(rows.assign(verdict=["fail", "pass"]))[0] == "fail"
 
 
 def test_a_picture_of_a_type_that_hardly_anybody_leaves(cal):

@@ -41,6 +41,25 @@ def test_planted_steps_come_back():
     assert ((inside["ci_low"] <= 0.36) & (inside["ci_high"] >= 0.34)).mean() > 0.5
 
 
+def test_who_leaves_later_than_at_once_is_told_for_the_rules_of_short_abandons():
+    """Those deterred hang up at any time of 40 s alike: an eighth has gone by 5 s, a quarter by 10 s."""
+    rng = np.random.default_rng(4)
+    waits, left, queue = sample(rng, 40_000, deters=True)
+    fit = fit_balking(waits, left, queue, "a")
+    deterred = np.select([queue >= 6, queue >= 3], [0.35, 0.15], 0.0).mean()
+    assert fit.moved[5] == pytest.approx(deterred * 7 / 8, rel=0.1)
+    assert fit.moved[10] == pytest.approx(deterred * 3 / 4, rel=0.1)
+    assert f"{100 * fit.moved[5]:.1f} % of all contacts for a limit of 5 s and {100 * fit.moved[10]:.1f} %" in fit.note(
+        "a"
+    )
+    # Where they hang up at once the scenario does as they do.
+    chance = np.select([queue >= 6, queue >= 3], [0.35, 0.15], 0.0)
+    patience, offered = rng.exponential(300.0, 40_000), rng.exponential(120.0, 40_000) * (1 + queue) / 5
+    patience = np.where(rng.random(40_000) < chance, 0.5, patience)
+    at_once = fit_balking(np.minimum(patience, offered), patience <= offered, queue, "a")
+    assert at_once.steps and max(at_once.moved.values()) < 0.015
+
+
 def test_no_queue_deters_where_patience_does_not_know_the_queue():
     """At a risk of 0.001 a sample, five or more of 300 false alarms have probability below 1e-4."""
     rng = np.random.default_rng(2)

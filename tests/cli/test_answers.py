@@ -10,8 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bposim.scenario import load_scenario
+
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("check", "calibrate", "forecast", "staff", "simulate", "targets", "report", "demo")
+COMMANDS = ("check", "calibrate", "backtest", "forecast", "staff", "simulate", "targets", "report", "demo")
 TINY = """
 name: tiny
 time_zone: Asia/Manila
@@ -77,6 +79,32 @@ def test_history_commands_print_one_document(bposim, calls, tmp_path):
     assert asked["check"].json["ok"] is True and asked["check"].json["kept"] == len(pd.read_csv(calls))
     assert {r["source"] for r in asked["calibrate"].json["rows"]} == {"estimated", "assumed"}
     assert asked["demo"].json["hours"]["plan"]["paid"] > asked["demo"].json["hours"]["plan"]["on_duty"]
+
+
+def test_backtest_prints_one_document_and_a_fail_is_exit_code_1(bposim, calls, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert bposim("calibrate", calls, "--tz", "Asia/Manila", "-o", "model.yaml").code == 0
+    asked = ["backtest", "model.yaml", calls, "--tz", "Asia/Manila", "--from", "2026-04-06", "--to", "2026-04-13",
+             "--replications", 10]  # fmt: skip
+    said = bposim(*asked, "--within", "30s", "-o", "intervals.csv", "--json")
+    assert set(said.json) == documented()["backtest"][0] and said.code == (said.json["verdict"] == "fail")
+    assert {r["metric"] for r in said.json["rows"]} >= {"service_level 30s", "asa"}
+    assert {r["heads"] for r in said.json["rows"]} == {"observed", "profile"}
+    days = {r["day"][:10] for r in said.json["days"]}
+    assert min(days) == "2026-04-06" and max(days) < "2026-04-13"
+    assert "fitted on" not in said.json["reason"], "the days played are not fitted on"
+    assert len(pd.read_csv("intervals.csv")) > 0
+    plain = bposim(*asked)
+    assert plain.out.startswith("Back-test 2026-04-06 to 2026-04-12: ") and "service_level 20s" in plain.out
+    world = load_scenario("model.yaml").replace(start="2026-04-06", days=7)
+    parts = [
+        pd.DataFrame({"contact_type": t, "interval_start": world.grid.starts, "contacts": 1})
+        for t in world.contact_types
+    ]
+    pd.concat(parts).to_csv("quiet.csv", index=False)
+    quiet = bposim(*asked, "--volumes", "quiet.csv", "--json")
+    assert quiet.code == 1 and quiet.json["verdict"] == "fail" and "outside the band" in quiet.json["reason"]
+    assert quiet.json["formulas"] == []
 
 
 def test_backtest_stands_in_the_same_document(bposim, calls):

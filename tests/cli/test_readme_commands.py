@@ -14,6 +14,7 @@ from bposim.scenario import load_scenario
 ROOT = Path(__file__).parents[2]
 #: What makes a command of the README small; given twice, an option's last value counts.
 SMALLER = {
+    "backtest": ["--replications", "10"],
     "forecast": ["--days", "7", "--samples", "80"],
     "staff": ["--replications", "60"],
     "simulate": ["--replications", "10"],
@@ -22,7 +23,7 @@ SMALLER = {
     "demo": ["--days", "7", "--replications", "40", "--levels", "2"],
 }
 #: Answers that a command may give on any data; bad usage is none.
-ANSWERS = {"staff": {0, 1}, "targets": {0, 1}}
+ANSWERS = {"staff": {0, 1}, "targets": {0, 1}, "backtest": {0, 1}}
 
 
 def commands() -> list[list[str]]:
@@ -38,7 +39,11 @@ def commands() -> list[list[str]]:
 
 def test_every_line_of_the_readme_is_seen():
     names = [words[0] for words in commands()]
-    assert names == ["demo", *["check", "calibrate", "forecast", "staff", "simulate", "targets", "report"], "demo"]
+    assert names == [
+        "demo",
+        *["check", "calibrate", "backtest", "forecast", "staff", "simulate", "targets", "report"],
+        "demo",
+    ]
 
 
 def test_the_chain_of_the_readme(bposim, calls, tmp_path, monkeypatch):

@@ -183,11 +183,11 @@ def test_auto_overturns_prophet_only_beyond_the_standard_error(monkeypatch):
     inputs = Inputs("auto", Holidays(), None, 1)
     miss = {"prophet": lambda k: 10.0, "level": lambda k: 8.0}
 
-    def central(past, kind, future, given):
-        k = (history.dates[-1] - future[0]).days // 7
-        return SimpleNamespace(expected=100.0 + np.full(len(future), miss.get(given.method, lambda k: 20.0)(k)))
+    def view(t):
+        k = (history.dates[-1] - t.counts.dates[-1]).days // 7 - 1
+        return SimpleNamespace(expected=100.0 + np.full(t.ahead, miss.get(t.inputs.method, lambda k: 20.0)(k)))
 
-    monkeypatch.setattr(_auto, "central", central)
+    monkeypatch.setattr(_auto, "made", lambda tasks: [view(t) for t in tasks])
     assert _auto.choose(history, 0, inputs, 7) == (
         "level", "auto took level: WAPE 8.0% against 10.0% of prophet over 6 origins of 7 days."
     )  # fmt: skip

@@ -16,6 +16,9 @@ from bposim.history import PROFILES
 FORM = "%Y-%m-%d %H:%M:%S"
 LOG, TIMES, REPORT = clean_contacts(), durations(clean_contacts()), clean_intervals()
 BARE = TIMES.drop(columns="outcome")
+WITH_ASA = REPORT.assign(
+    asa_s=(REPORT["wait_answered_sum_s"].astype(float) / REPORT["answered"].astype(float)).round(1).astype(str)
+)
 
 
 @dataclass(frozen=True)
@@ -291,6 +294,7 @@ DIRTY: dict[str, Dirty] = {
     "negative_count": Dirty(lambda: put(REPORT, "abandoned", {2: "-1"}), [2], read=INTERVALS),
     "negative_aht": Dirty(lambda: put(REPORT, "handle_sum_s", {2: "-1"}), [2], read=INTERVALS),
     "within_exceeds_total": Dirty(lambda: put(REPORT, "answered_within_s20", {5: "99"}), [5], read=INTERVALS),
+    "told_twice": Dirty(lambda: put(WITH_ASA, "asa_s", {5: "77.0"}), [5], read=INTERVALS),
     "count_mismatch": Dirty(lambda: put(REPORT, "offered", {5: "99"}), [5], read=INTERVALS),
     "missing_intervals": Dirty(lambda: REPORT.drop(index=[10, 11]), None, 1, read=INTERVALS),
     "missing_count": Dirty(lambda: put(REPORT, "offered", {5: ""}), [5], read=INTERVALS),

@@ -20,7 +20,7 @@ from bposim.history import PROFILES, RULES, History, read_history
 LAYOUTS = {
     "superseded", "other_length", "joined_event", "unpaired_event", "dates_invented", "arrival_assumed",
     "handle_incomplete", "service_level_to_count", "service_level_formula", "service_level_unread", "threshold_unknown",
-    "setting_varies", "substitute", "imputed", "serial_dates", "offset_ignored",
+    "setting_varies", "substitute", "imputed", "serial_dates", "offset_ignored", "unread_title",
 }  # fmt: skip
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bposim.calibrate.estimates import Estimate
+from bposim.calibrate.short_abandons import WITHIN_S
 from bposim.distributions import Distribution, kaplan_meier, piecewise_hazard
 
 #: Seconds of waiting within which the queue that was met is taken to be the reason for leaving.
@@ -55,12 +56,29 @@ class BalkingFit:
         ``queue, contacts, left, balks, ci_low, ci_high``: those who met such a queue, who of them left early, and the
         share that left because of it.
     estimates : tuple of Estimate
+    moved : mapping of seconds to float
+        Share of the contacts that the queue deters, but that hung up later than so many seconds: in the scenario they leave at
+        once, so that counting rules with short abandons take them for short.
     """
 
     steps: tuple[tuple[int, float], ...]
     patience: Distribution | None
     table: pd.DataFrame
     estimates: tuple[Estimate, ...]
+    moved: Mapping[int, float] = field(default_factory=dict)
+
+    def note(self, name: str) -> str:
+        """Say in sentences what the scenario holds, and what that does to counting rules with short abandons."""
+        said = f"{name!r} leaves early the more the more wait: the scenario holds that as balking, and the patience of the others."
+        sizes = [
+            f"{100 * share:.1f} % of all contacts for a limit of {s} s" for s, share in self.moved.items() if share > 0
+        ]
+        if not sizes:
+            return said
+        return (
+            f"{said} It lets them go at once, where the log has them hang up within a minute: excl_short leaves out, and credit_short "
+            f"credits, {' and '.join(sizes)} more than in the log. Judge such a target with that allowance."
+        )
 
     def spec(self) -> list[dict[str, Any]]:
         """Return the steps in a scenario's words."""
@@ -98,12 +116,15 @@ def fit_balking(waits: np.ndarray, left: np.ndarray, queue: np.ndarray, name: st
     if p > RISK or len(classes) < 2:
         return none
     rows, base = [], None
+    by_limit: dict[int, list[float]] = {s: [] for s in WITHIN_S}
     for low, high in classes:
         here = (queue >= low) & (queue < high)
         stay, error = _stay(waits[here], left[here])
         if base is None:
             base = (stay, error, here)
         share = 1 - stay / base[0]
+        for s, gone_by in by_limit.items():
+            gone_by.append(1 - _stay(waits[here], left[here], s)[0] / _stay(waits[base[2]], left[base[2]], s)[0])
         half = 1.96 * stay / base[0] * np.hypot(error, base[1]) if low > classes[0][0] else 0.0
         rows.append((low, int(here.sum()), int(gone[here].sum()), share, share - half, share + half))
     table = pd.DataFrame(rows, columns=none.table.columns)
@@ -133,7 +154,11 @@ def fit_balking(waits: np.ndarray, left: np.ndarray, queue: np.ndarray, name: st
         )
         for r, s in zip(told.itertuples(), shares.itertuples(), strict=True)
     ]
-    return BalkingFit(tuple(steps), law, table, tuple(estimates))
+    # What the scenario holds, less those whom the queue had driven away by the limit.
+    held = np.array([max((p for q, p in steps if q <= low), default=0.0) for low in table["queue"]])
+    met = table["contacts"].to_numpy(dtype=float) / len(waits)
+    moved = {s: float((met * np.clip(held - np.maximum(by, 0.0), 0.0, None)).sum()) for s, by in by_limit.items()}
+    return BalkingFit(tuple(steps), law, table, tuple(estimates), moved)
 
 
 def _trend(spans: np.ndarray, gone: np.ndarray, queue: np.ndarray) -> float:
@@ -170,10 +195,10 @@ def _classes(queue: np.ndarray, gone: np.ndarray) -> list[tuple[int, int]]:
     return found
 
 
-def _stay(waits: np.ndarray, left: np.ndarray) -> tuple[float, float]:
-    """Return the share still patient after ``EARLY_S`` and the standard error of its logarithm (Greenwood)."""
+def _stay(waits: np.ndarray, left: np.ndarray, after_s: float = EARLY_S) -> tuple[float, float]:
+    """Return the share still patient after so long and the standard error of its logarithm (Greenwood)."""
     km = kaplan_meier(waits, left)
-    early = km[km["time"] <= EARLY_S]
+    early = km[km["time"] <= after_s]
     if early.empty:
         return 1.0, 0.0
     events, risk = early["events"].to_numpy(), early["at_risk"].to_numpy()
@@ -233,7 +258,9 @@ def fit_queues(contacts: pd.DataFrame, types: Sequence[str], fewest: int) -> dic
         use = own if int((left & own).sum()) >= fewest else queued
         fit = fit_balking(wait[use], left[use], met[use], t)
         if fit.steps:
-            found[t] = fit
+            # Told of all contacts of the type, those served at once among them.
+            waiting = own.sum() / max((name == t).sum(), 1)
+            found[t] = replace(fit, moved={s: float(share * waiting) for s, share in fit.moved.items()})
     return found
 
 

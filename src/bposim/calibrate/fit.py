@@ -146,9 +146,7 @@ def calibrate(
     deterred = {t: f for t, f in fit_queues(contacts, live, FEW).items() if t in patience}
     for t, found_there in deterred.items():
         estimates += found_there.estimates
-        notes.append(
-            f"{t!r} leaves early the more the more wait: the scenario holds that as balking, and the patience of the others."
-        )
+        notes.append(found_there.note(t))
     named = any(body.agents for body in base.agent_groups.values())
     paces = {} if named or effects is None else agent_paces(contacts, handle_s, effects.agent_sd)
     gap_s = None if presence_gap is None else seconds(presence_gap, what="presence_gap")

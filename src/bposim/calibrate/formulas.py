@@ -38,7 +38,8 @@ def formula_intervals(
     Notes
     -----
     Types and groups that hang together by their skills are one queue and one pool, as in a spreadsheet. Heads may be
-    fractional. Erlang C answers nobody in time in an interval in which the work exceeds the heads.
+    fractional. Erlang C answers nobody in time in an interval in which the work exceeds the heads: its service level is 0,
+    its wait infinite.
     """
     grid = own.grid
     n = len(grid)
@@ -84,31 +85,41 @@ def formula_intervals(
 
 
 def formula_errors(intervals: pd.DataFrame, predicted: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return ``model, level, metric, error``: mean absolute errors by interval, day and over all.
+    """Return ``model, level, metric, error, intervals, unstable``: mean absolute errors by interval, day and over all.
 
     Parameters
     ----------
     intervals : DataFrame
-        ``interval_start, metric, observed, simulated, offered``.
+        ``interval_start, metric, observed, simulated, contacts``; ``contacts`` are those the metric is over, the weight.
     predicted : mapping of model to DataFrame
         From :func:`formula_intervals`.
+
+    Notes
+    -----
+    All models are compared on the same intervals: one in which a model's value is not finite (a queue without a steady
+    state) is left out for all of them, and counted as ``unstable`` for the model.
     """
     rows = []
-    known = intervals[intervals["observed"].notna() & (intervals["offered"] > 0)]
-    values = {"simulation": known.rename(columns={"simulated": "value"})[["interval_start", "metric", "value"]]} | dict(
-        predicted
-    )
-    for model, table in values.items():
-        both = known.drop(columns="simulated").merge(table, on=["interval_start", "metric"])
-        for name, part in both[np.isfinite(both["value"])].groupby("metric", sort=False):
-            weight = part["offered"].to_numpy(dtype=float)
-            gap = (part["value"] - part["observed"]).to_numpy()
-            day = pd.factorize(part["interval_start"].dt.tz_localize(None).dt.normalize())[0]
+    known = intervals[intervals["observed"].notna() & (intervals["contacts"] > 0)]
+    table = known.rename(columns={"simulated": "simulation"})
+    for model, values in predicted.items():
+        table = table.merge(values.rename(columns={"value": model}), on=["interval_start", "metric"])
+    models = ["simulation", *predicted]
+    for name, part in table.groupby("metric", sort=False):
+        unstable = {m: int(np.isinf(part[m]).sum()) for m in models}
+        use = part[np.isfinite(part[models]).all(axis=1)]
+        if use.empty:
+            rows += [(m, level, name, np.nan, 0, unstable[m]) for m in models for level in ("interval", "day", "all")]
+            continue
+        weight = use["contacts"].to_numpy(dtype=float)
+        day = pd.factorize(use["interval_start"].dt.tz_localize(None).dt.normalize())[0]
+        for m in models:
+            gap = (use[m] - use["observed"]).to_numpy()
             daily = np.bincount(day, gap * weight) / np.bincount(day, weight)
-            rows.append((model, "interval", name, float((np.abs(gap) * weight).sum() / weight.sum())))
-            rows.append((model, "day", name, float(np.abs(daily).mean())))
-            rows.append((model, "all", name, float(abs((gap * weight).sum() / weight.sum()))))
-    return pd.DataFrame(rows, columns=["model", "level", "metric", "error"])
+            errors = {"interval": (np.abs(gap) * weight).sum() / weight.sum(), "day": np.abs(daily).mean(),
+                      "all": abs((gap * weight).sum() / weight.sum())}  # fmt: skip
+            rows += [(m, level, name, float(error), len(use), unstable[m]) for level, error in errors.items()]
+    return pd.DataFrame(rows, columns=["model", "level", "metric", "error", "intervals", "unstable"])
 
 
 def components(own: Scenario) -> list[tuple[list[str], list[str]]]:

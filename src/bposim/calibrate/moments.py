@@ -278,15 +278,22 @@ class Match:
         """Matrix that turns a gap into the change of psi: blind to the level of heads, efficient otherwise (Hansen 1982)."""
         j = np.column_stack([self.by_head, self.by_psi])
         weight = self.weight
-        return np.linalg.solve(j.T @ weight @ j, j.T @ weight)[1:]
+        return (_inverse(j.T @ weight @ j) @ j.T @ weight)[1:]
 
     @property
     def misfit(self) -> float:
         """Hansen's J: what no level of heads and no parameter of patience explains."""
         j = np.column_stack([self.by_head, self.by_psi])
         weight = self.weight
-        left = self.gap - j @ np.linalg.solve(j.T @ weight @ j, j.T @ weight @ self.gap)
+        left = self.gap - j @ _inverse(j.T @ weight @ j) @ (j.T @ weight @ self.gap)
         return float(left @ weight @ left)
+
+
+def _inverse(information: np.ndarray) -> np.ndarray:
+    """Invert an information matrix; what has no effect on any moment, such as a hazard beyond every wait, is left where it is."""
+    scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
+    found = np.linalg.pinv(information / np.outer(scale, scale), rcond=1e-9, hermitian=True)
+    return np.asarray(found / np.outer(scale, scale))
 
 
 def day_sums(fit: PoolFit, values: np.ndarray) -> np.ndarray:

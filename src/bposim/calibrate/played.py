@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from bposim.errors import ParameterError
 from bposim.metrics import Counts
@@ -18,6 +21,78 @@ if TYPE_CHECKING:
 #: Cells of counts that replications of one batch may take.
 CELLS = 20_000_000
 _COLUMNS = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """Volumes of a coarse grid as they are played on a fine one: batch by batch, for a path by the minute takes room.
+
+    Attributes
+    ----------
+    paths : VolumePaths
+        Whole numbers or expectations on the coarse grid, ``array`` of shape (n_samples, n_coarse, n_types).
+    own, world : Scenario
+    handle_factor : ndarray, shape (n_types, n_fine), or None
+    seed : int
+    """
+
+    paths: Any
+    own: Scenario
+    world: Scenario
+    handle_factor: np.ndarray | None
+    seed: int
+
+    @classmethod
+    def of(cls, volumes: Any, own: Scenario, world: Scenario, came: pd.DataFrame, seed: int) -> Spread:
+        """Lay volumes over the coarse grid; they have the paces of ``came``, the contacts that came, unless they tell theirs."""
+        from bposim.engines.volumes import load_volumes
+
+        paths = load_volumes(volumes, own, caller="backtest()")
+        place = _places(own, world)
+        types = list(world.contact_types)
+        factor = None
+        if paths.handle_factor is not None:
+            factor = paths.handle_factor[place].T
+        elif "handle_factor" in came:
+            factor = np.stack([came.loc[came["contact_type"] == t, "handle_factor"].to_numpy() for t in types])
+        return cls(paths, own, world, factor, seed)
+
+    def frame(self, first: int, n: int) -> pd.DataFrame:
+        """Return the Volumes of ``n`` replications from the ``first`` on.
+
+        Whole numbers come at times of their own: each contact in one of the fine intervals, in proportion to their lengths.
+        Expectations are divided in that proportion.
+        """
+        labels = self.paths.labels
+        some = np.unique((first + np.arange(n)) % len(labels))
+        place, fine = _places(self.own, self.world), self.world.grid
+        length = (fine.end_ms - fine.start_ms).astype(float)
+        edges = np.searchsorted(place, np.arange(len(self.own.grid) + 1))
+        rng = np.random.default_rng((self.seed, zlib.crc32(b"volumes within intervals"), first))
+        types = list(self.world.contact_types)
+        made = np.zeros((len(some), len(types), len(fine)), dtype=self.paths.array.dtype)
+        for i, (begin, end) in enumerate(pairwise(edges)):
+            share = length[begin:end] / length[begin:end].sum()
+            for k in range(len(types)):
+                contacts = self.paths.array[some, i, k]
+                made[:, k, begin:end] = (
+                    rng.multinomial(contacts, share) if self.paths.counts else contacts[:, None] * share
+                )
+        cells = len(some) * len(types)
+        table = pd.DataFrame({
+            "contact_type": np.tile(np.repeat(np.array(types, dtype=object), len(fine)), len(some)),
+            "interval_start": fine.starts[np.tile(np.arange(len(fine)), cells)], "contacts": made.reshape(-1),
+        }).astype({"contact_type": "str"})  # fmt: skip
+        if self.paths.sampled:
+            table["sample"] = np.repeat(labels[some], len(types) * len(fine))
+        if self.handle_factor is not None:
+            table["handle_factor"] = np.tile(self.handle_factor.reshape(-1), len(some))
+        return table
+
+
+def _places(own: Scenario, world: Scenario) -> np.ndarray:
+    """Return the index of the coarse interval in which each fine one lies."""
+    return np.searchsorted(own.grid.start_ms, world.grid.start_ms, side="right") - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +121,14 @@ def play_coarse(
     world, own : Scenario
         The same horizon; every interval of ``own`` is made of whole intervals of ``world``.
     volumes, staffing
-        As for :func:`bposim.simulate`, on the grid of ``world``.
+        As for :func:`bposim.simulate`, on the grid of ``world``; volumes also as :class:`Spread`.
     replications, seed : int
         Batches of replications have seeds of their own: seed, seed + 1, …
     within : list of str
     """
     from bposim.simulate import simulate
 
-    place = np.searchsorted(own.grid.start_ms, world.grid.start_ms, side="right") - 1
+    place = _places(own, world)
     most = CELLS // max(len(world.grid) * len(world.contact_types) * _COLUMNS, 1)
     batch = int(np.clip(most, 1, replications)) if world is not own else replications
     parts, done = list[Counts](), 0
@@ -61,7 +136,7 @@ def play_coarse(
         n = min(batch, replications - done)
         runs = simulate(
             world,
-            volumes=volumes,
+            volumes=volumes.frame(done, n) if isinstance(volumes, Spread) else volumes,
             staffing=staffing,
             replications=n,
             seed=seed + len(parts),

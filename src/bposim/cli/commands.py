@@ -157,6 +157,48 @@ def calibrate(
 
 
 @app.command()
+def backtest(
+    scenario: Annotated[Path, typer.Argument(help="Base scenario (YAML); it is fitted on the days before --from.")],
+    history: HistoryFile,
+    start: Annotated[str, typer.Option("--from", help="First day to play: it and those after it are not fitted on.")],
+    end: Annotated[str | None, typer.Option("--to", help="The day after the last to play; the history's end without it.")] = None,
+    profile: Profile = "contacts", tz: Zone = None, column: Column = None, day_first: DayFirst = None,
+    counting: SourceCounting = None, within: SourceWithin = None, accept: Accept = None,
+    volumes: Volumes = None,
+    heads: Annotated[str, typer.Option(help="observed: those on duty; profile: the fitted scenario's own.")] = "observed",
+    handle_times: Annotated[str, typer.Option(help="fitted, or observed: each day with its own mean.")] = "fitted",
+    replications: Replications = 100, seed: Seed = 1,
+    out: Out = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Fit on the days before --from, play those after, and compare. Exit code 1 if the back-test fails."""
+    from bposim.calibrate import calibrate as fit
+    from bposim.scenario import load_scenario
+
+    check_out(out, *FRAMES)
+    found = read_history(history, profile, tz, column, day_first, counting, within, accept)
+    base = load_scenario(scenario)
+    same_clock(found, base, scenario)
+    acceptable = within or (f"{found.within_s:g}s" if found.within_s is not None else "20s")
+    test = fit(base, found, until=start).backtest(
+        found, start, end, heads=heads, replications=replications, seed=seed, volumes=read_frame(volumes, "volumes"),
+        handle_times=handle_times, within=acceptable,
+    )  # fmt: skip
+    if as_json:
+        show(test.summary(), True, verdict=test.verdict, reason=test.reason, beside=test.beside, against=test.against,
+             coverage=records(test.coverage), formulas=records(test.formulas), days=records(test.days),
+             weeks=records(test.weeks))  # fmt: skip
+    else:
+        print(f"Back-test {test.first} to {test.last}: {test.verdict.upper()}. {test.reason}")
+        show(test.summary(), False)
+        for line in filter(None, (test.beside, test.against)):
+            print(line)
+    if out:
+        write_frame(test.intervals, out)
+    if test.verdict == "fail":
+        raise typer.Exit(1)
+
+
+@app.command()
 def forecast(
     history: HistoryFile, profile: Profile = "contacts", tz: Zone = None, column: Column = None, day_first: DayFirst = None,
     days: Annotated[int, typer.Option(help="Days ahead.", min=1)] = 28,

@@ -33,6 +33,7 @@ def forecast(
     seed: int = 1,
     closed: Iterable[date | str] = (),
     opening_hours: Any = None,
+    workers: int | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Forecast:
     """Forecast the contacts of every open interval as sample paths.
@@ -69,8 +70,11 @@ def forecast(
     opening_hours : mapping or None
         As in a scenario file, ``{"mon-fri": "08:00-18:00"}``, or a scenario's own ``opening_hours``; None takes what the
         history shows. Give the scenario's, so that forecast and scenario share their intervals.
+    workers : int or None
+        Processes for the fits; None takes every core where there are many.
     progress : callable or None
-        Called with (done, total, contact type).
+        Called with (done, total, contact type) after each fit. Fits are remembered by what they were made from: a forecast
+        that was interrupted goes on where it was when called again.
 
     Returns
     -------
@@ -109,7 +113,12 @@ def forecast(
     """
     counts = read_counts(history, opening_hours)
     problems = country_problems(country, subdivision, _CALLER)
-    for name, number, least in (("days", days, 1), ("samples", samples, 1), ("seed", seed, 0)):
+    for name, number, least in (
+        ("days", days, 1),
+        ("samples", samples, 1),
+        ("seed", seed, 0),
+        ("workers", 1 if workers is None else workers, 1),
+    ):
         if isinstance(number, bool) or not isinstance(number, int) or number < least:
             problems.append(parameter(name, _CALLER, f"a whole number of at least {least}", number))
     problems += method_problems(method, _CALLER)
@@ -136,7 +145,7 @@ def forecast(
     require(problems, ParameterError)
     assert first is not None
     settings = Settings(first, days, method, country, subdivision, known, samples, seed, tuple(shut))
-    parts = build(counts, settings, progress)
+    parts = build(counts, settings, progress, workers)
     if parts.thin:
         warnings.warn(parts.thin, ForecastWarning, stacklevel=2)
     inputs = {

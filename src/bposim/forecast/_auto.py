@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from bposim.forecast._counts import Counts
-from bposim.forecast._days import Inputs, central
+from bposim.forecast._days import Inputs
+from bposim.forecast._fits import made, task
 
 #: What is tried; the first stays unless another is better by more than the standard error of the difference.
 CANDIDATES = ("prophet", "level", "mean-8", "mean-4", "seasonal-naive")
@@ -44,8 +45,7 @@ def choose(counts: Counts, kind: int, inputs: Inputs, days: int) -> tuple[str, s
         return first, f"auto kept {first}: there were no contacts to try other methods on."
     length = max(int(days), 7)
     step = min(length, _APART)
-    missed: list[list[float]] = []
-    came: list[float] = []
+    tasks, came, where = [], [], []
     for k in range(_ORIGINS):
         origin = dates[-1] + pd.Timedelta(days=1 - length - k * step)
         past = counts.until(origin.date())
@@ -55,18 +55,22 @@ def choose(counts: Counts, kind: int, inputs: Inputs, days: int) -> tuple[str, s
         actual = counts.totals[kind][ahead].astype(float)
         if not actual.sum():
             continue
-        gaps = [
-            np.abs(central(past, kind, dates[ahead], replace(inputs, method=m)).expected - actual).sum()
-            for m in CANDIDATES
-        ]
-        missed.append([float(g) for g in gaps])
-        came.append(float(actual.sum()))
+        lead = (dates[ahead] - past.dates[-1]).days.to_numpy()
+        for m in CANDIDATES:
+            known = inputs.regressors if m == "prophet" else None
+            tasks.append(task(past, kind, replace(inputs, method=m, regressors=known), int(lead[-1])))
+        came.append(actual)
+        where.append(lead - 1)
     if len(came) < _FEWEST:
         return (
             first,
             f"auto kept {first}: the history gives {len(came)} origins to try other methods on, fewer than {_FEWEST}.",
         )
-    gap, whole = np.array(missed), np.array(came)
+    views = iter(made(tasks))
+    gap = np.array(
+        [[np.abs(next(views).expected[w] - a).sum() for _ in CANDIDATES] for w, a in zip(where, came, strict=True)]
+    )
+    whole = np.array([a.sum() for a in came])
     wape = gap.sum(axis=0) / whole.sum()
     best = int(np.argmin(wape))
     own, other = f"{wape[0]:.1%}", min(range(1, len(CANDIDATES)), key=lambda j: wape[j])

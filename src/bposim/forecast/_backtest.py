@@ -13,15 +13,17 @@ import pandas as pd
 from scipy.special import gammaln
 
 from bposim.errors import ForecastError, ParameterError, parameter, require
-from bposim.forecast._build import Parts, Settings, build, check_length
+from bposim.forecast._build import Parts, Settings, build, check_length, fits
 from bposim.forecast._counts import Counts
 from bposim.forecast._days import METHODS
+from bposim.forecast._fits import made
 from bposim.forecast._handle import Handled
-from bposim.forecast._handle_score import score_handle
 from bposim.provenance import Provenance
 
 MEASURES = ("volume", "handle_time", "workload")
-_QUANTILES = np.array([0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975])
+#: Windows and their days.
+WINDOWS_DAYS = {"interval": 0, "day": 1, "week": 7, "month": 28}
+QUANTILES = np.array([0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975])
 
 
 def poisson_deviation(mean: np.ndarray) -> np.ndarray:
@@ -36,6 +38,22 @@ def poisson_deviation(mean: np.ndarray) -> np.ndarray:
     return np.asarray(2 * np.exp(-m + (k + 1) * np.log(m) - gammaln(k + 1)))
 
 
+def covered(paths: np.ndarray, actual: np.ndarray, cover: float) -> np.ndarray:
+    """Return the share of what came that lies within the central band, of shape ``actual``.
+
+    Notes
+    -----
+    Counts are whole, and so the band of a small count holds more than it says. What came is spread over the ranks that its count
+    takes among the paths, ``P(N < n)`` to ``P(N ≤ n)`` (randomised probability integral transform; Czado, Gneiting & Held 2009),
+    with half a path at either end; its part between ``(1 − cover)/2`` and ``(1 + cover)/2`` counts.
+    """
+    n = len(paths)
+    below = ((paths < actual - 1e-9).sum(axis=0)) / (n + 1)
+    upto = ((paths <= actual + 1e-9).sum(axis=0) + 1) / (n + 1)
+    low, high = (1 - cover) / 2, (1 + cover) / 2
+    return np.asarray(np.clip(np.minimum(upto, high) - np.maximum(below, low), 0.0, None) / (upto - below))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Backtest:
     """What forecasts at earlier origins would have missed.
@@ -43,9 +61,10 @@ class Backtest:
     Attributes
     ----------
     cells : DataFrame
-        One row per ``measure, method, origin, contact_type, by`` window: ``window_start, lead_days, expected, actual,
-        pinball, in_80, in_95, floor, weight``. Measures are ``"volume"`` (contacts) and, where the history holds handle
-        times, ``"handle_time"`` (seconds) and ``"workload"`` (hours).
+        One row per ``measure, method, origin, contact_type, by`` window: ``window_start, lead_days, lead_week, expected,
+        actual, pinball, in_50, in_80, in_95, floor, weight``; a week is seven days from the origin, a month four weeks.
+        Measures are ``"volume"`` (contacts) and, where the history holds handle times, ``"handle_time"`` (seconds) and
+        ``"workload"`` (hours).
     origins : tuple of date
         First days of the test horizons; each fit saw only the days before.
     """
@@ -63,7 +82,7 @@ class Backtest:
         Parameters
         ----------
         by : str or None
-            ``"interval"``, ``"day"`` or ``"week"``; None is all three.
+            ``"interval"``, ``"day"``, ``"week"`` or ``"month"``; None is all that the horizon holds whole.
         lead : bool
             Whether to split by week of lead.
         measure : str or None
@@ -73,10 +92,10 @@ class Backtest:
         -------
         DataFrame
             ``method, contact_type, by, [lead_week,] wape, bias, pinball`` (mean loss over mean actual, seven
-            quantiles), ``coverage_80, coverage_95, noise_floor, excess_wape, n``.
+            quantiles), ``coverage_50, coverage_80, coverage_95, noise_floor, excess_wape, n``.
         """
-        if by is not None and by not in ("interval", "day", "week"):
-            raise ParameterError(parameter("by", "summary()", "one of interval, day, week", by))
+        if by is not None and by not in WINDOWS_DAYS:
+            raise ParameterError(parameter("by", "summary()", f"one of {', '.join(WINDOWS_DAYS)}", by))
         cells = self._of(measure)
         cells = cells if by is None else cells[cells["by"] == by]
         keys = (
@@ -98,6 +117,7 @@ class Backtest:
                     "wape": wape,
                     "bias": (part["expected"] - part["actual"]).sum() / whole,
                     "pinball": part["pinball"].sum() / whole,
+                    "coverage_50": part["in_50"].mean(),
                     "coverage_80": part["in_80"].mean(),
                     "coverage_95": part["in_95"].mean(),
                     "noise_floor": floor,
@@ -164,29 +184,41 @@ class Backtest:
 
 
 def run_backtest(
-    counts: Counts, settings: Settings, origins: Any, days: int | None, handled: Handled | None = None
+    counts: Counts,
+    settings: Settings,
+    origins: Any,
+    days: int | None,
+    workers: int | None = None,
+    progress: Any = None,
+    handled: Handled | None = None,
 ) -> Backtest:
     """Refit at each origin on the days strictly before it; with handle times, score them and the workload too."""
+    from bposim.forecast._handle_score import score_handle
+
     days = settings.days if days is None else days
     starts, skipped = _origins(counts, origins, days)
     methods = (settings.method, *(m for m in METHODS[1:] if m != settings.method))
+    wanted = [
+        replace(
+            settings, start=origin, days=days, method=method,
+            regressors=settings.regressors if method in ("prophet", "auto") else None,
+        )
+        for origin in starts for method in methods
+    ]  # fmt: skip
+    # Fits that several origins share are made once, all of them side by side.
+    made([t for w in wanted for t in fits(counts, w)], workers, progress)
     parts = []
     unscored: dict[date, str] = {}
-    for origin in starts:
-        past = counts.until(origin)
-        ahead = counts.since(pd.Timestamp(origin)).until(origin + timedelta(days=days))
-        for method in methods:
-            wanted = replace(
-                settings, start=origin, days=days, method=method,
-                regressors=settings.regressors if method in ("prophet", "auto") else None,
-            )  # fmt: skip
-            made = build(past, wanted)
-            parts.append(_score(made, past, ahead, origin, days).assign(method=method, measure="volume", weight=1.0))
-            if handled is not None:
-                try:
-                    parts.append(score_handle(made, wanted, past, ahead, handled, origin, days).assign(method=method))
-                except ForecastError as error:
-                    unscored[origin] = f"origin {origin}: handle times are not scored, {error}"
+    for w in wanted:
+        past = counts.until(w.start)
+        ahead = counts.since(pd.Timestamp(w.start)).until(w.start + timedelta(days=days))
+        whole = build(past, w)
+        parts.append(_score(whole, past, ahead, w.start, days).assign(method=w.method, measure="volume", weight=1.0))
+        if handled is not None:
+            try:
+                parts.append(score_handle(whole, w, past, ahead, handled).assign(method=w.method))
+            except ForecastError as error:
+                unscored[w.start] = f"origin {w.start}: handle times are not scored, {error}"
     cells = pd.concat(parts, ignore_index=True)
     notes = tuple(f"origin {d} was left out: fewer than two weeks of history before it." for d in skipped)
     notes = (*notes, *unscored.values())
@@ -258,20 +290,26 @@ def _score(parts: Parts, past: Counts, ahead: Counts, origin: date, days: int) -
     on = ahead.dates[rows]
     lead = (on - pd.Timestamp(origin)).days.to_numpy()
     frames = []
-    for by in ("interval", "day", "week"):
+    for by, length in WINDOWS_DAYS.items():
         if by == "interval":
             if len(past.minutes) == 1:
                 continue
             first = np.arange(len(rows))
         else:
-            block = lead if by == "day" else lead // 7
+            # A week that the horizon cuts, or a month, is none.
+            whole = lead < days // length * length
+            block = (lead // length)[whole]
             first = np.flatnonzero(np.insert(np.diff(block) != 0, 0, True)) if len(block) else np.empty(0, dtype=int)
         if not len(first):
             continue
-        e, a = np.add.reduceat(full_expected, first, axis=0), np.add.reduceat(actual, first, axis=0)
-        bands = np.quantile(np.add.reduceat(full_paths, first, axis=1), _QUANTILES, axis=0)
+        end = len(rows) if by == "interval" else int(whole.sum())
+        e = np.add.reduceat(full_expected[:end], first, axis=0)
+        a = np.add.reduceat(actual[:end], first, axis=0)
+        sums = np.add.reduceat(full_paths[:, :end], first, axis=1)
+        bands = np.quantile(sums, QUANTILES, axis=0)
+        inside = {cover: covered(sums, a, cover / 100) for cover in (50, 80, 95)}
         miss = a - bands
-        q = _QUANTILES[:, None, None]
+        q = QUANTILES[:, None, None]
         pinball = 2 * np.maximum(q * miss, (q - 1) * miss).mean(axis=0)
         stamp = on[first].tz_localize(past.zone, ambiguous=True, nonexistent="shift_forward")
         minute = past.minutes[cols[first]] if by == "interval" else np.zeros(len(first))
@@ -289,8 +327,9 @@ def _score(parts: Parts, past: Counts, ahead: Counts, origin: date, days: int) -
                         "expected": e[:, j],
                         "actual": a[:, j],
                         "pinball": pinball[:, j],
-                        "in_80": (a[:, j] >= bands[1, :, j]) & (a[:, j] <= bands[5, :, j]),
-                        "in_95": (a[:, j] >= bands[0, :, j]) & (a[:, j] <= bands[6, :, j]),
+                        "in_50": inside[50][:, j],
+                        "in_80": inside[80][:, j],
+                        "in_95": inside[95][:, j],
                         "floor": poisson_deviation(a[:, j]),
                     }
                 )

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from bposim.errors import ForecastError
 from bposim.forecast._auto import choose
-from bposim.forecast._calendar import closed_days, load_holidays, unseen_holidays
+from bposim.forecast._calendar import Holidays, closed_days, load_holidays, unseen_holidays
 from bposim.forecast._counts import Counts
-from bposim.forecast._days import BUSY, THIN_DAYS, YEAR_NEEDS, Inputs, Outlook, outlook
+from bposim.forecast._days import (
+    BUSY,
+    THIN_DAYS,
+    TRIED_DAYS,
+    YEAR_NEEDS,
+    Inputs,
+    Outlook,
+    earlier_origins,
+    on_days,
+    with_error,
+)  # fmt: skip
+from bposim.forecast._fits import Task, made, task
 from bposim.forecast._paths import BLOCK, draw_paths
-from bposim.forecast._prophet import untouched
 from bposim.units import Grid, make_grid
+
+if TYPE_CHECKING:
+    from bposim.forecast._update import Update
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +58,11 @@ class Parts:
     notes: tuple[str, ...]
     thin: str
     leads: np.ndarray
+    slots: np.ndarray
+    update: Update | None = None
 
 
-def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
+def build(counts: Counts, settings: Settings, progress: Any = None, workers: int | None = None) -> Parts:
     """Forecast every contact type.
 
     Parameters
@@ -55,15 +70,15 @@ def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
     counts : Counts
         Days on and after ``settings.start`` are cut off first.
     progress : callable or None
-        Called with (done, total, contact type) after each contact type.
+        Called with (done, total, contact type) after each fit.
+    workers : int or None
+        Processes for the fits; None takes what is worth it.
     """
     counts = counts.until(settings.start)
     thin = check_length(counts)
     dates = counts.dates
     horizon = [settings.start + timedelta(days=k) for k in range(settings.days)]
-    holidays = load_holidays(
-        settings.country, settings.subdivision, range(dates[0].year - 1, horizon[-1].year + 2)
-    )  # fmt: skip
+    holidays = _holidays(counts, settings)
     open_weekdays = {d for d in range(7) if counts.spans.get(d)}
     total = counts.totals.sum(axis=0)
     dead = set(dates[total == 0].date) if np.median(total) >= BUSY else set()
@@ -79,18 +94,7 @@ def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
     open_days = np.unique(grid.day)
     future = pd.DatetimeIndex([pd.Timestamp(horizon[k]) for k in open_days])
     leads = (future - dates[-1]).days.to_numpy().astype(float)
-    inputs = Inputs(settings.method, holidays, settings.regressors, settings.seed)
-    outlooks: list[Outlook] = []
-    with untouched():
-        for kind, name in enumerate(counts.types):
-            own, why = inputs, ""
-            if inputs.method == "auto":
-                method, why = choose(counts, kind, inputs, int(leads[-1]))
-                own = replace(inputs, method=method)
-            view = outlook(counts, kind, future, own)
-            outlooks.append(replace(view, notes=(*view.notes, why)) if why else view)
-            if progress is not None:
-                progress(kind + 1, len(counts.types), name)
+    outlooks = _outlooks(counts, settings, future, workers, progress)
     slot = _slots(counts, grid)
     of_day = np.searchsorted(open_days, grid.day)
     # An interval longer than its kind (an hour that the clock repeats at once) carries more.
@@ -101,7 +105,7 @@ def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
             for o in outlooks
         ]
     )  # fmt: skip
-    array = draw_paths(outlooks, counts.types, expected, grid, leads, settings.samples, settings.seed)
+    array = draw_paths(outlooks, counts.types, expected, grid, leads, settings.samples, settings.seed, slot)
     array.setflags(write=False)
     expected.setflags(write=False)
     notes = [*counts.notes, *([thin] if thin else [])]
@@ -111,14 +115,62 @@ def build(counts: Counts, settings: Settings, progress: Any = None) -> Parts:
             f"{d} ({name}) is taken as open: the history holds no such day. If nobody opens, pass it in closed."
         )
     notes += _notes(counts, settings, outlooks, (future[0] - dates[-1]).days)
-    return Parts(grid, expected, array, tuple(outlooks), tuple(notes), thin, leads)
+    return Parts(grid, expected, array, tuple(outlooks), tuple(notes), thin, leads, slot)
+
+
+def _holidays(counts: Counts, settings: Settings) -> Holidays:
+    last = settings.start + timedelta(days=settings.days)
+    return load_holidays(settings.country, settings.subdivision, range(counts.dates[0].year - 1, last.year + 2))
+
+
+def fits(counts: Counts, settings: Settings) -> list[Task]:
+    """Return the fits that a forecast needs: one of each contact type, and those at its earlier origins, type by type."""
+    counts = counts.until(settings.start)
+    inputs = [i for i, _ in _inputs(counts, settings)]
+    ahead = max(TRIED_DAYS, _last_lead(counts, settings))
+    kinds = range(len(counts.types))
+    tasks = [task(counts, k, inputs[k], ahead) for k in kinds]
+    return tasks + [task(counts.until(o), k, inputs[k], TRIED_DAYS) for k in kinds for o in earlier_origins(counts)]
+
+
+def _last_lead(counts: Counts, settings: Settings) -> int:
+    return (settings.start + timedelta(days=settings.days - 1) - counts.dates[-1].date()).days
+
+
+def _inputs(counts: Counts, settings: Settings) -> list[tuple[Inputs, str]]:
+    """Return for each contact type what is known in advance with its method, and why that method was chosen, if it was."""
+    given = Inputs(settings.method, _holidays(counts, settings), settings.regressors, settings.seed)
+    if settings.method != "auto":
+        return [(given, "")] * len(counts.types)
+    ahead = _last_lead(counts, settings)
+    chosen = [choose(counts, k, given, ahead) for k in range(len(counts.types))]
+    return [(replace(given, method=method), why) for method, why in chosen]
+
+
+def _outlooks(
+    counts: Counts, settings: Settings, future: pd.DatetimeIndex, workers: int | None, progress: Any
+) -> list[Outlook]:
+    """Return the forecast of each contact type, its error from forecasts made at earlier origins."""
+    views = made(fits(counts, settings), workers, progress)
+    origins, kinds = earlier_origins(counts), range(len(counts.types))
+    result = []
+    for k in kinds:
+        begin = len(kinds) + k * len(origins)
+        tried = list(zip(origins, views[begin : begin + len(origins)], strict=True))
+        result.append(on_days(with_error(counts, k, views[k], tried), counts.dates[-1], future))
+    whys = [why for _, why in _inputs(counts, settings)]
+    return [replace(v, notes=(*v.notes, why)) if why else v for v, why in zip(result, whys, strict=True)]
 
 
 def further_paths(types: tuple[str, ...], settings: Settings, parts: Parts, first: int, samples: int) -> np.ndarray:
     """Draw the paths numbered ``first`` to ``first + samples − 1`` of a forecast, all beyond those it was made with."""
+    from bposim.forecast._update import updated_paths
+
     blocks = range(first // BLOCK, (first + samples - 1) // BLOCK + 1)
     drawn = [
-        draw_paths(parts.outlooks, types, parts.expected, parts.grid, parts.leads, BLOCK, settings.seed, b)
+        draw_paths(parts.outlooks, types, parts.expected, parts.grid, parts.leads, BLOCK, settings.seed, parts.slots, b)
+        if parts.update is None
+        else updated_paths(parts, types, settings, BLOCK, b)
         for b in blocks
     ]
     begin = first - blocks[0] * BLOCK

@@ -36,6 +36,10 @@ class Holidays:
     public: dict[date, str] = field(default_factory=dict)
     other: dict[date, str] = field(default_factory=dict)
 
+    def between(self, first: date, last: date) -> Holidays:
+        """Return those of some days, in order."""
+        return Holidays(*({d: k[d] for d in sorted(k) if first <= d <= last} for k in (self.public, self.other)))
+
 
 def country_problems(country: str | None, subdivision: str | None, caller: str) -> list[str]:
     """Return what is wrong with a country code and a subdivision."""

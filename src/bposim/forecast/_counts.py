@@ -16,6 +16,8 @@ from bposim.errors import ForecastError
 from bposim.provenance import Provenance
 from bposim.schema import VOLUMES
 
+#: Days of history used.
+RECENT_DAYS = 913
 Spans = Mapping[int, tuple[tuple[int, int], ...]]
 
 
@@ -71,6 +73,10 @@ class Counts:
         """Return the history strictly before a day."""
         keep = np.asarray(self.dates < pd.Timestamp(day))
         return replace(self, dates=self.dates[keep], table=self.table[:, keep], times=self.times[keep])
+
+    def recent(self) -> Counts:
+        """Return the days that are learnt from, the last two and a half years."""
+        return self.since(self.dates[-1] - pd.Timedelta(days=RECENT_DAYS - 1))
 
     def since(self, day: pd.Timestamp) -> Counts:
         """Return the history from a day on."""

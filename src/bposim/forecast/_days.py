@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -10,50 +11,34 @@ import pandas as pd
 from bposim.forecast import _methods, _prophet
 from bposim.forecast._calendar import COMMON, MONTH_NEEDS, Holidays, columns
 from bposim.forecast._counts import Counts
-from bposim.forecast._profile import fit_profile, shape_noise
+from bposim.forecast._errors import (
+    DRIFT_PRIOR,
+    DRIFT_WEIGHT,
+    FACTOR_PRIOR,
+    FACTOR_WEIGHT,
+    LEVEL_FREEDOM,
+    LEVEL_PRIOR,
+    Error,
+    Missed,
+    fit_error,
+    missed,
+)  # fmt: skip
+from bposim.forecast._profile import ShapeNoise, fit_profile, shape_noise
 from bposim.forecast._twin import screen
 
 METHODS = ("prophet", "seasonal-naive", "mean-4")
-#: Days of history used, and days from which a year shows.
-RECENT_DAYS, YEAR_NEEDS = 913, 475
+#: Days from which a year shows.
+YEAR_NEEDS = 475
 #: Days below which a history is thin.
 THIN_DAYS = 56
 #: Median contacts a day from which a day without contacts is taken for an outage.
 BUSY = 50
-#: Drift of the level per day (variance in logs), variance of the day factor, and the weeks and days they are worth.
-DRIFT_PRIOR, DRIFT_WEIGHT = 1e-4, 6.0
-FACTOR_PRIOR, FACTOR_WEIGHT = 0.08**2, 10.0
 #: Share of Poisson variance below which counts are taken as regular.
 REGULAR = 0.5
 #: Weight of the latest residual in their running mean, and the share of that mean that is left an open day later.
 SMOOTH, FADE = 0.3, 0.9
-_ORIGINS = 4
-
-
-@dataclass(frozen=True, eq=False)
-class Error:
-    """How far day totals and their shape err around the expectation (variances of logs).
-
-    Attributes
-    ----------
-    factor, persistence : float
-        Variance and lag-one correlation of the day factor.
-    drift : float
-        Variance of the level per day of lead.
-    shape, shape_rho : float
-        Variance and lag-one correlation of the noise along the intervals of a day.
-    regular, regular_shape : bool
-        Day totals (their split over the day) vary much less than Poisson.
-    """
-
-    factor: float
-    persistence: float
-    drift: float
-    shape: float
-    shape_rho: float
-    regular: bool
-    regular_shape: bool
-    scale: float = 1.0
+#: Earlier origins at which the forecast is tried, and the days from each.
+_ORIGINS, TRIED_DAYS = 13, 56
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,35 +65,32 @@ class Inputs:
     seed: int
 
 
-def outlook(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inputs) -> Outlook:
-    """Forecast one contact type for the open days of a horizon.
+def central(counts: Counts, inputs: Inputs, ahead: int) -> Outlook:
+    """Forecast the one contact type of a history for every calendar day after it; the error is that of its own residuals.
 
     Parameters
     ----------
     counts : Counts
-        History, all of it before the horizon.
-    future : DatetimeIndex
-        Open days of the horizon, without a time zone.
+        History of one contact type, all of it before the horizon.
+    ahead : int
+        Calendar days.
     """
-    view = central(counts, kind, future, inputs)
-    if _methods.weeks_of(inputs.method) is not None or not counts.totals[kind].any():
-        return view
-    return _scaled(counts, kind, inputs, view)
-
-
-def central(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inputs) -> Outlook:
-    """Forecast one contact type; the error is that of its own residuals."""
-    counts = counts.since(counts.dates[-1] - pd.Timedelta(days=RECENT_DAYS - 1))
-    if not counts.totals[kind].any():
-        share = fit_profile(counts, kind, np.ones(len(counts.dates), dtype=bool))
-        none = Error(0.0, 0.0, 0.0, 0.0, 0.0, True, True)
+    future = pd.date_range(counts.dates[-1] + pd.Timedelta(days=1), periods=ahead)
+    if not counts.totals[0].any():
+        share = fit_profile(counts, 0, np.ones(len(counts.dates), dtype=bool))
+        none = Error(0.0, 0.0, 0.0, shape_noise(counts, 0, share, np.zeros(len(counts.dates), dtype=bool)), True, True)
         return Outlook(
             np.zeros(len(future)), share, pd.Series(0.0, index=counts.dates), none, (), len(counts.dates), 0,
-            (f"{counts.types[kind]!r} had no contacts in the history; its forecast is zero.",),
+            (f"{counts.types[0]!r} had no contacts in the history; its forecast is zero.",),
         )  # fmt: skip
     if inputs.method == "prophet":
-        return _by_prophet(counts, kind, future, inputs)
-    return _by_baseline(counts, kind, future, inputs.method)
+        return _by_prophet(counts, 0, future, inputs)
+    return _by_baseline(counts, 0, future, inputs.method)
+
+
+def on_days(view: Outlook, last: pd.Timestamp, days: pd.DatetimeIndex) -> Outlook:
+    """Return a forecast, made for every calendar day after the last of the history, on some of them."""
+    return replace(view, expected=view.expected[(days - last).days.to_numpy() - 1])
 
 
 def _outages(totals: np.ndarray) -> tuple[np.ndarray, float]:
@@ -136,6 +118,7 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
     table = table[names]
     if inputs.regressors is not None:
         known = inputs.regressors.reindex(days).astype(float)
+        known.iloc[n:] = known.iloc[n:].ffill().fillna(0.0)  # beyond what is asked for nothing need be known
         spread = known.iloc[:n].std().replace(0, 1.0).fillna(1.0)
         table = pd.concat([table, (known - known.iloc[:n].mean()) / spread], axis=1)
         freedom = freedom | {str(k): COMMON for k in known}
@@ -145,7 +128,8 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
     fit = _prophet.fit_days(past, y, future, table, freedom, yearly=yearly, seed=inputs.seed)
     residual = np.where(masked, np.nan, logs - fit.fitted)
     surprise = _persistent(residual)
-    ahead = fit.ahead + surprise[0] * surprise[1] ** np.arange(1, len(future) + 1)
+    worked = np.cumsum([bool(counts.spans.get(d)) for d in future.day_of_week])
+    ahead = fit.ahead + surprise[0] * surprise[1] ** worked
     ok = np.isfinite(residual)
     recent = ok & np.asarray(past >= past[-1] - pd.Timedelta(days=364))
     fitted = np.maximum(np.exp(fit.fitted) - c, 0.0)
@@ -171,8 +155,7 @@ def _by_baseline(counts: Counts, kind: int, future: pd.DatetimeIndex, method: st
     logs = logs.where(np.isfinite(logs))
     level = logs - logs.groupby(counts.dates.day_of_week).transform("mean")
     every = np.ones(len(totals), dtype=bool)
-    variance, rho, dispersion = shape_noise(counts, kind, fit_profile(counts, kind, every), every)
-    shape = (variance * (1 + found.excess), rho, dispersion)
+    shape = shape_noise(counts, kind, fit_profile(counts, kind, every), every).times(1 + found.excess)
     error = _error(residual, np.nan_to_num(found.before), level, found.parameters, shape)
     return Outlook(found.expected, found.share, residual, error, (found.effect,), len(totals), 0, ())
 
@@ -196,14 +179,12 @@ def _persistent(residual: np.ndarray) -> tuple[float, float]:
     return float(weight @ r[::-1]), FADE
 
 
-def _error(
-    residual: pd.Series, fitted: np.ndarray, level: pd.Series, parameters: int, shape: tuple[float, float, float]
-) -> Error:
+def _error(residual: pd.Series, fitted: np.ndarray, level: pd.Series, parameters: int, shape: ShapeNoise) -> Error:
     r = residual.to_numpy()
     ok = np.isfinite(r) & (fitted > 0)
     n = int(ok.sum())
     if n < 3:
-        return Error(FACTOR_PRIOR, 0.0, DRIFT_PRIOR, shape[0], shape[1], False, False)
+        return Error(FACTOR_PRIOR, 0.0, DRIFT_PRIOR, shape, False, False)
     r, mean = r[ok], fitted[ok]
     freedom = n / max(n - parameters, n / 3)
     square = float((r**2).mean()) * freedom
@@ -217,7 +198,7 @@ def _error(
         drift = (weeks * drift + DRIFT_WEIGHT * DRIFT_PRIOR) / (weeks + DRIFT_WEIGHT)
     near = float((r[1:] * r[:-1]).mean())
     persistence = float(np.clip(near / factor, 0.0, 0.95)) if factor > 1e-12 else 0.0
-    return Error(factor, persistence, drift, shape[0], shape[1], regular, shape[2] < REGULAR)
+    return Error(factor, persistence, drift, shape, regular, shape.dispersion < REGULAR)
 
 
 def _drift(level: pd.Series) -> float:
@@ -236,41 +217,63 @@ def _drift(level: pd.Series) -> float:
     return float(max(slope / 7, 0.0))
 
 
-def _scaled(counts: Counts, kind: int, inputs: Inputs, view: Outlook) -> Outlook:
-    """Refit at earlier origins and scale the error so that it covers what those forecasts missed."""
+def earlier_origins(counts: Counts) -> list[date]:
+    """Return the first days of the horizons at which a forecast is tried, the latest first: up to thirteen, weeks apart.
+
+    A forecast from less than half of the history would be worse than the one that is asked for.
+    """
+    dates = counts.dates
+    span = (dates[-1] - dates[0]).days + 1
+    step = 28 if span >= _ORIGINS * 28 else 14 if span >= 112 else 7
+    found = []
+    for k in range(1, _ORIGINS + 1):
+        past = counts.until((dates[-1] + pd.Timedelta(days=1 - k * step)).date())
+        if not len(past.dates) or (past.dates[-1] - past.dates[0]).days + 1 < max(21, span // 2):
+            break
+        found.append((dates[-1] + pd.Timedelta(days=1 - k * step)).date())
+    return found
+
+
+def with_error(counts: Counts, kind: int, view: Outlook, tried: list[tuple[date, Outlook]]) -> Outlook:
+    """Tell the error of a forecast from what forecasts at earlier origins missed.
+
+    Parameters
+    ----------
+    counts : Counts
+        All of the history.
+    view : Outlook
+    tried : list of (date, Outlook)
+        First day and forecast of every calendar day from it.
+    """
     if view.error.regular:
         return view
     dates = counts.dates
     span = (dates[-1] - dates[0]).days + 1
-    step = int(np.clip(span // 6, 7, 28))
-    squares: list[np.ndarray] = []
-    for k in range(1, _ORIGINS + 1):
-        origin = dates[-1] + pd.Timedelta(days=1 - k * step)
-        past = counts.until(origin)
-        ahead = np.asarray((dates >= origin) & (dates < origin + pd.Timedelta(days=step)))
-        if not len(past.dates) or (past.dates[-1] - past.dates[0]).days + 1 < 21 or not past.totals[kind].any():
-            break
-        then = central(past, kind, dates[ahead], inputs)
+    found: list[Missed] = []
+    for origin, then in tried:
+        last = dates[dates < pd.Timestamp(origin)][-1]
+        ahead = np.asarray((dates > last) & (dates <= last + pd.Timedelta(days=len(then.expected))))
         actual = counts.totals[kind][ahead].astype(float)
-        lead = (dates[ahead] - past.dates[-1]).days.to_numpy()
-        good = (actual > 0) & (then.expected > 0)
-        gap = np.log(actual[good] / then.expected[good])
-        variance = then.error.factor + then.error.drift * lead[good] + 1 / np.maximum(then.expected[good], 0.5)
-        squares.append(np.minimum(gap**2 / variance, 9.0))
-    if not squares:
+        outage, _ = _outages(actual)
+        lead = (dates[ahead] - last).days.to_numpy()
+        gap = missed(actual[~outage], then.expected[lead - 1][~outage], lead[~outage])
+        if len(gap.gap):
+            found.append(gap)
+    if not found:
+        error = replace(view.error, level=LEVEL_PRIOR * view.error.factor, tail=10.0, level_tail=LEVEL_FREEDOM)
         return replace(
             view,
-            error=_stretch(view.error, 1.5),
+            error=_stretch(error, 1.5),
             notes=(*view.notes, "too little history to test the error on earlier origins; the bands are widened."),
         )
-    z = np.concatenate(squares)
-    prior = 20.0
-    scale = float(np.clip((z.sum() + prior) / (len(z) + prior), 0.6, 4.0))
+    error = fit_error(view.error, found)
     if span < THIN_DAYS:
         # So few origins can flatter; a thin history does not get narrower bands for luck.
-        scale = 1.25 * max(scale, 1.0)
-    return replace(view, error=_stretch(view.error, scale))
+        own = view.error
+        wider = replace(error, factor=max(error.factor, own.factor), drift=max(error.drift, own.drift))
+        error = _stretch(wider, 1.25)
+    return replace(view, error=error)
 
 
 def _stretch(error: Error, scale: float) -> Error:
-    return replace(error, factor=error.factor * scale, drift=error.drift * scale, scale=scale)
+    return replace(error, factor=error.factor * scale, drift=error.drift * scale, level=error.level * scale)

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import date
-
 import numpy as np
 import pandas as pd
 
+from bposim.forecast._backtest import QUANTILES, WINDOWS_DAYS, covered
 from bposim.forecast._build import Parts, Settings
 from bposim.forecast._counts import Counts
 from bposim.forecast._handle import Handled
 from bposim.forecast._workload import build_handle, draw_handle_times, plain_mean, window_mean
 
-_QUANTILES = np.array([0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975])
 #: Mean absolute deviation of a normal law of unit variance.
 _MAD = np.sqrt(2 / np.pi)
 
 
-def score_handle(
-    parts: Parts, settings: Settings, past: Counts, ahead: Counts, handled: Handled, origin: date, days: int
-) -> pd.DataFrame:
+def score_handle(parts: Parts, settings: Settings, past: Counts, ahead: Counts, handled: Handled) -> pd.DataFrame:
     """Compare forecast handle times and workloads with those that came.
 
     Parameters
     ----------
     handled : Handled
-        Of the whole history; days from ``origin`` on are only compared.
+        Of the whole history; days from the origin on are only compared.
 
     Returns
     -------
@@ -45,8 +40,8 @@ def score_handle(
     Floors from the law of large numbers: a mean of n handle times misses ``√(2/π) m cv / √n``, their sum
     ``√(2/π) m √(n (1 + cv²))``.
     """
-    own = replace(settings, start=origin, days=days)
-    handle = build_handle(past, handled, own, parts)
+    origin, days = settings.start, settings.days
+    handle = build_handle(past, handled, settings, parts)
     drawn = draw_handle_times(handle, past.types, parts, settings.seed, 0)
     came = handled.between(origin, None)
     came = came.between(None, (pd.Timestamp(origin) + pd.Timedelta(days=days)).date())
@@ -79,9 +74,9 @@ def score_handle(
         seconds, known = came.total[j, where, cols], came.number[j, where, cols]
         offered = ahead.table[j, rows, cols]
         alone, usual = laid(drawn[:, :, j].T), laid(handle.expected[:, j])
-        for by, first in _windows(lead, len(past.minutes)):
-            total, number = np.add.reduceat(seconds, first), np.add.reduceat(known, first)
-            volume = np.add.reduceat(offered, first)
+        for by, first, end in _windows(lead, len(past.minutes), days):
+            total, number = np.add.reduceat(seconds[:end], first), np.add.reduceat(known[:end], first)
+            volume = np.add.reduceat(offered[:end], first)
             mean = np.divide(total, number, out=np.full(len(first), np.nan), where=number > 0)
             table = {
                 "origin": origin, "contact_type": name, "by": by,
@@ -89,35 +84,50 @@ def score_handle(
                 "minute": (past.minutes[cols[first]] if by == "interval" else np.zeros(len(first))).astype(int),
                 "lead_days": lead[first] + 1, "lead_week": lead[first] // 7 + 1,
             }  # fmt: skip
-            paths = window_mean(much, many, first, 0, plain_mean(alone, first, 0))
+            paths = window_mean(much[:end], many[:end], first, 0, plain_mean(alone[:end], first, 0))
             floor = _MAD * mean * view.cv / np.sqrt(np.maximum(number, 1))
-            told = _cells(window_mean(load, contacts, first, 0, plain_mean(usual, first, 0)), paths, mean, floor)
+            told = _cells(
+                window_mean(load[:end], contacts[:end], first, 0, plain_mean(usual[:end], first, 0)), paths, mean, floor
+            )
             told["weight"] = number
             frames.append(pd.DataFrame(table | {"measure": "handle_time"} | told)[number > 0])
             work = np.where(volume > 0, volume * mean, 0.0) / 3600
             floor = _MAD * np.nan_to_num(mean) * np.sqrt(volume * (1 + view.cv**2)) / 3600
-            told = _cells(np.add.reduceat(load, first) / 3600, np.add.reduceat(much, first, axis=0) / 3600, work, floor)
+            told = _cells(
+                np.add.reduceat(load[:end], first) / 3600,
+                np.add.reduceat(much[:end], first, axis=0) / 3600,
+                work,
+                floor,
+            )
             told["weight"] = np.ones(len(first))
             frames.append(pd.DataFrame(table | {"measure": "workload"} | told)[(number > 0) | (volume == 0)])
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
-def _windows(lead: np.ndarray, n_slots: int) -> list[tuple[str, np.ndarray]]:
-    """Return the first interval of each window."""
-    starts = [("interval", np.arange(len(lead)))] if n_slots > 1 else []
-    for by, block in (("day", lead), ("week", lead // 7)):
-        starts.append((by, np.flatnonzero(np.insert(np.diff(block) != 0, 0, True))))
-    return starts
+def _windows(lead: np.ndarray, n_slots: int, days: int) -> list[tuple[str, np.ndarray, int]]:
+    """Return the first interval of each whole window and the end of the last, as for volumes."""
+    found = []
+    for by, length in WINDOWS_DAYS.items():
+        if by == "interval":
+            first, end = np.arange(len(lead) if n_slots > 1 else 0), len(lead)
+        else:
+            block = (lead // length)[lead < days // length * length]
+            first, end = (
+                np.flatnonzero(np.insert(np.diff(block) != 0, 0, True)) if len(block) else np.arange(0),
+                len(block),
+            )
+        if len(first):
+            found.append((by, first, end))
+    return found
 
 
 def _cells(expected: np.ndarray, paths: np.ndarray, actual: np.ndarray, floor: np.ndarray) -> dict[str, np.ndarray]:
-    bands = np.quantile(paths, _QUANTILES, axis=1)
-    miss, q = actual - bands, _QUANTILES[:, None]
+    bands = np.quantile(paths, QUANTILES, axis=1)
+    miss, q = actual - bands, QUANTILES[:, None]
     return {
         "expected": expected,
         "actual": actual,
         "pinball": 2 * np.maximum(q * miss, (q - 1) * miss).mean(axis=0),
-        "in_80": (actual >= bands[1]) & (actual <= bands[5]),
-        "in_95": (actual >= bands[0]) & (actual <= bands[6]),
+        **{f"in_{c}": covered(paths.T[:, :, None], actual[:, None], c / 100)[:, 0] for c in (50, 80, 95)},
         "floor": floor,
     }

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from bposim.forecast._days import Outlook
+from bposim.forecast._errors import heavier, log_mean
+from bposim.forecast._profile import ShapeNoise
 from bposim.units import Grid
 
 #: Common days from which residuals of two contact types are correlated, and the days that "no correlation" is worth.
@@ -48,6 +50,7 @@ def draw_paths(
     leads: np.ndarray,
     samples: int,
     seed: int,
+    slots: np.ndarray,
     block: int | None = None,
 ) -> np.ndarray:
     """Draw counts, shape (samples, n_intervals, n_types).
@@ -57,6 +60,8 @@ def draw_paths(
     expected : ndarray, shape (n_intervals, n_types)
     leads : ndarray, shape (n_open_days,)
         Calendar days from the end of the history to each open day.
+    slots : ndarray of int, shape (n_intervals,)
+        Wall-clock interval of the history, −1 for one that it lacks.
     block : int, optional
         Number of a block of further paths; None for those first asked for.
     """
@@ -65,9 +70,10 @@ def draw_paths(
     streams = [stream(seed, name, block) for name in names]
     shock = np.stack([g.standard_normal((samples, len(days))) for g in streams], axis=2)
     step = np.stack([g.standard_normal((samples, len(days))) for g in streams], axis=2)
+    start = np.stack([g.standard_normal((samples, 1)) for g in streams], axis=2)
     if k > 1:
         mix = np.linalg.cholesky(correlation([o.residual for o in outlooks])).T
-        shock, step = shock @ mix, step @ mix
+        shock, step, start = shock @ mix, step @ mix, start @ mix
     counts = np.zeros((samples, n, k), dtype=np.int32)
     width = np.sqrt(np.diff(leads, prepend=0))
     for j, (view, generator) in enumerate(zip(outlooks, streams, strict=True)):
@@ -78,10 +84,13 @@ def draw_paths(
         for d in range(len(days)):
             state = state if d == 0 else error.persistence * state + keep * shock[:, d, j]
             factor[:, d] = state
-        level = np.cumsum(step[:, :, j] * width, axis=1)
-        log_factor = np.sqrt(error.factor) * factor + np.sqrt(error.drift) * level
-        log_factor -= (error.factor + error.drift * leads) / 2
-        shape = _shape(generator, samples, grid, first, error.shape, error.shape_rho, expected[:, j])
+        begin = np.sqrt(error.level) * start[:, :, j]
+        level = begin + np.sqrt(error.drift) * np.cumsum(step[:, :, j] * width, axis=1)
+        spread = np.sqrt(error.level + error.drift * leads)
+        level = spread * heavier(level / np.maximum(spread, 1e-12), error.level_tail)
+        log_factor = np.sqrt(error.factor) * heavier(factor, error.tail) + level
+        log_factor -= log_mean(np.sqrt(error.factor), error.tail) + log_mean(spread, error.level_tail)
+        shape = shape_factor(generator, samples, grid, first, error.shape, slots, expected[:, j])
         of_day = np.searchsorted(days, grid.day)
         rate = expected[:, j] * np.exp(log_factor)[:, of_day] * shape
         if not error.regular:
@@ -93,26 +102,28 @@ def draw_paths(
     return counts
 
 
-def _shape(
+def shape_factor(
     generator: np.random.Generator,
     samples: int,
     grid: Grid,
     first: np.ndarray,
-    variance: float,
-    rho: float,
+    law: ShapeNoise,
+    slots: np.ndarray,
     expected: np.ndarray,
 ) -> np.ndarray:
+    """Return a noise along the intervals of each day that leaves the day's expectation alone, shape (samples or 1, n_intervals)."""
     n = len(grid)
-    if variance <= 0 or len(first) == n:
+    if law.variance <= 0 or len(first) == n:
         return np.ones((1, n))
-    spread = np.sqrt(np.log1p(variance))
+    spread = np.sqrt(np.log1p(np.where(slots >= 0, law.by_slot[slots], law.variance)))[:, None]
+    rho = law.rho
     noise = generator.standard_normal((n, samples))
     starts = set(first.tolist())
     keep = np.sqrt(1 - rho**2)
     for i in range(n):
         if i not in starts:
             noise[i] = rho * noise[i - 1] + keep * noise[i]
-    factor = np.exp(spread * noise - spread**2 / 2).T
+    factor = np.exp(spread * heavier(noise, law.tail) - spread**2 / 2).T
     weight = np.add.reduceat(expected, first)
     moved = np.add.reduceat(expected * factor, first, axis=1)
     ratio = np.divide(weight, moved, out=np.ones_like(moved), where=moved > 0)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from bposim.forecast._counts import Counts
+from bposim.forecast._errors import NORMAL, tail_of
 
 #: Weeks in which the weight of a day halves.
 HALF_LIFE = 8.0
+#: Days that the variance of all intervals is worth beside an interval's own, and where deviations are clipped.
+SLOT_WEIGHT, CLIP = 20.0, 3.5
 
 
 def fit_profile(counts: Counts, kind: int, use: np.ndarray) -> np.ndarray:
@@ -59,17 +64,51 @@ def fit_profile(counts: Counts, kind: int, use: np.ndarray) -> np.ndarray:
     return result
 
 
-def shape_noise(counts: Counts, kind: int, share: np.ndarray, use: np.ndarray) -> tuple[float, float, float]:
-    """Return the within-day noise: its variance (relative, beyond Poisson), its lag-one correlation, the dispersion.
+@dataclass(frozen=True, eq=False)
+class ShapeNoise:
+    """How the split of a day over its intervals varies.
 
-    The dispersion is the mean squared deviation over its Poisson expectation given the day's total.
+    Attributes
+    ----------
+    variance : float
+        Relative, beyond Poisson, of an average contact's interval.
+    rho : float
+        Correlation of neighbouring intervals.
+    dispersion : float
+        Mean squared deviation over its Poisson expectation given the day's total.
+    by_slot : ndarray, shape (n_slots,)
+        Variance of each wall-clock interval.
+    tail : float
+        Degrees of freedom of Student's t.
     """
-    if len(counts.minutes) == 1:
-        return 0.0, 0.0, 1.0
+
+    variance: float
+    rho: float
+    dispersion: float
+    by_slot: np.ndarray
+    tail: float
+
+    def times(self, factor: float) -> ShapeNoise:
+        """Return the noise with another variance."""
+        return replace(self, variance=self.variance * factor, by_slot=self.by_slot * factor)
+
+
+def shape_noise(counts: Counts, kind: int, share: np.ndarray, use: np.ndarray) -> ShapeNoise:
+    """Return the noise within the day, from the last 120 days that may be learnt from.
+
+    Notes
+    -----
+    An interval's variance is drawn towards that of all by what twenty days are worth: how regular the morning's rush is says little of
+    the evening. Deviations are clipped at 3.5 standard deviations; the tails are told from what is left by likelihood.
+    """
+    n_all = len(counts.minutes)
+    none = ShapeNoise(0.0, 0.0, 1.0, np.zeros(n_all), NORMAL)
+    if n_all == 1:
+        return none
     use = use & counts.normal & (counts.totals[kind] > 0)
     rows = np.flatnonzero(use)[-120:]
     if len(rows) < 5:
-        return 0.0, 0.0, 1.0
+        return none
     x = counts.table[kind][rows].astype(float)
     p = share[counts.dates.day_of_week[rows]]
     mean = x.sum(axis=1, keepdims=True) * p
@@ -81,8 +120,23 @@ def shape_noise(counts: Counts, kind: int, share: np.ndarray, use: np.ndarray) -
     dispersion = float((deviation**2).sum() / max(poisson.sum(), 1e-12) / freedom)
     variance = max(0.0, float(((deviation**2).sum() / freedom - poisson.sum()) / max((mean**2).sum(), 1e-12)))
     if variance <= 0 or n_slots < 3:
-        return variance, 0.0, dispersion
-    near = (deviation[:, 1:] * deviation[:, :-1]).sum()
-    product = (mean[:, 1:] * mean[:, :-1]).sum()
-    rho = float(np.clip(near / max(product, 1e-12) / variance, 0.0, 0.97))
-    return min(variance, 1.0), rho, dispersion
+        return ShapeNoise(variance, 0.0, dispersion, np.full(n_all, variance), NORMAL)
+    own, weight = np.full(n_all, variance), np.zeros(n_all)
+    for _ in range(2):
+        spread = np.sqrt(poisson + own * mean**2)
+        near = np.clip(deviation, -CLIP * spread, CLIP * spread)
+        square = (mean**2).sum(axis=0)
+        found = ((near**2).sum(axis=0) / freedom - poisson.sum(axis=0)) / np.maximum(square, 1e-12)
+        # Of a slot with few contacts counting noise hides the variance: its days count by what they can show.
+        told = (own * mean**2 / np.maximum(poisson + own * mean**2, 1e-12)).sum(axis=0) * np.sqrt(freedom)
+        weight = told / (told + SLOT_WEIGHT)
+        own = np.maximum(weight * found + (1 - weight) * variance, 0.0)
+    spread = np.sqrt(poisson + own * mean**2)
+    busy = mean >= 5
+    z = (deviation / np.maximum(spread, 1e-9))[busy]
+    tail, ratio = tail_of(z[:: max(len(z) // 4000, 1)]) if busy.sum() >= 50 else (NORMAL, 1.0)
+    own = np.minimum(np.maximum(own * ratio, 0.0), 1.0)
+    scale = np.sqrt(np.maximum(own, 1e-12)) * mean
+    product = (scale[:, 1:] * scale[:, :-1]).sum()
+    rho = float(np.clip((near[:, 1:] * near[:, :-1]).sum() / max(product, 1e-12), 0.0, 0.97))
+    return ShapeNoise(min(variance, 1.0), rho, dispersion, own, tail)

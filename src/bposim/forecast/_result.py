@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -16,7 +16,7 @@ import pandas as pd
 from bposim.errors import ForecastError, ParameterError, parameter, require
 from bposim.forecast._build import Parts, Settings, further_paths
 from bposim.forecast._counts import Counts
-from bposim.provenance import Provenance
+from bposim.provenance import Provenance, array_hash
 
 if TYPE_CHECKING:
     from bposim.forecast._backtest import Backtest
@@ -165,6 +165,36 @@ class Forecast:
             self, _settings=settings, _parts=replace(self._parts, array=array), provenance=made, first_sample=first
         )
 
+    def update(self, observed: Any, until: Any = None) -> Forecast:
+        """Return the forecast given what came in its first intervals: the rest of the day, or of the week, and its band.
+
+        Parameters
+        ----------
+        observed : History or DataFrame
+            Counts of the horizon's beginning (a Volumes frame ``contact_type, interval_start, contacts``). An open interval before
+            ``until`` without a row had no contacts; rows before the horizon or after ``until`` are not looked at.
+        until : str, Timestamp or None
+            Up to when counts are complete, local time unless it has a zone; None is the end of the last interval of ``observed``.
+
+        Returns
+        -------
+        Forecast
+            Of the same horizon: known intervals hold their counts in every path, the rest is drawn anew.
+
+        Raises
+        ------
+        ParameterError
+            Counts outside the horizon or the opening hours, of unknown contact types, or after ``until``.
+        """
+        from bposim.forecast._update import known_counts, updated
+
+        if self._parts.update is not None:
+            raise ParameterError("this forecast is updated already. Update the one that was made before the day began.")
+        known, n = known_counts(observed, self._counts, self.starts, until)
+        parts = updated(self._parts, self._settings, self._counts, known)
+        made = Provenance("update", {"known_intervals": n, "observed": array_hash(known)}, (self.provenance,))
+        return replace(self, _parts=parts, provenance=made)
+
     def mean(self, by: str = "interval") -> pd.DataFrame:
         """Return expected contacts per contact type and window.
 
@@ -217,9 +247,11 @@ class Forecast:
         from bposim.forecast._handle import read_handled
         from bposim.forecast._workload import build_handle
 
-        if "handle" not in self._shared:
+        # Further paths share their expectation and its handle times; an updated forecast has its own.
+        if self._shared.get("expected") is not self.expected:
             handled = read_handled(self._source, self._counts)
             self._shared["handle"] = build_handle(self._counts, handled, self._settings, self._parts)
+            self._shared["expected"] = self.expected
         made: HandleForecast = self._shared["handle"]
         return made
 
@@ -384,7 +416,14 @@ class Forecast:
             )
         return pd.DataFrame(rows)
 
-    def backtest(self, origins: Any = None, days: int | None = None) -> Backtest:
+    def backtest(
+        self,
+        origins: Any = None,
+        days: int | None = None,
+        *,
+        workers: int | None = None,
+        progress: Callable[[int, int, str], None] | None = None,
+    ) -> Backtest:
         """Refit at earlier origins and measure what the forecasts would have missed.
 
         Parameters
@@ -393,6 +432,11 @@ class Forecast:
             First days of the test horizons; a number takes so many, ``days`` apart, ending with the history; None is 6.
         days : int or None
             Length of each horizon; None is that of this forecast.
+        workers : int or None
+            Processes for the fits; None takes every core where there are many.
+        progress : callable or None
+            Called with (done, total, contact type) after each fit. Fits that are done are remembered: a back-test that was
+            interrupted goes on where it was when called again.
 
         Returns
         -------
@@ -405,7 +449,7 @@ class Forecast:
             handled = read_handled(self._source, self._counts)
         except ForecastError:  # only volumes are known
             handled = None
-        return run_backtest(self._counts, self._settings, origins, days, handled)
+        return run_backtest(self._counts, self._settings, origins, days, workers, progress, handled)
 
     def plot(self, ax: Any = None, by: str = "day", contact_type: str | None = None) -> Any:
         """Draw the expectation with bands of 50, 80 and 95 %.

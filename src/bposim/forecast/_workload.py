@@ -123,7 +123,7 @@ def _day_spread(parts: Parts, j: int, of_day: np.ndarray) -> np.ndarray:
     error = parts.outlooks[j].error
     day = np.bincount(of_day, parts.expected[:, j])
     noise = 0.0 if error.regular else 1 / (day + 0.5)
-    return np.asarray(np.sqrt(error.factor + error.drift * parts.leads + noise))
+    return np.asarray(np.sqrt(error.level + error.factor + error.drift * parts.leads + noise))
 
 
 def draw_handle_times(

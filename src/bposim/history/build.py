@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import DataQualityWarning, HistoryError, ParameterError, UnitError, parameter, require
-from bposim.history.cells import map_columns, map_extras, text_of
+from bposim.history.absent import absent_cells
+from bposim.history.cells import map_columns, map_extras, short, text_of
 from bposim.history.contacts import Reading, clean_contacts
 from bposim.history.core import History
 from bposim.history.events import contacts_of_events
@@ -36,6 +37,7 @@ from bposim.history.shape import (
     read_length,
 )
 from bposim.history.tables import nearest_types, read_interval
+from bposim.history.twice import note_twice, second_columns
 from bposim.history.whole import whole_findings
 from bposim.history.within import count_within
 from bposim.provenance import Provenance, content_hash, file_hash
@@ -206,6 +208,7 @@ def _build(
     raw: RawTable, profile: Profile, clock: ZoneInfo, made: Provenance, columns: Any, interval: Any, types: Any,
     day_first: bool | None, decimal: str | None, accept: frozenset[str], insist: bool = False,
 ) -> History:  # fmt: skip
+    check_titles(raw, columns)
     found, factors = map_columns(raw.frame, profile, columns, name=raw.name)
     found, told_by_flag, flag = outcome_flag(raw.frame, profile, found, columns, raw.name)
     extras = map_extras(raw.frame, profile)
@@ -221,18 +224,22 @@ def _build(
     order = profile.day_first if day_first is None else day_first
     how = Reading(profile, clock, factors, raw.name, raw.delimiter, decimal, order)
     ledger = Ledger(rows, accept=accept)
-    note_columns(raw.frame, {*found.values(), *extras.values()}, flag, ledger)
+    if raw.unread_titles:
+        ledger.whole("unread_title", len(raw.unread_titles), f": {', '.join(map(short, raw.unread_titles[:8]))}")
+    twins = second_columns(raw.frame, found, profile) if profile.kind == "intervals" else {}
+    note_columns(raw.frame, {*found.values(), *extras.values(), *twins}, flag, ledger)
     if raw.encoding == "cp1252":
         ledger.whole("encoding", len(rows))
-    told = Told()
+    told, absent = Told(), None
     cells = plain_times(cells, ledger, how)
     if profile.kind == "intervals":
         cells, told.interval = read_length(cells, ledger, how, interval)
     keep_latest(cells, ledger, how)
     cells = fill_in(cells, ledger, how)
     if profile.kind == "intervals":
+        note_twice(cells, raw.frame.iloc[rows - 1], twins, ledger, how)
         cells = count_within(add_parts(cells, ledger, how), ledger, how, told, insist=insist)
-        frame = clean_intervals(cells, ledger, how)
+        frame, absent = clean_intervals(cells, ledger, how)
         kind = "intervals" if len(frame) and frame["answered"].notna().any() else "counts"
     else:
         interval_s = read_interval(interval, 1800.0, "contacts", True)
@@ -263,8 +270,17 @@ def _build(
     return _finish(
         kind, clock, interval_s, profile.booking, raw.name, ledger, rejected.reset_index(drop=True), made, frame, left_out,
         about="" if profile.name in ("contacts", "intervals") else f"Profile {profile.name!r}: {profile.note}",
-        counting=told.counting or profile.counting, within_s=within_s, short_abandon_s=profile.short_abandon_s,
+        counting=told.counting or profile.counting, within_s=within_s, short_abandon_s=profile.short_abandon_s, _absent=absent,
     )  # fmt: skip
+
+
+def check_titles(raw: RawTable, columns: Mapping[str, Any] | None) -> None:
+    """Raise HistoryError where title lines above the table do not tell what its rows lack and no column was named."""
+    told = set(columns or {})
+    if "interval_start" in told:
+        told.add("date")
+    if problems := [f"{raw.name}: {says}" for ours, says in raw.title_problems.items() if ours not in told]:
+        raise HistoryError(problems)
 
 
 def _only(cells: pd.DataFrame, rows: np.ndarray, types: Any) -> tuple[pd.DataFrame, np.ndarray, int]:
@@ -286,6 +302,8 @@ def _finish(
         ledger.accept, about=about,
     )  # fmt: skip
     is_log = kind == "contacts"
+    if not is_log and settings.get("_absent") is None:
+        settings["_absent"] = absent_cells(frame)
     history = History(
         kind, clock, interval_s, booking, source, report, rejected, made,
         _contacts=frame if is_log else None, _table=None if is_log else frame, **settings,

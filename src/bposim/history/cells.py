@@ -356,6 +356,8 @@ def parse_numbers(
     rest = np.isnan(numbers) & ~missing
     if rest.any():
         left = text[rest]
+        if duration:
+            left = left.str.replace(r"^(-?):(?=\d\d$)", r"\g<1>0:", regex=True)
         left = left.str.replace(" 00:00:00", "", regex=False) if not duration else left
         clocks = left.str.match(_DURATION) if duration else pd.Series(False, index=left.index)
         result = pd.Series(np.nan, index=left.index)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import HistoryError
+from bposim.history.absent import Absent
 from bposim.history.hours import (
     ALL_DAY,
     Observed,
@@ -73,6 +74,7 @@ class History:
     within_s: float | None = None
     short_abandon_s: float | None = None
     _contacts: pd.DataFrame | None = None
+    _absent: Absent | None = None
     _table: pd.DataFrame | None = None
     _cache: dict[Any, Any] = field(default_factory=dict)
 
@@ -250,7 +252,9 @@ class History:
             rejected = pd.concat([rejected.astype(object), left.astype(object)], ignore_index=True)
         report = self.quality.accepted(rules=rules)
         report = replace(report, kept=report.kept - int(out.sum()), set_aside=report.set_aside + int(out.sum()))
-        return self._with(frame[~out], quality=report, rejected=rejected, step=("drop_invalid", {"rules": list(rules)}))
+        absent = self._absent and self._absent.with_lost(frame[out])
+        made = ("drop_invalid", {"rules": list(rules)})
+        return self._with(frame[~out], quality=report, rejected=rejected, _absent=absent, step=made)
 
     def _with(self, frame: pd.DataFrame, *, step: tuple[str, dict[str, Any]], **changes: Any) -> History:
         if not len(frame):
@@ -291,7 +295,9 @@ class History:
         report = replace(
             self.quality, findings=tuple(findings), kept=self.quality.kept - gone, left_out=self.quality.left_out + gone
         )
-        made = self._with(self._frame[inside], quality=report, step=("between", {"start": str(low), "end": str(high)}))
+        absent = self._absent and self._absent.between(low, high)
+        step = ("between", {"start": str(low), "end": str(high)})
+        made = self._with(self._frame[inside], quality=report, step=step, _absent=absent)
         return replace(made, quality=replace(report, findings=report.findings + whole_findings(made)))
 
     def split(self, by: str, *, types: Any = None, unknown: Iterable[Any] = (), fewest: int = 30,
@@ -355,14 +361,15 @@ class History:
         Notes
         -----
         Days in ``missing_days`` are left out: they are unknown, not zero. An interval report gives the intervals it
-        has, except those whose count is missing.
+        has, except those whose count is not known: missing, of a row that was set aside, or of a row that a type lacks in
+        a report that writes its zeros.
         """
         interval_s = read_interval(interval, self.interval_s, self.kind, self._contacts is not None)
         names = nearest_types(types, self.contact_types)
         if self._contacts is None:
             if hours is not None:
                 raise HistoryError("volumes(hours=…) is for contact logs; a report has the intervals it has.")
-            return coarsen(self._frame, interval_s, self.interval_s, names, self.zone)
+            return coarsen(self._frame, interval_s, self.interval_s, names, self.zone, self._absent)
         grid = self._grid(interval_s, hours)
         frame = self._contacts
         k = grid.place(frame["arrived"])
@@ -391,7 +398,7 @@ class History:
         return observed_grid(self._days, self.zone, interval_s, spans, self.missing_days)
 
     def daily(self, types: Iterable[str] | str | None = None) -> pd.DataFrame:
-        """Return ``date, contact_type, contacts`` of every day with data, zeros filled in; dates are local."""
+        """Return ``date, contact_type, contacts`` of every day with data, its known counts added up; dates are local."""
         names = nearest_types(types, self.contact_types)
         day, weight = self._day_slot[0], self._weight
         kind = pd.Index(names).get_indexer(self._frame["contact_type"])

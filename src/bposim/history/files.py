@@ -9,7 +9,8 @@ import json
 import zipfile
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, time
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from bposim.history.cells import plain_name
 from bposim.history.events import read_xes
 from bposim.history.headings import find_headings, flat_names, long_table, merged_ranges
 from bposim.history.layouts import Profile
+from bposim.history.titles import Titled, known_names, named, titled_table, unique_names
 
 DELIMITERS = (",", ";", "\t", "|")
 #: Bytes that a packed file may unpack to.
@@ -43,12 +45,17 @@ class RawTable:
     delimiter : str or None
         Of a CSV; with ``;`` a comma in a number is a decimal comma.
     encoding : str
+    title_problems : dict
+        Our field → what is wrong with the title line above the table that should tell it.
+    unread_titles : tuple of str
     """
 
     frame: pd.DataFrame
     name: str
     delimiter: str | None = None
     encoding: str = "utf-8"
+    title_problems: dict[str, str] = field(default_factory=dict)
+    unread_titles: tuple[str, ...] = ()
 
 
 def read_table(path: str | Path, *, limit: int | None = None, profile: Profile | None = None) -> RawTable:
@@ -118,7 +125,7 @@ def table_of(data: bytes, name: str, *, limit: int | None = None, profile: Profi
     if data[:4] == b"PAR1":
         table = _parquet(data, name, limit)
     elif data[:4] == b"PK\x03\x04":
-        table = _excel(data, name, limit)
+        table = _excel(data, name, limit, profile)
     elif data[:4] == b"\xd0\xcf\x11\xe0":
         raise HistoryError(f"{name} is an old Excel file (.xls). Save it as .xlsx or CSV.")
     elif data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<?xml", b"<log", b"<!--")):
@@ -200,7 +207,7 @@ def _values(column: pd.Series) -> pd.Series:
     return column.astype(float if dtype.kind in "iub" and column.hasnans else dtype)
 
 
-def _excel(data: bytes, name: str, limit: int | None) -> RawTable:
+def _excel(data: bytes, name: str, limit: int | None, profile: Profile | None) -> RawTable:
     try:
         cells = pd.read_excel(io.BytesIO(data), header=None, dtype=object, engine="openpyxl", na_filter=False)
     except Exception as error:  # a damaged workbook raises whatever its parts do: zlib, XML, missing keys
@@ -209,11 +216,26 @@ def _excel(data: bytes, name: str, limit: int | None) -> RawTable:
         ) from None
     if cells.empty:
         raise HistoryError(f"{name} has an empty first sheet. Put the table on the first sheet.")
+    if profile is not None and profile.titles:
+        lines = cells.map(_cell).to_numpy(dtype=object).tolist()
+        if (titled := titled_table(lines, profile, limit)) is not None:
+            return _with_titles(titled, name)
     headings = find_headings(cells, _merged(data))
     blocks, names = flat_names(headings)
     frame = cells.iloc[headings.data :].reset_index(drop=True)
     frame = frame[(frame.astype(str) != "").any(axis=1)].reset_index(drop=True)
     return RawTable(_named(frame.head(limit) if limit else frame, blocks, names).astype(str), name)
+
+
+def _cell(value: object) -> str:
+    """Return an Excel cell as text; a date and a time of day as they are shown."""
+    if isinstance(value, pd.Timestamp | datetime) and value.time() == time(0):
+        return str(value.date())
+    return "" if value is None else str(value)
+
+
+def _with_titles(titled: Titled, name: str, delimiter: str | None = None, encoding: str = "utf-8") -> RawTable:
+    return RawTable(titled.frame, name, delimiter, encoding, titled.problems, tuple(titled.unread))
 
 
 def _merged(data: bytes) -> list[tuple[int, int, int, int]]:
@@ -233,9 +255,9 @@ def _named(frame: pd.DataFrame, blocks: list[str], names: list[str]) -> pd.DataF
     if any(blocks):
         made = long_table(frame, blocks, names)
         if made is not None:
-            return made.set_axis(_unique([str(c) for c in made.columns]), axis=1)
+            return made.set_axis(unique_names([str(c) for c in made.columns]), axis=1)
         names = [f"{b} / {n}" if b else n for b, n in zip(blocks, names, strict=True)]
-    return frame.set_axis(_unique(names), axis=1)
+    return frame.set_axis(unique_names(names), axis=1)
 
 
 def _csv(data: bytes, name: str, limit: int | None, profile: Profile | None) -> RawTable:
@@ -251,6 +273,14 @@ def _csv(data: bytes, name: str, limit: int | None, profile: Profile | None) -> 
     else:
         given = _given_fields(head, name, profile)
     known = profile.delimiters if profile is not None else ()
+    if profile is not None and profile.titles:
+        delimiter = _by_names(head, profile)
+        try:
+            lines_of = list(csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True))
+        except csv.Error as error:
+            raise _irregular(name, delimiter, error) from None
+        if (titled := titled_table(lines_of, profile, limit)) is not None:
+            return _with_titles(titled, name, delimiter, encoding)
     lines = [line for line in head if line.strip()][:20]
     delimiter = _sniff(lines, known or DELIMITERS)
     if lines[0].count(delimiter) > WIDEST:
@@ -264,10 +294,7 @@ def _csv(data: bytes, name: str, limit: int | None, profile: Profile | None) -> 
             skipinitialspace=True, low_memory=False, header=None if given else 0, skiprows=skip,
         )  # fmt: skip
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, csv.Error) as error:
-        raise HistoryError(
-            f"{name} is no regular table ({_short(error)}; delimiter {delimiter!r}). "
-            "Every row needs the header's columns."
-        ) from None
+        raise _irregular(name, delimiter, error) from None
     if given:
         if frame.shape[1] != len(given):
             raise HistoryError(
@@ -278,6 +305,12 @@ def _csv(data: bytes, name: str, limit: int | None, profile: Profile | None) -> 
         frame.columns = list(given)
     frame.columns = [str(c).strip() for c in frame.columns]
     return RawTable(frame, name, delimiter, encoding)
+
+
+def _irregular(name: str, delimiter: str, error: Exception) -> HistoryError:
+    return HistoryError(
+        f"{name} is no regular table ({_short(error)}; delimiter {delimiter!r}). Every row needs the header's columns."
+    )
 
 
 def _given_fields(head: list[str], name: str, profile: Profile | None) -> tuple[str, ...]:
@@ -305,6 +338,16 @@ def _given_fields(head: list[str], name: str, profile: Profile | None) -> tuple[
     return profile.fields
 
 
+def _by_names(head: list[str], profile: Profile) -> str:
+    """Return the delimiter that cuts some line into most of the profile's names: titles are cut by none."""
+    names = known_names(profile)
+    most = {
+        d: max((named(row, names) for row in csv.reader(head, delimiter=d)), default=0)
+        for d in profile.delimiters or DELIMITERS
+    }
+    return max(most, key=lambda d: most[d])
+
+
 def _skip(head: list[str], delimiter: str, profile: Profile | None) -> int:
     """Return how many title lines stand above the headings: those above the first line with most of the profile's names.
 
@@ -312,12 +355,8 @@ def _skip(head: list[str], delimiter: str, profile: Profile | None) -> int:
     """
     if profile is None:
         return 0
-    names = {plain_name(n) for known in profile.columns.values() for n in known} | {
-        plain_name(n) for n in profile.columns
-    }
-    found = [
-        len({plain_name(c) for c in row} & names) for row in csv.reader(head[:_LOOK], delimiter=delimiter, strict=False)
-    ]
+    names = known_names(profile)
+    found = [named(row, names) for row in csv.reader(head[:_LOOK], delimiter=delimiter, strict=False)]
     best = max(found, default=0)
     return found.index(best) if best >= 2 else 0
 
@@ -346,16 +385,6 @@ def _sniff(lines: list[str], delimiters: tuple[str, ...] = DELIMITERS) -> str:
         width, steady = max(cells.items(), key=lambda item: (item[1], item[0]))
         counts[delimiter] = (width > 1 and steady > cells.total() / 2, width)
     return max(delimiters, key=lambda d: counts[d])
-
-
-def _unique(names: list[str]) -> list[str]:
-    seen: dict[str, int] = {}
-    result = []
-    for k, given in enumerate(names):
-        name = given or f"column {k + 1}"
-        seen[name] = seen.get(name, 0) + 1
-        result.append(name if seen[name] == 1 else f"{name}.{seen[name] - 1}")
-    return result
 
 
 def _short(error: Exception) -> str:

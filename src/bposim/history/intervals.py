@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import HistoryError
+from bposim.history.absent import Absent, absent_cells
 from bposim.history.cells import localise, text_of
 from bposim.history.contacts import Reading
 from bposim.history.layouts import WITHIN
@@ -27,8 +28,8 @@ MEANS = {
 _TOTALS = r"^(?:grand[ _-]?)?(?:total|totals|sum|summary|gesamt|summe|subtotal|average|overall)\b"
 
 
-def clean_intervals(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.DataFrame:
-    """Return the IntervalTable of the rows that were kept, with ``source_row``.
+def clean_intervals(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> tuple[pd.DataFrame, Absent]:
+    """Return the IntervalTable of the rows that were kept, with ``source_row``, and what the cells mean that it lacks.
 
     Parameters
     ----------
@@ -39,11 +40,13 @@ def clean_intervals(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.Dat
     """
     start = cells["interval_start"] if "interval_start" in cells else cells["date"]
     cells = cells.assign(interval_start=start)
-    totals = _totals(cells)
+    totals = totals_rows(cells)
     ledger.set_aside("totals_row", totals)
     if "interval_start" in cells and "time" in cells and cells["interval_start"].dtype.kind not in "Mm":
         day = cells["interval_start"].astype("str").str.replace(" 00:00:00", "", regex=False)
-        cells = cells.assign(interval_start=day + " " + cells["time"].astype("str").str.strip())
+        clock = cells["time"].astype("str").str.strip()
+        # A row without a time in a report that has them is no day: it would be taken for midnight.
+        cells = cells.assign(interval_start=(day + " " + clock).mask((clock == "") & (clock != "").any(), ""))
     parsed = how.times(
         cells.assign(interval_start=cells["interval_start"].mask(totals & ~ledger.kept)), "interval_start"
     )
@@ -78,7 +81,8 @@ def clean_intervals(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.Dat
     twice[ledger.kept] = frame[ledger.kept].duplicated(["interval_start", "contact_type"]).to_numpy()
     ledger.set_aside("duplicate_interval", twice)
     note_reports(frame, apart, ledger)
-    return frame[ledger.kept].sort_values(["interval_start", "contact_type"], kind="stable", ignore_index=True)
+    kept = frame[ledger.kept].sort_values(["interval_start", "contact_type"], kind="stable", ignore_index=True)
+    return kept, absent_cells(frame, ledger)
 
 
 def _nobody(values: dict[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
@@ -90,7 +94,8 @@ def _nobody(values: dict[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     return np.asarray(empty.all(axis=0) & (found == 0).any(axis=0))
 
 
-def _totals(cells: pd.DataFrame) -> np.ndarray:
+def totals_rows(cells: pd.DataFrame) -> np.ndarray:
+    """Return which rows are named as totals."""
     hit = np.zeros(len(cells), dtype=bool)
     for column in ("interval_start", "time", "contact_type"):
         if column in cells and cells[column].dtype.kind not in "Mmiuf":

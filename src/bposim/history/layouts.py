@@ -149,6 +149,10 @@ class Profile:
         Whether the first row names the columns; without one ``fields`` does.
     header_mark : str
         What a header line begins with, such as ``#fields``; it is cut off.
+    titles : mapping of our name to the labels of title lines above the table
+        ``{"contact_type": ("Split/Skill",)}`` reads ``Split/Skill: Sales``; a title fills the column that the table lacks.
+    titles_needed : tuple of str
+        Those of ``titles`` without which the rows cannot be read, where the table has no such column.
     fields : tuple of str
         Names of the columns by position.
     signature : tuple of str
@@ -206,6 +210,8 @@ class Profile:
     first_day: str | None = None
     header: str = "first"
     header_mark: str = ""
+    titles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    titles_needed: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     signature: tuple[str, ...] = ()
     looks: Mapping[str, str] = field(default_factory=dict)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import DataQualityWarning, HistoryError, ParameterError
+from bposim.history.absent import absent_cells
 from bposim.history.hours import open_minutes
 from bposim.schema import QUEUED_OUTCOMES
 
@@ -28,10 +29,9 @@ def counts_of(history: History, thresholds_s: Sequence[float] = ()) -> Counts:
     hours = history.interval_s / 3600
     days = (pd.Timestamp(history.days[0]), pd.Timestamp(history.days[1]))
     if history._contacts is None:
-        table = history._frame.drop(columns="source_row")
-        # A report that writes rows of zero contacts leaves none out: a row that it lacks is not known.
-        sparse = not (table["offered"] == 0).any()
-        return replace(counts_of_intervals(table, hours=hours, complete=sparse), days=days)
+        absent = history._absent or absent_cells(history._frame)
+        table = absent.with_unknown(history._frame).drop(columns="source_row", errors="ignore")
+        return replace(counts_of_intervals(table, hours=hours, complete=absent.nobody), days=days)
     every = tuple(sorted({*THRESHOLDS_S, *map(float, thresholds_s)}))
     if every not in history._cache:
         counted = counts_of_contacts(

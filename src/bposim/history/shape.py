@@ -12,6 +12,7 @@ from bposim.errors import HistoryError, UnitError
 from bposim.history.cells import LARGEST, MISSING, text_of
 from bposim.history.contacts import Reading
 from bposim.history.quality import Ledger
+from bposim.history.titles import split_ranges
 from bposim.units import format_seconds, seconds
 
 #: Columns that become part of the contact type's name, in this order.
@@ -72,7 +73,12 @@ def plain_times(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.DataFra
     if profile.kind == "intervals" and "time" in cells and "date" in cells and cells["date"].dtype.kind == "M":
         cells = cells.assign(date=cells["date"].dt.strftime("%Y-%m-%d"))
     if profile.kind == "intervals" and "time" in cells and cells["time"].dtype.kind not in "Mm":
-        cells = cells.assign(time=_clock(cells["time"], profile.time_form))
+        clock, lengths = split_ranges(cells["time"].astype("str").str.strip())
+        cells = cells.assign(time=_clock(clock, profile.time_form))
+        if "interval_length" not in cells and (lengths != "").any():
+            # A row without a range (the totals) is judged by its time, not by its length.
+            usual = lengths[lengths != ""].mode()[0]
+            cells = cells.assign(interval_length=lengths.where(lengths != "", usual))
     return cells
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import HistoryError, UnitError
+from bposim.history.absent import Absent, absent_cells
 from bposim.units import format_seconds, seconds
 
 _FREQUENCIES = {"d": "1d", "1d": "1d", "h": "1h", "min": "1min", "t": "1min"}
@@ -67,14 +68,26 @@ def nearest_types(types: Iterable[str] | str | None, known: tuple[str, ...]) -> 
 
 
 def coarsen(
-    table: pd.DataFrame, interval_s: float, own_s: float, names: tuple[str, ...], zone: ZoneInfo
-) -> pd.DataFrame:
+    table: pd.DataFrame, interval_s: float, own_s: float, names: tuple[str, ...], zone: ZoneInfo,
+    absent: Absent | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Return the Volumes of an interval report: each of its intervals for each type, summed into longer ones.
 
-    An interval that the report has for some type counts 0 for the others; one whose count is missing is left out, and
-    so is a longer one that contains it.
+    A row that a type lacks counts 0 where ``absent`` says that nobody came, as for the metrics; a cell whose count is not
+    known is left out, and so is a longer one that contains it.
     """
-    starts = table["interval_start"]
+    absent = absent or absent_cells(table)
+    rows = absent.with_unknown(table)
+    every = pd.MultiIndex.from_product(
+        [list(names), pd.DatetimeIndex(rows["interval_start"].unique()).sort_values()],
+        names=["contact_type", "interval_start"],
+    )
+    own = rows.groupby(["contact_type", "interval_start"])["offered"].sum(min_count=1).reindex(every)
+    if absent.nobody:
+        lacking = ~every.isin(pd.MultiIndex.from_frame(rows[["contact_type", "interval_start"]]))
+        own = own.mask(lacking, 0)
+    fine = own.rename("contacts").reset_index()
+    starts = fine["interval_start"]
     if interval_s > own_s:
         wall = starts.dt.tz_localize(None)
         into = (wall - wall.dt.normalize()).dt.total_seconds() % interval_s
@@ -85,15 +98,11 @@ def coarsen(
         else:
             ambiguous = np.ones(len(wall), dtype=bool)
             starts = (wall - into).dt.tz_localize(zone, ambiguous=ambiguous, nonexistent="shift_forward")
-    cells = pd.DataFrame({
-        "interval_start": starts, "contact_type": table["contact_type"], "contacts": table["offered"],
-        "unknown": table["offered"].isna(),
-    }).groupby(["contact_type", "interval_start"]).sum()  # fmt: skip
-    every = pd.MultiIndex.from_product(
-        [list(names), pd.DatetimeIndex(starts.unique()).sort_values()], names=["contact_type", "interval_start"]
-    )
-    cells = cells.reindex(every, fill_value=0)
+    fine = fine.assign(interval_start=starts, unknown=fine["contacts"].isna())
+    cells = fine.groupby(["contact_type", "interval_start"]).sum()
     long = cells.loc[cells["unknown"] == 0, "contacts"].reset_index()
+    place = pd.Index(names).get_indexer(long["contact_type"])
+    long = long.iloc[np.lexsort((np.arange(len(long)), place))].reset_index(drop=True)
     long["contact_type"] = long["contact_type"].astype("str")
     if not (long["contacts"] % 1).any():
         long["contacts"] = long["contacts"].astype("int64")

@@ -136,14 +136,20 @@ VENDORS = (
             "contact_type": ("split_skill", "split", "skill", "split_skill_name"), "offered": ("calls_offered",),
             "answered": ("acd_calls",), "abandoned": ("aban_calls", "abandoned_calls"),
             "deflected": ("outflow_calls", "flow_out"), "asa_s": ("avg_speed_ans",), "mean_abandon_s": ("avg_aban_time",),
+            "max_wait_s": ("max_delay",), "in_time_s": ("acceptable_service_level", "service_level_objective"),
             "talk_part_mean_s": ("avg_acd_time",), "acw_part_mean_s": ("avg_acw_time",),
             "service_level": ("pct_within_service_level", "pct_within_svc_level", "pct_svc_lvl"),
         },
-        exclusive=_AVAYA, counting="offered", booking="end",
+        titles={
+            "date": ("Date", "Dates"), "contact_type": ("Split/Skill", "Split", "Skill", "Split/Skill Name"),
+            "in_time_s": ("Acceptable Service Level", "Service Level Objective"),
+        },
+        titles_needed=("date", "contact_type"), exclusive=_AVAYA, counting="offered", booking="end",
         note="Avaya Call Management System, split/skill reports by their headings; '% Within Service Level' is the calls "
         "answered within the acceptable level over the calls offered (older reports: over those answered; tell "
-        "counting='answered'). The level itself stands in the title: tell within=. Booked when call and after-contact "
-        "work end.",
+        "counting='answered'). The level itself stands in the title (Acceptable Service Level), or nowhere: tell within=. "
+        "Date and split stand in titles above the table (Date: 3/2/2026, Split/Skill: Sales), which may repeat for the next "
+        "split; times are ranges (8:00-8:30 AM). Booked when call and after-contact work end.",
     ),
     Profile(
         "nice_ct_results", "intervals",
