@@ -45,6 +45,7 @@ EXCEPTIONS = {
 BEHIND = {
     "prophet": {"forecast/_prophet.py"},
     "cmdstanpy": {"forecast/_prophet.py"},
+    "statsforecast": {"forecast/_methods.py"},
     "pulp": {"optimise/_lp.py"},
     "highspy": {"optimise/_lp.py"},
     "numba": {f"engines/compiled/{name}.py" for name in ("cache", "native")},

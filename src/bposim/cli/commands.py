@@ -202,7 +202,7 @@ def backtest(
 def forecast(
     history: HistoryFile, profile: Profile = "contacts", tz: Zone = None, column: Column = None, day_first: DayFirst = None,
     days: Annotated[int, typer.Option(help="Days ahead.", min=1)] = 28,
-    method: Annotated[str, typer.Option(help="prophet, seasonal-naive or mean-4.")] = "prophet",
+    method: Annotated[str, typer.Option(help="prophet, auto, level, seasonal-naive, mean-4 (any number of weeks), ets or mstl.")] = "prophet",
     country: Country = None,
     scenario: Annotated[Path | None, typer.Option(help="Take the opening hours of this scenario.")] = None,
     samples: Annotated[int, typer.Option(help="Sample paths.", min=1)] = 500,

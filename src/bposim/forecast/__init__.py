@@ -2,10 +2,10 @@
 
 =========================  ==========================================================
 :func:`forecast`           history → :class:`Forecast`
-:class:`Forecast`          paths, means, quantiles, components, notes; ``.backtest()``
+:class:`Forecast`          paths, means, quantiles, components, handle times, workload, notes
 :class:`Event`             a campaign or the like: its shape, and what it adds
 :class:`Analogy`           a new contact type as a share of a known one
-:class:`Backtest`          errors and coverage at past origins, against naive baselines
+:class:`Backtest`          errors and coverage of volume, handle time and workload at past origins
 =========================  ==========================================================
 """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
@@ -15,8 +14,8 @@ from bposim.forecast._analogy import Analogy, with_analogies
 from bposim.forecast._build import Settings, build
 from bposim.forecast._calendar import country_problems
 from bposim.forecast._counts import read_counts
-from bposim.forecast._days import METHODS
 from bposim.forecast._events import Event, event_problems
+from bposim.forecast._methods import method_problems
 from bposim.forecast._regressors import read_regressors
 from bposim.forecast._result import Forecast
 from bposim.provenance import Provenance, content_hash
@@ -57,13 +56,18 @@ def forecast(
     days : int
         Calendar days of the horizon.
     method : str
-        ``"prophet"``, ``"seasonal-naive"`` (the last same weekday) or ``"mean-4"`` (the mean of the last four).
+        ``"prophet"``; ``"seasonal-naive"`` (the last same weekday), ``"mean-4"``, ``"mean-8"``, … (the mean of the last so
+        many same weekdays); ``"level"`` (the week's pattern of the last eight weeks times a smoothed level); ``"ets"`` and
+        ``"mstl"`` (exponential smoothing and seasonal decomposition by statsforecast: ``pip install "bposim[forecast]"``);
+        ``"auto"``: for each contact type the one that forecasts from earlier days of its history would have preferred,
+        Prophet unless another is clearly better; a note tells the figures.
     country, subdivision : str or None
         ISO codes of the customers' market, for its holidays. None: no holidays.
     regressors : DataFrame or None
         ``date`` and one numeric column per regressor, known for every day of the horizon and of the history from some
         day on, eight weeks of it at least (``notes`` says what becomes of the days before). The effect is log-linear in the value or, for a regressor that is never
-        negative, in its logarithm, whichever explains the history better. Only with ``method="prophet"``.
+        negative, in its logarithm, whichever explains the history better. Only with ``method="prophet"`` or ``"auto"``,
+        whose other methods do not use them.
     samples : int
         Sample paths.
     seed : int
@@ -131,10 +135,7 @@ def forecast(
     ):
         if isinstance(number, bool) or not isinstance(number, int) or number < least:
             problems.append(parameter(name, _CALLER, f"a whole number of at least {least}", number))
-    if method not in METHODS:
-        near = difflib.get_close_matches(str(method), METHODS, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else ""
-        problems.append(parameter("method", _CALLER, f"one of {', '.join(METHODS)}", method, hint))
+    problems += method_problems(method, _CALLER)
     shut: list[date] = []
     for value in (closed,) if isinstance(closed, str | date) else tuple(closed):
         day = as_day(value)
@@ -151,7 +152,7 @@ def forecast(
         )
     known = None
     if regressors is not None:
-        if method != "prophet":
+        if method not in ("prophet", "auto"):
             problems.append(parameter("regressors", _CALLER, f"None with method={method!r}", type(regressors).__name__))
         known, found = read_regressors(regressors, counts, first, days if isinstance(days, int) else 1)
         problems += found
@@ -175,7 +176,8 @@ def forecast(
         "history": content_hash([counts.types, list(map(str, counts.dates)), counts.table.tolist()]),
     }  # fmt: skip
     parents = (counts.provenance,) if counts.provenance is not None else ()
-    return Forecast(counts, settings, parts, Provenance("forecast", inputs, parents))
+    source = None if isinstance(history, pd.DataFrame) else history
+    return Forecast(counts, settings, parts, Provenance("forecast", inputs, parents), _source=source)
 
 
 def as_day(value: object) -> date | None:

@@ -17,11 +17,13 @@ from bposim.forecast._build import Parts, Settings, build, check_length, fits
 from bposim.forecast._counts import Counts
 from bposim.forecast._days import METHODS
 from bposim.forecast._fits import made
+from bposim.forecast._handle import Handled
 from bposim.provenance import Provenance
 
+MEASURES = ("volume", "handle_time", "workload")
 #: Windows and their days.
-_WINDOWS = {"interval": 0, "day": 1, "week": 7, "month": 28}
-_QUANTILES = np.array([0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975])
+WINDOWS_DAYS = {"interval": 0, "day": 1, "week": 7, "month": 28}
+QUANTILES = np.array([0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975])
 
 
 def poisson_deviation(mean: np.ndarray) -> np.ndarray:
@@ -59,8 +61,10 @@ class Backtest:
     Attributes
     ----------
     cells : DataFrame
-        One row per ``method, origin, contact_type, by`` window: ``window_start, lead_days, lead_week, expected, actual,
-        pinball, in_50, in_80, in_95, floor``; a week is seven days from the origin, a month four weeks.
+        One row per ``measure, method, origin, contact_type, by`` window: ``window_start, lead_days, lead_week, expected,
+        actual, pinball, in_50, in_80, in_95, floor, weight``; a week is seven days from the origin, a month four weeks.
+        Measures are ``"volume"`` (contacts) and, where the history holds handle times, ``"handle_time"`` (seconds) and
+        ``"workload"`` (hours).
     origins : tuple of date
         First days of the test horizons; each fit saw only the days before.
     """
@@ -72,7 +76,7 @@ class Backtest:
     provenance: Provenance
     notes: tuple[str, ...] = ()
 
-    def summary(self, by: str | None = None, lead: bool = False) -> pd.DataFrame:
+    def summary(self, by: str | None = None, lead: bool = False, measure: str | None = "volume") -> pd.DataFrame:
         """Return errors per method, contact type and window.
 
         Parameters
@@ -81,6 +85,8 @@ class Backtest:
             ``"interval"``, ``"day"``, ``"week"`` or ``"month"``; None is all that the horizon holds whole.
         lead : bool
             Whether to split by week of lead.
+        measure : str or None
+            ``"volume"``, ``"handle_time"`` or ``"workload"``; None is all three that there are, in a column of that name.
 
         Returns
         -------
@@ -88,12 +94,19 @@ class Backtest:
             ``method, contact_type, by, [lead_week,] wape, bias, pinball`` (mean loss over mean actual, seven
             quantiles), ``coverage_50, coverage_80, coverage_95, noise_floor, excess_wape, n``.
         """
-        if by is not None and by not in _WINDOWS:
-            raise ParameterError(parameter("by", "summary()", f"one of {', '.join(_WINDOWS)}", by))
-        cells = self.cells if by is None else self.cells[self.cells["by"] == by]
-        keys = ["method", "contact_type", "by"] + (["lead_week"] if lead else [])
+        if by is not None and by not in WINDOWS_DAYS:
+            raise ParameterError(parameter("by", "summary()", f"one of {', '.join(WINDOWS_DAYS)}", by))
+        cells = self._of(measure)
+        cells = cells if by is None else cells[cells["by"] == by]
+        keys = (
+            (["measure"] if measure is None else [])
+            + ["method", "contact_type", "by"]
+            + (["lead_week"] if lead else [])
+        )
         rows = []
         for key, part in cells.groupby(keys, sort=False):
+            # A window's handle time weighs by its contacts.
+            part = part.assign(**{c: part[c] * part["weight"] for c in ("expected", "actual", "pinball", "floor")})
             total = part["actual"].sum()
             whole = total if total > 0 else np.nan
             wape = (part["expected"] - part["actual"]).abs().sum() / whole
@@ -113,6 +126,18 @@ class Backtest:
                 }
             )
         return pd.DataFrame(rows)
+
+    def _of(self, measure: str | None) -> pd.DataFrame:
+        if measure is None:
+            return self.cells
+        if measure not in MEASURES:
+            raise ParameterError(parameter("measure", "summary()", f"one of {', '.join(MEASURES)}, or None", measure))
+        if measure not in set(self.cells["measure"]):
+            raise ForecastError(
+                f"the back-test has no {measure.replace('_', ' ')}: the history holds no handle times, was given as a "
+                f"Volumes frame, or lacks them before the origins. {' '.join(self.notes)}"
+            )
+        return self.cells[self.cells["measure"] == measure]
 
     @property
     def verdict(self) -> str:
@@ -136,7 +161,8 @@ class Backtest:
 
         if ax is None:
             _, ax = plt.subplots(figsize=(7, 4))
-        cells = self.cells[self.cells["by"] == by]
+        cells = self._of("volume")
+        cells = cells[cells["by"] == by]
         for method, part in cells.groupby("method", sort=False):
             gap = (part["expected"] - part["actual"]).abs().groupby(part["lead_week"]).sum()
             ax.plot(gap / part.groupby("lead_week")["actual"].sum(), marker="o", label=method)
@@ -158,28 +184,44 @@ class Backtest:
 
 
 def run_backtest(
-    counts: Counts, settings: Settings, origins: Any, days: int | None, workers: int | None = None, progress: Any = None
+    counts: Counts,
+    settings: Settings,
+    origins: Any,
+    days: int | None,
+    workers: int | None = None,
+    progress: Any = None,
+    handled: Handled | None = None,
 ) -> Backtest:
-    """Refit at each origin on the days strictly before it."""
+    """Refit at each origin on the days strictly before it; with handle times, score them and the workload too."""
+    from bposim.forecast._handle_score import score_handle
+
     days = settings.days if days is None else days
     starts, skipped = _origins(counts, origins, days)
     methods = (settings.method, *(m for m in METHODS[1:] if m != settings.method))
     wanted = [
         replace(
             settings, start=origin, days=days, method=method,
-            regressors=settings.regressors if method == "prophet" else None,
+            regressors=settings.regressors if method in ("prophet", "auto") else None,
         )
         for origin in starts for method in methods
     ]  # fmt: skip
     # Fits that several origins share are made once, all of them side by side.
     made([t for w in wanted for t in fits(counts, w)], workers, progress)
     parts = []
+    unscored: dict[date, str] = {}
     for w in wanted:
         past = counts.until(w.start)
         ahead = counts.since(pd.Timestamp(w.start)).until(w.start + timedelta(days=days))
-        parts.append(_score(build(past, w), past, ahead, w.start, days).assign(method=w.method))
+        whole = build(past, w)
+        parts.append(_score(whole, past, ahead, w.start, days).assign(method=w.method, measure="volume", weight=1.0))
+        if handled is not None:
+            try:
+                parts.append(score_handle(whole, w, past, ahead, handled).assign(method=w.method))
+            except ForecastError as error:
+                unscored[w.start] = f"origin {w.start}: handle times are not scored, {error}"
     cells = pd.concat(parts, ignore_index=True)
     notes = tuple(f"origin {d} was left out: fewer than two weeks of history before it." for d in skipped)
+    notes = (*notes, *unscored.values())
     inputs = {"origins": [str(d) for d in starts], "days": days, "method": settings.method, "seed": settings.seed}
     return Backtest(cells, tuple(starts), days, settings.method, Provenance("backtest", inputs), notes)
 
@@ -248,7 +290,7 @@ def _score(parts: Parts, past: Counts, ahead: Counts, origin: date, days: int) -
     on = ahead.dates[rows]
     lead = (on - pd.Timestamp(origin)).days.to_numpy()
     frames = []
-    for by, length in _WINDOWS.items():
+    for by, length in WINDOWS_DAYS.items():
         if by == "interval":
             if len(past.minutes) == 1:
                 continue
@@ -264,10 +306,10 @@ def _score(parts: Parts, past: Counts, ahead: Counts, origin: date, days: int) -
         e = np.add.reduceat(full_expected[:end], first, axis=0)
         a = np.add.reduceat(actual[:end], first, axis=0)
         sums = np.add.reduceat(full_paths[:, :end], first, axis=1)
-        bands = np.quantile(sums, _QUANTILES, axis=0)
+        bands = np.quantile(sums, QUANTILES, axis=0)
         inside = {cover: covered(sums, a, cover / 100) for cover in (50, 80, 95)}
         miss = a - bands
-        q = _QUANTILES[:, None, None]
+        q = QUANTILES[:, None, None]
         pinball = 2 * np.maximum(q * miss, (q - 1) * miss).mean(axis=0)
         stamp = on[first].tz_localize(past.zone, ambiguous=True, nonexistent="shift_forward")
         minute = past.minutes[cols[first]] if by == "interval" else np.zeros(len(first))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from bposim.errors import ForecastError
 from bposim.forecast._analogy import Analogy, by_analogy, own_errors
+from bposim.forecast._auto import choose
 from bposim.forecast._calendar import Holidays, closed_days, load_holidays, unseen_holidays
 from bposim.forecast._counts import Counts
 from bposim.forecast._days import (
@@ -117,7 +118,9 @@ def build(counts: Counts, settings: Settings, progress: Any = None, workers: int
             for j, o in enumerate(outlooks)
         ]
     )  # fmt: skip
-    array = draw_paths(outlooks, counts.types, expected, grid, leads, settings.samples, settings.seed, slot, None, extras)
+    array = draw_paths(
+        outlooks, counts.types, expected, grid, leads, settings.samples, settings.seed, slot, None, extras
+    )
     array.setflags(write=False)
     expected.setflags(write=False)
     notes = [*counts.notes, *([thin] if thin else [])]
@@ -131,8 +134,14 @@ def build(counts: Counts, settings: Settings, progress: Any = None, workers: int
     for event in settings.events:
         for name, o in zip(counts.types, outlooks, strict=True):
             learnt = any(word.startswith(f"{event.name} (event") for word in o.effects)
-            if not (event.known or learnt or name in settings.analogies) and event.moves(name) and event.height(future).any():
-                notes.append(f"{name!r}: event {event.name!r} has no past day to learn from; nothing is expected of it.")
+            if (
+                not (event.known or learnt or name in settings.analogies)
+                and event.moves(name)
+                and event.height(future).any()
+            ):
+                notes.append(
+                    f"{name!r}: event {event.name!r} has no past day to learn from; nothing is expected of it."
+                )
     by_events = np.divide(totals, own, out=np.ones_like(totals), where=own > 0)
     return Parts(
         grid, expected, array, tuple(outlooks), tuple(notes), thin, leads, totals, by_events, tuple(extras), future,
@@ -148,12 +157,25 @@ def _holidays(counts: Counts, settings: Settings) -> Holidays:
 def fits(counts: Counts, settings: Settings) -> list[Task]:
     """Return the fits that a forecast needs: one of each contact type, and those at its earlier origins, type by type."""
     counts = counts.until(settings.start)
-    inputs = Inputs(settings.method, _holidays(counts, settings), settings.regressors, settings.seed, settings.events)
-    last = settings.start + timedelta(days=settings.days - 1)
-    ahead = max(TRIED_DAYS, (last - counts.dates[-1].date()).days)
+    inputs = [i for i, _ in _inputs(counts, settings)]
+    ahead = max(TRIED_DAYS, _last_lead(counts, settings))
     kinds = range(len(counts.types))
-    tasks = [task(counts, k, inputs, ahead) for k in kinds]
-    return tasks + [task(counts.until(o), k, inputs, TRIED_DAYS) for k in kinds for o in earlier_origins(counts)]
+    tasks = [task(counts, k, inputs[k], ahead) for k in kinds]
+    return tasks + [task(counts.until(o), k, inputs[k], TRIED_DAYS) for k in kinds for o in earlier_origins(counts)]
+
+
+def _last_lead(counts: Counts, settings: Settings) -> int:
+    return (settings.start + timedelta(days=settings.days - 1) - counts.dates[-1].date()).days
+
+
+def _inputs(counts: Counts, settings: Settings) -> list[tuple[Inputs, str]]:
+    """Return for each contact type what is known in advance with its method, and why that method was chosen, if it was."""
+    given = Inputs(settings.method, _holidays(counts, settings), settings.regressors, settings.seed, settings.events)
+    if settings.method != "auto":
+        return [(given, "")] * len(counts.types)
+    ahead = _last_lead(counts, settings)
+    chosen = [choose(counts, k, given, ahead) for k in range(len(counts.types))]
+    return [(replace(given, method=method), why) for method, why in chosen]
 
 
 def _outlooks(
@@ -167,7 +189,8 @@ def _outlooks(
         begin = len(kinds) + k * len(origins)
         tried = list(zip(origins, views[begin : begin + len(origins)], strict=True))
         result.append(on_days(with_error(counts, k, views[k], tried), counts.dates[-1], future))
-    return result
+    whys = [why for _, why in _inputs(counts, settings)]
+    return [replace(v, notes=(*v.notes, why)) if why else v for v, why in zip(result, whys, strict=True)]
 
 
 def further_paths(types: tuple[str, ...], settings: Settings, parts: Parts, first: int, samples: int) -> np.ndarray:
@@ -176,7 +199,18 @@ def further_paths(types: tuple[str, ...], settings: Settings, parts: Parts, firs
 
     blocks = range(first // BLOCK, (first + samples - 1) // BLOCK + 1)
     drawn = [
-        draw_paths(parts.outlooks, types, parts.expected, parts.grid, parts.leads, BLOCK, settings.seed, parts.slots, b, parts.extras)
+        draw_paths(
+            parts.outlooks,
+            types,
+            parts.expected,
+            parts.grid,
+            parts.leads,
+            BLOCK,
+            settings.seed,
+            parts.slots,
+            b,
+            parts.extras,
+        )
         if parts.update is None
         else updated_paths(parts, types, settings, BLOCK, b)
         for b in blocks
@@ -222,7 +256,7 @@ def _notes(counts: Counts, settings: Settings, outlooks: list[Outlook], gap: int
         notes += [f"{name!r}: {sentence}" for sentence in view.notes]
         if view.error.regular and view.expected.any():
             notes.append(f"{name!r}: day totals vary less than Poisson; counts are drawn by rounding.")
-    if settings.method == "prophet":
+    if settings.method in ("prophet", "auto"):
         notes.append("The level is held at the end of the history; growth is not extrapolated.")
         span = (counts.dates[-1] - counts.dates[0]).days + 1
         if THIN_DAYS <= span < YEAR_NEEDS:

@@ -8,7 +8,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from bposim.forecast import _prophet
+from bposim.forecast import _methods, _prophet
 from bposim.forecast._calendar import COMMON, MONTH_NEEDS, Holidays, columns
 from bposim.forecast._components import EFFECTS, log_effects
 from bposim.forecast._counts import Counts
@@ -90,7 +90,7 @@ def central(counts: Counts, inputs: Inputs, ahead: int) -> Outlook:
         )  # fmt: skip
     if inputs.method == "prophet":
         return _by_prophet(counts, 0, future, inputs)
-    return _by_repeating(counts, 0, future, 1 if inputs.method == "seasonal-naive" else 4)
+    return _by_baseline(counts, 0, future, inputs.method)
 
 
 def on_days(view: Outlook, last: pd.Timestamp, days: pd.DatetimeIndex) -> Outlook:
@@ -155,39 +155,25 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
     return Outlook(expected, share, series, error, effects, int(ok.sum()), int(masked.sum()), tuple(notes), parts)
 
 
-def _by_repeating(counts: Counts, kind: int, future: pd.DatetimeIndex, back: int) -> Outlook:
-    """Average the last days of the same weekday, interval by interval."""
+def _by_baseline(counts: Counts, kind: int, future: pd.DatetimeIndex, method: str) -> Outlook:
     totals = counts.totals[kind].astype(float)
-    weekday = counts.dates.day_of_week.to_numpy()
-    usable = counts.normal if counts.normal.any() else np.ones_like(counts.normal)
-    day_total, share = np.zeros(7), np.zeros((7, len(counts.minutes)))
-    flat = counts.open_slots / np.maximum(counts.open_slots.sum(axis=1, keepdims=True), 1)
-    for day in range(7):
-        rows = np.flatnonzero((weekday == day) & usable)[-back:]
-        mean = counts.table[kind][rows].mean(axis=0) if len(rows) else np.zeros(len(counts.minutes))
-        day_total[day] = mean.sum()
-        share[day] = mean / mean.sum() if mean.sum() > 0 else flat[day]
+    outage, c = _outages(totals)
+    found = _methods.baseline(method, counts, kind, future, outage, c)
     frame = pd.Series(totals, index=counts.dates)
-    before = frame.groupby(weekday).transform(lambda s: s.shift().rolling(back, min_periods=1).mean())
-    _, c = _outages(totals)
     with np.errstate(divide="ignore", invalid="ignore"):
-        residual = np.log(frame + c) - np.log(before + c)
         logs = np.log(frame + c)
+        residual = logs - np.log(found.before + c)
     residual = residual.where(np.isfinite(residual))
     logs = logs.where(np.isfinite(logs))
-    level = logs - logs.groupby(weekday).transform("mean")
-    ok = np.isfinite(residual.to_numpy())
-    # Around its own past mean the shape is measured by what the mean of `back` days left unexplained.
-    own_share = fit_profile(counts, kind, np.ones(len(ok), dtype=bool))
-    shape = shape_noise(counts, kind, own_share, np.ones(len(ok), dtype=bool)).times(1 + 1 / back)
-    error = _error(residual, before.fillna(0).to_numpy(), level, 0, shape)
-    what = "the last same weekday" if back == 1 else f"the mean of the last {back} same weekdays"
-    seen = day_total[day_total > 0].mean() if (day_total > 0).any() else 1.0
+    level = logs - logs.groupby(counts.dates.day_of_week).transform("mean")
+    every = np.ones(len(totals), dtype=bool)
+    shape = shape_noise(counts, kind, fit_profile(counts, kind, every), every).times(1 + found.excess)
+    error = _error(residual, np.nan_to_num(found.before), level, found.parameters, shape)
     parts = pd.DataFrame(0.0, index=future, columns=list(EFFECTS))
-    parts["weekday"] = np.log(np.maximum(day_total, 1e-9) / seen)[future.day_of_week]
-    return Outlook(
-        day_total[future.day_of_week], share, residual, error, (what,), int(np.isfinite(totals).sum()), 0, (), parts
-    )  # fmt: skip
+    usual = pd.Series(found.expected).groupby(future.day_of_week).mean()
+    seen = usual[usual > 0].mean() if (usual > 0).any() else 1.0
+    parts["weekday"] = np.log(np.maximum(usual, 1e-9) / seen).reindex(future.day_of_week).to_numpy()
+    return Outlook(found.expected, found.share, residual, error, (found.effect,), len(totals), 0, (), parts)
 
 
 def _weekdays(past: pd.DatetimeIndex, logs: np.ndarray) -> tuple[set[int], set[int]]:

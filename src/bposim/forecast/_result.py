@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from bposim.errors import ParameterError, parameter, require
+from bposim.errors import ForecastError, ParameterError, parameter, require
 from bposim.forecast._build import Parts, Settings, further_paths
 from bposim.forecast._components import components, draw
 from bposim.forecast._counts import Counts
@@ -21,6 +21,7 @@ from bposim.provenance import Provenance, array_hash
 
 if TYPE_CHECKING:
     from bposim.forecast._backtest import Backtest
+    from bposim.forecast._workload import HandleForecast
 
 WINDOWS = ("interval", "day", "week", "month", "all")
 
@@ -67,6 +68,8 @@ class Forecast:
     _parts: Parts
     provenance: Provenance
     first_sample: int = 0
+    _source: Any = None
+    _shared: dict[str, Any] = field(default_factory=dict)
 
     @property
     def contact_types(self) -> tuple[str, ...]:
@@ -172,7 +175,7 @@ class Forecast:
             Counts of the horizon's beginning (a Volumes frame ``contact_type, interval_start, contacts``). An open interval before
             ``until`` without a row had no contacts; rows before the horizon or after ``until`` are not looked at.
         until : str, Timestamp or None
-            Up to when counts are complete, local time unless it has a zone; None is the end of the last interval of ``observed``.
+            Up to when counts are complete, local time unless it has a zone; None is the end of the last interval of ``observed`` (of a History: the last with a contact).
 
         Returns
         -------
@@ -234,18 +237,140 @@ class Forecast:
             As :meth:`mean`, with ``quantile``.
         """
         _check_by(by, "quantiles()")
-        levels = np.atleast_1d(np.asarray(q if np.isscalar(q) else list(q), dtype=float)).tolist()  # type: ignore[arg-type]
-        bad = [v for v in levels if not 0 <= v <= 1]
-        require([parameter("q", "quantiles()", "between 0 and 1", v) for v in bad], ParameterError)
+        levels = _read_levels(q, "quantiles()")
         first, stamps = window_codes(self.starts, by)
-        values = np.quantile(np.add.reduceat(self.array, first, axis=1), levels, axis=0)
-        parts = []
-        for level, value in zip(levels, values, strict=True):
-            frame = self._frame(by, stamps)
-            frame["quantile"] = level
-            frame["contacts"] = value.T.reshape(-1)
-            parts.append(frame)
-        return pd.concat(parts, ignore_index=True)
+        return self._levels(np.add.reduceat(self.array, first, axis=1), levels, by, stamps, "contacts")
+
+    # -- handle time and workload -------------------------------------------------------------------------------------
+
+    @property
+    def _handle(self) -> HandleForecast:
+        from bposim.forecast._handle import read_handled
+        from bposim.forecast._workload import build_handle
+
+        # Further paths share their expectation and its handle times; an updated forecast has its own.
+        if self._shared.get("expected") is not self.expected:
+            handled = read_handled(self._source, self._counts)
+            self._shared["handle"] = build_handle(self._counts, handled, self._settings, self._parts)
+            self._shared["expected"] = self.expected
+        made: HandleForecast = self._shared["handle"]
+        return made
+
+    @cached_property
+    def handle_paths(self) -> np.ndarray:
+        """Mean handle seconds of the contacts of each path, shape (samples, n_intervals, n_types), read-only.
+
+        Drawn when first asked for, from streams of their own beside the volume paths: a day that is busy on a path has the
+        handle times that busy days have. Means of few contacts scatter more. The history must hold handle times.
+        """
+        from bposim.forecast._workload import draw_handle_times
+
+        return draw_handle_times(self._handle, self.contact_types, self._parts, self._settings.seed, self.first_sample)
+
+    def handle_times(self, by: str = "interval", q: float | Iterable[float] | None = None) -> pd.DataFrame:
+        """Return the mean handle time per contact type and window, or quantiles of it.
+
+        Parameters
+        ----------
+        by : str
+            As in :meth:`mean`.
+        q : float, iterable of float, or None
+            None: the expectation. Quantiles are those of each path's own mean over the contacts of the window.
+
+        Returns
+        -------
+        DataFrame
+            ``contact_type``, the window's start as in :meth:`mean`, ``[quantile,] handle_s``. NaN for a contact type with
+            neither contacts to come nor handle times.
+
+        Raises
+        ------
+        ForecastError
+            The history holds no handle times.
+
+        Notes
+        -----
+        Expected workload over expected contacts: a window's mean weighs its intervals by their contacts.
+        """
+        from bposim.forecast._workload import plain_mean, window_mean
+
+        _check_by(by, "handle_times()")
+        first, stamps = window_codes(self.starts, by)
+        made = self._handle
+        if q is None:
+            values = window_mean(made.load, self.expected, first, 0, plain_mean(made.expected, first, 0))
+            return self._frame(by, stamps).assign(handle_s=values.T.reshape(-1))
+        alone = plain_mean(self.handle_paths, first, 1)
+        paths = window_mean(self.array * self.handle_paths, self.array, first, 1, alone)
+        return self._levels(paths, _read_levels(q, "handle_times()"), by, stamps, "handle_s")
+
+    def workload(self, by: str = "interval", q: float | Iterable[float] | None = None) -> pd.DataFrame:
+        """Return the workload, contacts × handle time, in hours per contact type and window, or quantiles of it.
+
+        Parameters
+        ----------
+        by : str
+            As in :meth:`mean`.
+        q : float, iterable of float, or None
+            None: the expectation.
+
+        Returns
+        -------
+        DataFrame
+            ``contact_type``, the window's start as in :meth:`mean`, ``[quantile,] workload_h``.
+
+        Raises
+        ------
+        ForecastError
+            The history holds no handle times.
+
+        Notes
+        -----
+        The expectation includes that busy days may have longer or shorter handle times, as found in the history.
+        """
+        _check_by(by, "workload()")
+        first, stamps = window_codes(self.starts, by)
+        load = np.nan_to_num(self._handle.load)
+        if q is None:
+            return self._frame(by, stamps).assign(workload_h=np.add.reduceat(load, first, axis=0).T.reshape(-1) / 3600)
+        paths = np.add.reduceat(self.array * np.nan_to_num(self.handle_paths), first, axis=1) / 3600
+        return self._levels(paths, _read_levels(q, "workload()"), by, stamps, "workload_h")
+
+    def with_handle_times(self, means: Any) -> pd.DataFrame:
+        """Return :attr:`volumes` with ``handle_factor``: expected handle time relative to that of a scenario's law.
+
+        Parameters
+        ----------
+        means : Scenario, or mapping of contact type to mean handle time such as ``"4min"``
+            What the scenario that will play the volumes has as mean handle time; of a Scenario in each interval, with
+            after-contact work.
+
+        Returns
+        -------
+        DataFrame
+            Volumes frame for ``simulate(scenario, volumes=…)``.
+
+        Raises
+        ------
+        ForecastError
+            The history holds no handle times.
+        ParameterError
+            A contact type is missing or its mean is no duration above zero.
+        """
+        from bposim.forecast._workload import handle_factors
+
+        factor = handle_factors(self, self._handle, means)
+        return self.volumes.assign(handle_factor=np.tile(factor.T.reshape(-1), self.samples))
+
+    def _levels(
+        self, paths: np.ndarray, levels: list[float], by: str, stamps: pd.DatetimeIndex, name: str
+    ) -> pd.DataFrame:
+        values = np.quantile(paths, levels, axis=0)
+        frames = [
+            self._frame(by, stamps).assign(**{"quantile": level, name: value.T.reshape(-1)})
+            for level, value in zip(levels, values, strict=True)
+        ]
+        return pd.concat(frames, ignore_index=True)
 
     def _frame(self, by: str, stamps: pd.DatetimeIndex) -> pd.DataFrame:
         k, n = len(self.contact_types), len(stamps)
@@ -360,10 +485,15 @@ class Forecast:
         """
         from bposim.forecast._analogy import without_analogies
         from bposim.forecast._backtest import run_backtest
+        from bposim.forecast._handle import read_handled
 
         analogies = self._settings.analogies
         counts, settings = without_analogies(self._counts, analogies), replace(self._settings, analogies={})
-        return run_backtest(counts, settings, origins, days, workers, progress)
+        try:
+            handled = read_handled(self._source, counts)
+        except ForecastError:  # only volumes are known
+            handled = None
+        return run_backtest(counts, settings, origins, days, workers, progress, handled)
 
     def plot(self, ax: Any = None, by: str = "day", contact_type: str | None = None) -> Any:
         """Draw the expectation with bands of 50, 80 and 95 %.
@@ -428,3 +558,10 @@ class Forecast:
 def _check_by(by: str, caller: str) -> None:
     if by not in WINDOWS:
         raise ParameterError(parameter("by", caller, f"one of {', '.join(WINDOWS)}", by))
+
+
+def _read_levels(q: float | Iterable[float], caller: str) -> list[float]:
+    levels: list[float] = np.atleast_1d(np.asarray(q if np.isscalar(q) else list(q), dtype=float)).tolist()  # type: ignore[arg-type]
+    bad = [v for v in levels if not 0 <= v <= 1]
+    require([parameter("q", caller, "between 0 and 1", v) for v in bad], ParameterError)
+    return levels

@@ -96,7 +96,9 @@ def known_counts(observed: Any, counts: Counts, starts: pd.DatetimeIndex, until:
     require(problems, ParameterError)
     frame, stamps = frame[inside], stamps[inside]
     if until is None:
-        last = stamps.max() + pd.Timedelta(seconds=counts.interval_s)
+        # A history fills its last day with empty intervals up to closing time: it ends with its last contact.
+        came = stamps if isinstance(observed, pd.DataFrame) else stamps[frame["contacts"].to_numpy() > 0]
+        last = (came if len(came) else stamps).max() + pd.Timedelta(seconds=counts.interval_s)
     n = int((ends <= last).sum())
     at = starts.searchsorted(stamps, side="right") - 1
     closed = np.asarray(stamps >= ends[np.minimum(at, len(ends) - 1)])

@@ -147,7 +147,7 @@ def _other_kind(data: bytes, name: str) -> str:
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as book:
                 inside = book.namelist()
-        except (OSError, ValueError, zipfile.BadZipFile):
+        except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
             return ""  # a damaged workbook is told as such
         if any(n.startswith("xl/") for n in inside):
             return ""
@@ -246,7 +246,7 @@ def _merged(data: bytes) -> list[tuple[int, int, int, int]]:
                 (n for n in book.namelist() if n.startswith("xl/worksheets/sheet")), key=lambda n: (len(n), n)
             )
             return merged_ranges(book, sheets[0]) if sheets else []
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+    except (OSError, ValueError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error):
         return []
 
 
