@@ -12,7 +12,7 @@ from bposim.forecast._profile import ShapeNoise
 
 
 def own(**changes):
-    flat = ShapeNoise(0.0, 0.0, 1.0, np.zeros(1), 60.0)
+    flat = ShapeNoise(0.0, 0.0, 1.0, np.zeros(1), 60.0, np.zeros(1))
     return Error(**{"factor": 0.01, "persistence": 0.3, "drift": 1e-4, "shape": flat, "regular": False,
                     "regular_shape": False} | changes)  # fmt: skip
 

@@ -25,7 +25,7 @@ from bposim.forecast._errors import (
     missed,
 )  # fmt: skip
 from bposim.forecast._events import Event, event_columns, event_notes, event_words
-from bposim.forecast._profile import ShapeNoise, fit_profile, shape_noise
+from bposim.forecast._profile import ShapeNoise, fit_profile, half_life, shape_noise
 from bposim.forecast._regressors import prepare, recorded
 from bposim.forecast._twin import screen
 
@@ -108,7 +108,7 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
     counts, notes = recorded(counts, inputs.regressors)
     totals = counts.totals[kind].astype(float)
     outage, c = _outages(totals)
-    share = fit_profile(counts, kind, ~outage)
+    share = fit_profile(counts, kind, ~outage, half_life(counts, kind, ~outage))
     covered = (share[counts.dates.day_of_week] * counts.times).sum(axis=1)
     totals = totals / np.where(covered > 0.5, covered, 1.0)
     with np.errstate(divide="ignore"):

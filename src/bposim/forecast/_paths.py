@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -97,7 +98,12 @@ def draw_paths(
         level = spread * heavier(level / np.maximum(spread, 1e-12), error.level_tail)
         log_factor = np.sqrt(error.factor) * heavier(factor, error.tail) + level
         log_factor -= log_mean(np.sqrt(error.factor), error.tail) + log_mean(spread, error.level_tail)
-        shape = shape_factor(generator, samples, grid, first, error.shape, slots, expected[:, j])
+        still = (
+            replace(error.shape, variance=0.0, profile=np.zeros_like(error.shape.profile))
+            if error.regular_shape
+            else error.shape
+        )
+        shape = shape_factor(generator, samples, grid, first, still, slots, expected[:, j])
         of_day = np.searchsorted(days, grid.day)
         rate = expected[:, j] * np.exp(log_factor)[:, of_day] * shape
         if off is not None:
@@ -122,17 +128,20 @@ def shape_factor(
 ) -> np.ndarray:
     """Return a noise along the intervals of each day that leaves the day's expectation alone, shape (samples or 1, n_intervals)."""
     n = len(grid)
-    if law.variance <= 0 or len(first) == n:
+    if len(first) == n or not (law.variance > 0 or law.profile.any()):
         return np.ones((1, n))
     spread = np.sqrt(np.log1p(np.where(slots >= 0, law.by_slot[slots], law.variance)))[:, None]
     rho = law.rho
+    wrong = np.sqrt(np.log1p(np.where(slots >= 0, law.profile[slots], 0.0)))[:, None]
+    once = generator.standard_normal((len(law.profile), samples))
     noise = generator.standard_normal((n, samples))
     starts = set(first.tolist())
     keep = np.sqrt(1 - rho**2)
     for i in range(n):
         if i not in starts:
             noise[i] = rho * noise[i - 1] + keep * noise[i]
-    factor = np.exp(spread * heavier(noise, law.tail) - spread**2 / 2).T
+    log_factor = spread * heavier(noise, law.tail) - spread**2 / 2 + wrong * once[np.maximum(slots, 0)] - wrong**2 / 2
+    factor = np.exp(log_factor).T
     weight = np.add.reduceat(expected, first)
     moved = np.add.reduceat(expected * factor, first, axis=1)
     ratio = np.divide(weight, moved, out=np.ones_like(moved), where=moved > 0)

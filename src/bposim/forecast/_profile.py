@@ -5,17 +5,56 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from bposim.forecast._counts import Counts
 from bposim.forecast._errors import NORMAL, tail_of
 
-#: Weeks in which the weight of a day halves.
+#: Weeks in which the weight of a day halves, and those that are tried instead.
 HALF_LIFE = 8.0
+TRIED = (3.0, 26.0)
+#: Weeks before the end from which the next two are foretold to choose between them, and the days' history that it takes.
+_BACK, _NEEDS = (2, 4, 6, 8), 120
 #: Days that the variance of all intervals is worth beside an interval's own, and where deviations are clipped.
 SLOT_WEIGHT, CLIP = 20.0, 3.5
 
 
-def fit_profile(counts: Counts, kind: int, use: np.ndarray) -> np.ndarray:
+def half_life(counts: Counts, kind: int, use: np.ndarray) -> float:
+    """Return in how many weeks a day's weight in the profile should halve: eight, unless another foretells recent days better.
+
+    The profile of the days before two, four, six and eight weeks ago is scored on the two weeks after, by the logarithm of the shares
+    of the contacts that came; another half-life is taken where its mean gain by day is above two standard errors.
+    """
+    dates = counts.dates
+    if len(counts.minutes) == 1 or (dates[-1] - dates[0]).days < _NEEDS:
+        return HALF_LIFE
+    usable = use & counts.normal & (counts.totals[kind] > 0)
+    gains: dict[float, list[np.ndarray]] = {h: [] for h in TRIED}
+    for back in _BACK:
+        edge = dates[-1] - pd.Timedelta(weeks=back)
+        known = usable & np.asarray(dates <= edge)
+        later = np.flatnonzero(usable & np.asarray((dates > edge) & (dates <= edge + pd.Timedelta(weeks=2))))
+        if not known.any() or not len(later):
+            continue
+        x = counts.table[kind][later].astype(float)
+        logs = {}
+        for h in (HALF_LIFE, *TRIED):
+            share = fit_profile(counts, kind, known, h)[dates.day_of_week[later]]
+            logs[h] = (x * np.log(np.maximum(share, 1e-6))).sum(axis=1) / x.sum(axis=1)
+        for h in TRIED:
+            gains[h].append(logs[h] - logs[HALF_LIFE])
+    best, chosen = 0.0, HALF_LIFE
+    for h, parts in gains.items():
+        if not parts:
+            continue
+        gain = np.concatenate(parts)
+        mean, error = float(gain.mean()), float(gain.std() / np.sqrt(max(len(gain), 1)))
+        if mean > 2 * error and mean > best:
+            best, chosen = mean, h
+    return chosen
+
+
+def fit_profile(counts: Counts, kind: int, use: np.ndarray, weeks: float = HALF_LIFE) -> np.ndarray:
     """Return shares by weekday and wall-clock interval, shape (7, n_slots); each open weekday sums to one.
 
     Parameters
@@ -25,6 +64,8 @@ def fit_profile(counts: Counts, kind: int, use: np.ndarray) -> np.ndarray:
         Index of the contact type.
     use : ndarray of bool, shape (n_days,)
         Days that may be learnt from; days with a clock change are left out anyway.
+    weeks : float
+        In which the weight of a day halves.
     """
     is_open = counts.open_slots
     n_slots = len(counts.minutes)
@@ -33,7 +74,7 @@ def fit_profile(counts: Counts, kind: int, use: np.ndarray) -> np.ndarray:
         return flat
     use = use & counts.normal
     age = (counts.dates[-1] - counts.dates).days.to_numpy() / 7
-    weight = np.where(use, 0.5 ** (age / HALF_LIFE), 0.0)
+    weight = np.where(use, 0.5 ** (age / weeks), 0.0)
     x = counts.table[kind].astype(float)
     weekday = counts.dates.day_of_week.to_numpy()
     # The pooled profile is a rate per open day, so that a weekday with fewer hours does not thin the rest.
@@ -80,6 +121,8 @@ class ShapeNoise:
         Variance of each wall-clock interval.
     tail : float
         Degrees of freedom of Student's t.
+    profile : ndarray, shape (n_slots,)
+        Relative variance of the profile itself, the same on every day of a path.
     """
 
     variance: float
@@ -87,6 +130,7 @@ class ShapeNoise:
     dispersion: float
     by_slot: np.ndarray
     tail: float
+    profile: np.ndarray
 
     def times(self, factor: float) -> ShapeNoise:
         """Return the noise with another variance."""
@@ -102,7 +146,7 @@ def shape_noise(counts: Counts, kind: int, share: np.ndarray, use: np.ndarray) -
     the evening. Deviations are clipped at 3.5 standard deviations; the tails are told from what is left by likelihood.
     """
     n_all = len(counts.minutes)
-    none = ShapeNoise(0.0, 0.0, 1.0, np.zeros(n_all), NORMAL)
+    none = ShapeNoise(0.0, 0.0, 1.0, np.zeros(n_all), NORMAL, np.zeros(n_all))
     if n_all == 1:
         return none
     use = use & counts.normal & (counts.totals[kind] > 0)
@@ -120,7 +164,8 @@ def shape_noise(counts: Counts, kind: int, share: np.ndarray, use: np.ndarray) -
     dispersion = float((deviation**2).sum() / max(poisson.sum(), 1e-12) / freedom)
     variance = max(0.0, float(((deviation**2).sum() / freedom - poisson.sum()) / max((mean**2).sum(), 1e-12)))
     if variance <= 0 or n_slots < 3:
-        return ShapeNoise(variance, 0.0, dispersion, np.full(n_all, variance), NORMAL)
+        own = np.full(n_all, variance)
+        return ShapeNoise(variance, 0.0, dispersion, own, NORMAL, _profile_error(counts, kind, use, own))
     own, weight = np.full(n_all, variance), np.zeros(n_all)
     for _ in range(2):
         spread = np.sqrt(poisson + own * mean**2)
@@ -139,4 +184,13 @@ def shape_noise(counts: Counts, kind: int, share: np.ndarray, use: np.ndarray) -
     scale = np.sqrt(np.maximum(own, 1e-12)) * mean
     product = (scale[:, 1:] * scale[:, :-1]).sum()
     rho = float(np.clip((near[:, 1:] * near[:, :-1]).sum() / max(product, 1e-12), 0.0, 0.97))
-    return ShapeNoise(min(variance, 1.0), rho, dispersion, own, tail)
+    return ShapeNoise(min(variance, 1.0), rho, dispersion, own, tail, _profile_error(counts, kind, use, own))
+
+
+def _profile_error(counts: Counts, kind: int, use: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Return how far the profile may be off: what counting and the days' own shapes leave of a weighted mean, shape (n_slots,)."""
+    weight = np.where(use, 0.5 ** ((counts.dates[-1] - counts.dates).days.to_numpy() / 7 / HALF_LIFE), 0.0)
+    x = counts.table[kind]
+    contacts = (weight @ x) ** 2 / np.maximum(weight**2 @ x, 1e-12)
+    days = weight.sum() ** 2 / max(float((weight**2).sum()), 1e-12)
+    return np.asarray(np.minimum(np.where(contacts > 0, 1 / np.maximum(contacts, 1e-12), 0.0) + own / days, 1.0))
