@@ -1,7 +1,7 @@
 """Forecasts of four public records, defaults only: errors beside baselines and the noise floor, and what bands cover.
 
-Usage: python benchmarks/forecast_sets.py [SET …]; sets: bank, bank_bands, vancouver, vancouver_years, technion, technion_bands, etiqa,
-intraday. The data stay outside the project; a set whose file is missing says so.
+Usage: python benchmarks/forecast_sets.py [SET …]; sets: p1, p2, p3, bands (a bank's calls), i8, years (Vancouver's 3-1-1), days,
+weeks (the Technion bank), etiqa, intraday. The data stay outside the project.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.forecast import forecast
+from bposim.forecast._backtest import poisson_deviation
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 Cells = pd.DataFrame
@@ -74,7 +75,7 @@ def wape(cells: Cells, by: str) -> dict[str, float]:
     part = cells[cells["by"] == by]
     gap = (part["expected"] - part["actual"]).abs().groupby(part["method"]).sum()
     out = (gap / part.groupby("method")["actual"].sum()).to_dict()
-    own = part[part["method"] == "prophet"]
+    own = part[part["method"] == part["method"].iloc[0]]
     return {str(k): float(v) for k, v in out.items()} | {"floor": float(own["floor"].sum() / own["actual"].sum())}
 
 
@@ -159,8 +160,8 @@ def intraday() -> Cells:
             low80, high80, low95, high95 = np.quantile(view.array[:, late, 0], [0.1, 0.9, 0.025, 0.975], axis=0)
             frames.append(
                 pd.DataFrame(
-                    {"method": method, "by": "interval", "expected": view.expected[late, 0], "actual": actual,
-                     "in_80": (actual >= low80) & (actual <= high80), "in_95": (actual >= low95) & (actual <= high95), "floor": 0.0}
+                    {"method": method, "by": "interval", "expected": view.expected[late, 0], "actual": actual, "floor": poisson_deviation(actual),
+                     "in_80": (actual >= low80) & (actual <= high80), "in_95": (actual >= low95) & (actual <= high95)}
                 )
             )  # fmt: skip
             total, paths = actual.sum(), view.array[:, late, 0].sum(axis=1)
@@ -168,50 +169,77 @@ def intraday() -> Cells:
             frames.append(
                 pd.DataFrame(
                     {"method": method, "by": "day", "expected": [view.expected[late, 0].sum()], "actual": [total],
-                     "in_80": [a <= total <= b], "in_95": [c <= total <= d], "floor": 0.0}
+                     "in_80": [a <= total <= b], "in_95": [c <= total <= d], "floor": poisson_deviation(np.array([total]))}
                 )
             )  # fmt: skip
     return pd.concat(frames)
 
 
 SETS: dict[str, Callable[[], Cells]] = {
-    "bank P1": bank_p1, "bank P2": bank_p2, "bank P3": bank_p3, "bank bands": bank_bands, "vancouver I8": vancouver_8,
-    "vancouver years": vancouver_years, "technion": technion_days, "technion bands": technion_bands, "etiqa": etiqa_pair,
-    "intraday": intraday,
+    "p1": bank_p1, "p2": bank_p2, "p3": bank_p3, "bands": bank_bands, "i8": vancouver_8, "years": vancouver_years,
+    "days": technion_days, "weeks": technion_bands, "etiqa": etiqa_pair, "intraday": intraday,
 }  # fmt: skip
 #: Sets whose bands are pooled: several weeks from each origin.
-BANDS = ("bank bands", "vancouver years", "technion bands", "etiqa")
+BANDS = ("bands", "years", "weeks", "etiqa")
 
 
 def coverage(cells: dict[str, Cells]) -> pd.DataFrame:
-    """Return what the bands of several sets cover, by window, each set weighing the same and all windows alike."""
+    """Return ``set, by, within_80, within_95, n`` of several sets, of all their windows together, and the mean of the sets."""
     rows = []
     for by in ("interval", "day", "week"):
-        parts = {}
-        for name, frame in cells.items():
-            part = frame[(frame["by"] == by) & (frame["method"] == "prophet")]
-            if len(part):
-                parts[name] = part
+        parts = {k: f[(f["by"] == by) & (f["method"] == "prophet")] for k, f in cells.items()}
+        parts = {k: f for k, f in parts.items() if len(f)}
         if not parts:
             continue
-        for name, part in [*parts.items(), ("pooled", pd.concat(parts.values()))]:
-            rows.append({"set": name, "by": by, "within_80": part["in_80"].mean(), "within_95": part["in_95"].mean(), "n": len(part)})  # fmt: skip
-        sets = pd.DataFrame([(p["in_80"].mean(), p["in_95"].mean()) for p in parts.values()])
-        rows.append({"set": "mean of sets", "by": by, "within_80": sets[0].mean(), "within_95": sets[1].mean(), "n": len(parts)})  # fmt: skip
+        means = {k: (f["in_80"].mean(), f["in_95"].mean(), len(f)) for k, f in parts.items()}
+        every = pd.concat(parts.values())
+        means["pooled"] = (every["in_80"].mean(), every["in_95"].mean(), len(every))
+        means["mean of sets"] = (*(float(np.mean([means[k][j] for k in parts])) for j in (0, 1)), len(parts))
+        rows += [{"set": k, "by": by, "within_80": a, "within_95": b, "n": n} for k, (a, b, n) in means.items()]
     return pd.DataFrame(rows)
 
 
-if __name__ == "__main__":
-    names = sys.argv[1:] or list(SETS)
-    import time
+def by_year(cells: Cells) -> pd.DataFrame:
+    """Return WAPE by day of each method and year of the origin."""
+    part = cells[cells["by"] == "day"].assign(year=lambda f: pd.to_datetime(f["origin"]).dt.year)
+    part["gap"] = (part["expected"] - part["actual"]).abs()
+    sums = part.groupby(["year", "method"])[["gap", "actual"]].sum()
+    return (sums["gap"] / sums["actual"]).unstack().reset_index()
 
-    for name in names:
-        start = time.perf_counter()
-        found = SETS[name]()
-        found.to_pickle(f"/work/scratch/f/{name.replace(' ', '_')}.pkl")
-        for by in ("interval", "day"):
-            if (found["by"] == by).any():
-                print(name, by, {k: round(v, 4) for k, v in wape(found, by).items()})
-        print(
-            coverage({name: found}).round(3).to_string(index=False), f"{time.perf_counter() - start:.0f} s", flush=True
-        )
+
+def study(names: tuple[str, ...] = tuple(SETS)) -> dict[str, Cells]:
+    """Return the cells of each set."""
+    return {name: SETS[name]() for name in names}
+
+
+def page(found: dict[str, Cells]) -> dict[str, pd.DataFrame]:
+    """Return the tables of the benchmark page: errors, years, bands, intraday."""
+    what = {
+        "p1": "interval",
+        "p2": "interval",
+        "p3": "interval",
+        "i8": "day",
+        "days": "interval",
+        "etiqa": "day",
+        "intraday": "interval",
+    }
+    errors = [{"set": k, "by": by, **wape(found[k], by)} for k, by in what.items() if k in found]
+    if "intraday" in found:
+        errors.append({"set": "intraday", "by": "rest of the day", **wape(found["intraday"], "day")})
+    tables = {"errors": pd.DataFrame(errors)}
+    if "years" in found:
+        tables["years"] = by_year(found["years"])
+    bands = {k: f for k, f in found.items() if k in BANDS}
+    if bands:
+        tables["bands"] = coverage(bands)
+    return tables
+
+
+if __name__ == "__main__":
+    if not DATA.exists():
+        raise SystemExit(f"The data folder {DATA} is missing; nothing was measured.")
+    wrong = [n for n in sys.argv[1:] if n not in SETS]
+    if wrong:
+        raise SystemExit(f"No set {', '.join(wrong)}. There are: {', '.join(SETS)}.")
+    for title, frame in page(study(tuple(sys.argv[1:]) or tuple(SETS))).items():
+        print(f"{title}\n{frame.round(4).to_string(index=False)}\n")
