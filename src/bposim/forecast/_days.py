@@ -21,6 +21,7 @@ from bposim.forecast._errors import (
     LEVEL_PRIOR,
     Error,
     Missed,
+    cautious,
     fit_error,
     missed,
 )  # fmt: skip
@@ -131,7 +132,7 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
     table = pd.concat([table[names], extra], axis=1)
     freedom = freedom | {str(k): COMMON for k in extra}
     words += [*(found.words if inputs.regressors is not None else ()), *event_words(inputs.events, moved, days, n)]
-    masked = masked | outage
+    outlying, masked = masked, masked | outage
     y = np.where(masked, np.nan, logs)
     fit = _prophet.fit_days(past, y, future, table, freedom, yearly=yearly, seed=inputs.seed)
     residual = np.where(masked, np.nan, logs - fit.fitted)
@@ -150,7 +151,8 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
     level = pd.Series(np.where(ok, logs - fit.calendar, np.nan), index=past)
     parameters = 7 + len(kept) * 2 + 2 * yearly + min(n // 15, 20)
     series = pd.Series(residual, index=past)
-    error = _error(series, fitted, level, parameters, shape_noise(counts, kind, share, ok))
+    steady = not outlying.any() and (span >= THIN_DAYS or _repeats(counts, kind))
+    error = _error(series, fitted, level, parameters, shape_noise(counts, kind, share, ok), steady)
     effects = ("day of the week", *(("time of the year",) if yearly else ()), *words)
     return Outlook(expected, share, series, error, effects, int(ok.sum()), int(masked.sum()), tuple(notes), parts)
 
@@ -176,6 +178,16 @@ def _by_baseline(counts: Counts, kind: int, future: pd.DatetimeIndex, method: st
     return Outlook(found.expected, found.share, residual, error, (found.effect,), len(totals), 0, (), parts)
 
 
+def _repeats(counts: Counts, kind: int) -> bool:
+    """Return whether days of a weekday hardly differ: a fit to two weeks leaves little of any series."""
+    totals = pd.Series(counts.totals[kind].astype(float))
+    groups = totals.groupby(counts.dates.day_of_week)
+    freedom = len(totals) - groups.ngroups
+    if freedom < 1 or totals.sum() == 0:
+        return True
+    return float(((totals - groups.transform("mean")) ** 2).sum()) / freedom < 0.05 * float(totals.mean())
+
+
 def _weekdays(past: pd.DatetimeIndex, logs: np.ndarray) -> tuple[set[int], set[int]]:
     """Return the weekdays of the history, and those with less than 60 % of the busiest one's contacts."""
     median = pd.Series(np.exp(logs)).groupby(past.day_of_week.to_numpy()).median().dropna()
@@ -195,7 +207,9 @@ def _persistent(residual: np.ndarray) -> tuple[float, float]:
     return float(weight @ r[::-1]), FADE
 
 
-def _error(residual: pd.Series, fitted: np.ndarray, level: pd.Series, parameters: int, shape: ShapeNoise) -> Error:
+def _error(
+    residual: pd.Series, fitted: np.ndarray, level: pd.Series, parameters: int, shape: ShapeNoise, steady: bool = True
+) -> Error:
     r = residual.to_numpy()
     ok = np.isfinite(r) & (fitted > 0)
     n = int(ok.sum())
@@ -205,7 +219,7 @@ def _error(residual: pd.Series, fitted: np.ndarray, level: pd.Series, parameters
     freedom = n / max(n - parameters, n / 3)
     square = float((r**2).mean()) * freedom
     poisson = float((1 / np.maximum(mean, 0.5)).mean())
-    regular = float((r**2 * mean).mean()) * freedom < REGULAR
+    regular = steady and float((r**2 * mean).mean()) * freedom < REGULAR
     factor = square if regular else max(square - poisson, 0.0)
     weeks = max(len(residual) / 5, 1.0)
     drift = _drift(level)
@@ -277,19 +291,11 @@ def with_error(counts: Counts, kind: int, view: Outlook, tried: list[tuple[date,
             found.append(gap)
     if not found:
         error = replace(view.error, level=LEVEL_PRIOR * view.error.factor, tail=10.0, level_tail=LEVEL_FREEDOM)
-        return replace(
-            view,
-            error=_stretch(error, 1.5),
-            notes=(*view.notes, "too little history to test the error on earlier origins; the bands are widened."),
-        )
+        note = "too little history to test the error on earlier origins; the bands are those of an operation that is little known."
+        return replace(view, error=cautious(error, span), notes=(*view.notes, note))
     error = fit_error(view.error, found)
     if span < THIN_DAYS:
         # So few origins can flatter; a thin history does not get narrower bands for luck.
         own = view.error
-        wider = replace(error, factor=max(error.factor, own.factor), drift=max(error.drift, own.drift))
-        error = _stretch(wider, 1.25)
-    return replace(view, error=error)
-
-
-def _stretch(error: Error, scale: float) -> Error:
-    return replace(error, factor=error.factor * scale, drift=error.drift * scale, level=error.level * scale)
+        error = replace(error, factor=max(error.factor, own.factor), drift=max(error.drift, own.drift))
+    return replace(view, error=cautious(error, span))

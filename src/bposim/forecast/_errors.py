@@ -17,6 +17,9 @@ DRIFT_PRIOR, DRIFT_WEIGHT = 1e-4, 6.0
 FACTOR_PRIOR, FACTOR_WEIGHT = 0.08**2, 10.0
 #: Variance of the level on the first day, as a share of the day factor's, before any forecast was tried.
 LEVEL_PRIOR = 0.15
+#: Least variance of day factor and level of a history of two weeks, which knows neither month nor season nor drift; what is
+#: left of it falls evenly and is nothing at fourteen weeks.
+THIN_FACTOR, THIN_LEVEL, THIN_UNTIL = 0.15**2, 0.12**2, 98
 #: What the history says of itself, in standard deviations of the logarithm of (level, drift, factor) and of the logit of persistence.
 _TRUST = np.array([1.0, 1.0, 0.5, 1.0])
 #: Degrees of freedom of the tails: as good as normal, the heaviest, and of the level before any forecast was tried.
@@ -141,6 +144,18 @@ def fit_error(own: Error, tried: list[Missed]) -> Error:
         own, level=float(level), drift=float(drift), factor=float(factor * ratio), persistence=_rho(float(x[3])),
         tail=tail, level_tail=LEVEL_FREEDOM + len(tried),
     )  # fmt: skip
+
+
+def cautious(error: Error, span: int) -> Error:
+    """Return the error of a history of so many days, no smaller than what such a history cannot know of itself.
+
+    A fit to two weeks follows them closely, and there is no earlier forecast to be wrong: bands from it held 45 % of the days where
+    they said 80 % (daily and half-hourly records of three operations, windows of two weeks).
+    """
+    left = min(max((THIN_UNTIL - span) / (THIN_UNTIL - 14), 0.0), 1.0)
+    if error.regular or left == 0.0:
+        return error
+    return replace(error, factor=max(error.factor, left * THIN_FACTOR), level=max(error.level, left * THIN_LEVEL))
 
 
 def _rho(x: float) -> float:
