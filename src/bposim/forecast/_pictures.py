@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: Room above the highest value, as a share of it, in which the legend stands.
-ROOM = 0.22
+ROOM = 0.3
 COVERS = (0.95, 0.80, 0.50)
 
 
@@ -38,12 +38,19 @@ def stairs(
 
 
 def dates(ax: Any) -> None:
-    """Label the time axis in few words."""
+    """Label the time axis in few words, every day with its month."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(minticks=3, maxticks=9)
     ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    ax.xaxis.set_major_formatter(
+        ConciseDateFormatter(
+            locator,
+            formats=["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%S.%f"],
+            zero_formats=["", "%Y", "%d %b", "%d %b", "%H:%M", "%H:%M"],
+            offset_formats=["", "", "%Y", "%Y", "%d %b %Y", "%d %b %Y"],
+        )
+    )
 
 
 def fan(
@@ -63,7 +70,7 @@ def fan(
     x, (line,) = stairs(start, end, mean)
     ax.plot(x, line, color="tab:blue", linewidth=1.3, label="expected")
     top = max(top, float(np.nanmax(line, initial=0.0)))
-    finish(ax, top, f"contacts per {unit}", title, n_columns=4)
+    finish(ax, top, f"contacts per {unit}", title, n_columns=2)
     dates(ax)
     return ax
 
@@ -124,7 +131,7 @@ def by_lead(cells: pd.DataFrame, method: str, by: str, title: str, ax: Any = Non
         top = max(top, float(wape.max()))
     own = cells[cells["method"] == method].groupby("lead_week")[["floor", "actual"]].sum()
     ax.plot(own["floor"] / own["actual"], color="grey", linestyle=":", marker=".", label="noise floor")
-    finish(ax, top, f"WAPE per {by}", title, n_columns=4)
+    finish(ax, top, f"WAPE per {by}", title, n_columns=2)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("week of lead")

@@ -150,22 +150,23 @@ def updated(parts: Parts, settings: Settings, counts: Counts, known: np.ndarray)
         after = of_day >= later
         expected[after, j] *= rest.factor[m:][of_day[after] - later]
     state = Update(known, today, parts.expected, tuple(rests))
-    said = []
-    for j, name in enumerate(counts.types):
-        before, rest_before = parts.expected[:n, j].sum(), parts.expected[n:, j].sum()
-        if before > 0 and rest_before > 0:
-            said.append(
-                f"{name!r}: {known[:, j].sum():,.0f} contacts came by then, {known[:, j].sum() / before - 1:+.1%} against the forecast; "
-                f"the rest is expected at {expected[n:, j].sum() / rest_before - 1:+.1%}."
-            )
     silent = [
         d
         for d in range(whole)
         if (known[first[d] : end[d]] == 0).all() and (parts.expected[first[d] : end[d]].sum() >= BUSY)
     ]
+    known_of = ~np.isin(of_day, silent)
+    said = []
     if silent:
         which = ", ".join(str(grid.starts[first[d]].date()) for d in silent)
         said.append(f"No contacts are known of {which}: taken as closed, and not as a sign of the days after.")
+    for j, name in enumerate(counts.types):
+        before, rest_before = parts.expected[:n, j][known_of[:n]].sum(), parts.expected[n:, j].sum()
+        if before > 0 and rest_before > 0:
+            said.append(
+                f"{name!r}: {known[:, j].sum():,.0f} contacts came by then, {known[:, j].sum() / before - 1:+.1%} against the forecast; "
+                f"the rest is expected at {expected[n:, j].sum() / rest_before - 1:+.1%}."
+            )
     upto = grid.starts[n - 1] + pd.Timedelta(hours=float(grid.hours[n - 1]))
     result = replace(
         parts, expected=expected, update=state, notes=(*parts.notes, f"Updated with the counts to {upto}.", *said)
