@@ -16,7 +16,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 #: Seconds that one notebook may take.
 LIMIT = 300
 #: What a notebook may import of bposim beside ``import bposim as bp``.
-PUBLIC = {"bposim.datasets", "bposim.testing", "bposim.erlang"}
+PUBLIC = {"bposim.datasets", "bposim.testing", "bposim.erlang", "bposim.forecast"}
 
 #: Deprecations caused by the notebook or by bposim are errors; those among other packages are theirs.
 STRICT = """

@@ -1,6 +1,6 @@
 """Back-tests: no leakage, the noise floor, and the real series."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -9,8 +9,9 @@ from forecast_worlds import bank, day_counts, nhpp, vancouver
 from scipy import stats
 
 from bposim.errors import ForecastError, ParameterError
-from bposim.forecast import forecast
+from bposim.forecast import Backtest, forecast
 from bposim.forecast._backtest import poisson_deviation
+from bposim.provenance import Provenance
 
 
 def test_nothing_after_the_origin_is_seen():
@@ -47,6 +48,31 @@ def test_the_table_holds_every_method_and_window():
     assert set(test.summary("day", lead=True)["lead_week"]) == {1, 2}
     assert len(test.origins) == 2 and test.origins[-1] == date(2023, 4, 10)
     assert "WAPE" in test.verdict and "Backtest of prophet" in repr(test) and "<table" in test._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("misses", "others", "says"),
+    [
+        ([10, 12, 9, 11, 10, 12], [12, 14, 11, 13, 12, 14], "beats"),
+        ([12, 14, 11, 13, 12, 14], [10, 12, 9, 11, 10, 12], "does not beat"),
+        # Better by 1 in the mean, and by 19 or worse by 17 at single origins.
+        ([10, 30, 10, 30, 10, 30], [29, 13, 29, 13, 29, 13], "are level on days"),
+    ],
+)
+def test_a_gain_within_chance_is_not_called_one(misses, others, says):
+    origins = tuple(date(2023, 1, 2) + timedelta(days=7 * k) for k in range(6))
+    cells = pd.DataFrame(
+        [
+            {"measure": "volume", "method": method, "origin": o, "contact_type": "calls", "by": "day", "lead_week": 1,
+             "expected": 100.0 + miss, "actual": 100.0, "pinball": 0.0, "in_50": 1.0, "in_80": 1.0, "in_95": 1.0,
+             "floor": 8.0, "weight": 1.0}
+            for method, gaps in (("prophet", misses), ("mean-4", others))
+            for o, miss in zip(origins, gaps, strict=True)
+        ]
+    )  # fmt: skip
+    verdict = Backtest(cells, origins, 7, "prophet", Provenance("backtest", {})).verdict
+    assert says in verdict
+    assert ("standard error of the difference" in verdict) == (says == "are level on days")
 
 
 @pytest.mark.parametrize("mean", [0.3, 1.0, 4.5, 20.0, 100.0])

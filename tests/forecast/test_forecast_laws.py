@@ -255,6 +255,17 @@ def test_it_shows_itself(usual):
         usual.array[0, 0, 0] = 1
 
 
+def test_pictures_stop_where_nobody_is_open(usual):
+    pytest.importorskip("matplotlib").use("Agg")
+    for by, n in (("day", len(usual.mean("day"))), ("interval", len(usual.starts))):
+        ax = usual.plot(by=by)
+        line = ax.lines[0]
+        drawn = np.asarray(line.get_ydata(), dtype=float)
+        assert np.isfinite(drawn).sum() == 2 * n and np.isnan(drawn).any() == (by == "interval")
+        top = np.nanmax(ax.collections[0].get_datalim(ax.transData).get_points()[:, 1])
+        assert ax.get_legend() is not None and ax.get_ylim()[1] > 1.2 * top, "the legend has its own room"
+
+
 def test_a_history_and_its_volumes_give_the_same_forecast():
     from bposim.history import History
 

@@ -76,6 +76,27 @@ def test_an_interval_without_a_row_had_no_contacts(usual):
     assert silent.expected[3:8].sum() < 0.8 * usual.expected[3:8].sum()
 
 
+def test_a_busy_day_without_contacts_says_nothing_of_the_others(usual):
+    seen = came(usual, 1.1)
+    days = usual.starts.normalize().unique()
+    until = days[2] + pd.Timedelta(hours=23)
+    gap = usual.update(seen[usual.starts.normalize() != days[1]], until=until)
+    full = usual.update(seen, until=until)
+    ahead = np.asarray(usual.starts.normalize() > days[2])
+    assert (gap.array[:, usual.starts.normalize() == days[1]] == 0).all()
+    assert gap.expected[ahead].sum() == pytest.approx(full.expected[ahead].sum(), rel=0.05)
+    assert any(f"No contacts are known of {days[1].date()}" in n for n in gap.notes)
+    assert not any("No contacts are known" in n for n in full.notes)
+
+
+def test_rows_after_the_time_are_not_looked_at(usual):
+    late = came(usual, 1.0).iloc[:5]
+    late.loc[4, "interval_start"] = usual.starts[7] + pd.Timedelta(hours=2)  # nobody is open then
+    with pytest.raises(ParameterError, match="when closed"):
+        usual.update(late, until=usual.starts[9])
+    assert usual.update(late, until=usual.starts[3]).array[:, :3, 0].sum() > 0
+
+
 def test_what_cannot_be_is_refused(usual):
     with pytest.raises(ParameterError, match="counts of the horizon"):
         usual.update(nhpp(10, 1))

@@ -142,37 +142,49 @@ class Backtest:
     @property
     def verdict(self) -> str:
         """Say in one sentence whether the method beats the baselines on day totals."""
-        table = self.summary("day")
-        pooled = table.assign(w=table["wape"] * table["n"]).groupby("method", sort=False)[["w", "n"]].sum()
-        wape = pooled["w"] / pooled["n"]
+        cells = self._of("volume")
+        cells = cells[cells["by"] == "day"].assign(gap=lambda c: (c["expected"] - c["actual"]).abs())
+        pooled = cells.groupby("method", sort=False)[["gap", "actual"]].sum()
+        wape = pooled["gap"] / pooled["actual"]
         others = wape.drop(self.method, errors="ignore")
         if others.empty:
             return f"{self.method}: WAPE {wape[self.method]:.1%} on days."
         best = str(others.idxmin())
-        word = "beats" if wape[self.method] < others[best] else "does not beat"
-        return (
-            f"{self.method} {word} the best other method on days: WAPE {wape[self.method]:.1%} "
-            f"against {others[best]:.1%} of {best}, over {len(self.origins)} origins."
-        )
+        gain, error = self._gain(best)
+        tried = f"over {len(self.origins)} origins"
+        against = f"WAPE {wape[self.method]:.1%} against {others[best]:.1%} of {best}, {tried}"
+        if abs(gain) <= error:
+            return (
+                f"{self.method} and the best other method are level on days: {against}, which is within the standard "
+                f"error of the difference, {error:.1%}."
+            )
+        return f"{self.method} {'beats' if gain > 0 else 'does not beat'} the best other method on days: {against}."
+
+    def _gain(self, other: str) -> tuple[float, float]:
+        """Return by how much WAPE on days is lower than another method's, and its standard error between origins."""
+        cells = self._of("volume")
+        cells = cells[cells["by"] == "day"]
+        gap = (cells["expected"] - cells["actual"]).abs().groupby([cells["method"], cells["origin"]]).sum().unstack(0)
+        own = cells[cells["method"] == self.method]
+        whole = own.groupby("origin")["actual"].sum().reindex(gap.index).to_numpy(dtype=float)
+        gain = (gap[other] - gap[self.method]).to_numpy(dtype=float)
+        if len(gain) < 2 or whole.sum() <= 0:
+            return float(gain.sum() / max(whole.sum(), 1.0)), 0.0
+        share = gain.sum() / whole.sum()
+        apart = (gain - share * whole) / whole.mean()
+        # Horizons that overlap share their days.
+        starts = np.sort(np.array([(d - self.origins[0]).days for d in self.origins], dtype=float))
+        step = min(float(np.median(np.diff(starts))) / self.days, 1.0)
+        effective = max(len(gain) * step, 1.0)
+        return float(share), float(np.sqrt((apart**2).sum() / (len(gain) - 1) / effective))
 
     def plot(self, ax: Any = None, by: str = "day") -> Any:
         """Draw WAPE by week of lead for each method, with the noise floor; return the axes."""
-        import matplotlib.pyplot as plt
+        from bposim.forecast._pictures import by_lead
 
-        if ax is None:
-            _, ax = plt.subplots(figsize=(7, 4))
         cells = self._of("volume")
-        cells = cells[cells["by"] == by]
-        for method, part in cells.groupby("method", sort=False):
-            gap = (part["expected"] - part["actual"]).abs().groupby(part["lead_week"]).sum()
-            ax.plot(gap / part.groupby("lead_week")["actual"].sum(), marker="o", label=method)
-        own = cells[cells["method"] == self.method].groupby("lead_week")[["floor", "actual"]].sum()
-        ax.plot(own["floor"] / own["actual"], color="grey", linestyle=":", label="noise floor")
-        ax.set_ylim(bottom=0)
-        ax.set_xlabel("week of lead")
-        ax.set_ylabel(f"WAPE per {by}")
-        ax.legend(frameon=False, fontsize="small")
-        return ax
+        title = f"error by lead, {len(self.origins)} origins"
+        return by_lead(cells[cells["by"] == by], self.method, by, title, ax)
 
     def __repr__(self) -> str:
         head = f"Backtest of {self.method}: {len(self.origins)} origins of {self.days} days"

@@ -78,23 +78,7 @@ def components(
 
 def draw(table: pd.DataFrame, title: str, axes: Any = None) -> Any:
     """Draw expectation and level, and below each effect that there is, as bars in per cent."""
-    import matplotlib.pyplot as plt
+    from bposim.forecast._pictures import parts_of_a_day
 
     shown = [e for e in (*EFFECTS, "clock") if table[f"{e}_percent"].abs().max() > 0.05]
-    if axes is None:
-        _, axes = plt.subplots(1 + len(shown), 1, figsize=(9, 2.2 + 1.3 * len(shown)), sharex=True, squeeze=False)
-        axes = axes[:, 0]
-    axes = np.atleast_1d(np.asarray(axes, dtype=object))
-    axes[0].plot(table["date"], table["expected"], color="tab:blue", linewidth=1.5, label="expected")
-    axes[0].plot(table["date"], table["level"], color="grey", linestyle="--", label="level")
-    axes[0].set_ylim(bottom=0)
-    axes[0].set_ylabel("contacts per day")
-    axes[0].legend(frameon=False, fontsize="small")
-    axes[0].set_title(title)
-    for ax, effect in zip(axes[1:], shown, strict=False):
-        ax.bar(table["date"], table[f"{effect}_percent"], color="tab:blue", width=0.8)
-        ax.axhline(0, color="black", linewidth=0.6)
-        ax.set_ylabel("%")
-        ax.set_title(_WORDS[effect], loc="left", fontsize="small")
-    axes[0].figure.autofmt_xdate()
-    return axes
+    return parts_of_a_day(table, shown, _WORDS, title, axes)

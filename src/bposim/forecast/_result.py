@@ -496,7 +496,7 @@ class Forecast:
         return run_backtest(counts, settings, origins, days, workers, progress, handled)
 
     def plot(self, ax: Any = None, by: str = "day", contact_type: str | None = None) -> Any:
-        """Draw the expectation with bands of 50, 80 and 95 %.
+        """Draw the expectation with bands of 50, 80 and 95 %, one step for each open window.
 
         Parameters
         ----------
@@ -518,26 +518,17 @@ class Forecast:
             rule = f"one of {', '.join(self.contact_types)}"
             problems.append(parameter("contact_type", "plot()", rule, contact_type))
         require(problems, ParameterError)
-        import matplotlib.pyplot as plt
+        from bposim.forecast._pictures import fan, window_ends
 
-        if ax is None:
-            _, ax = plt.subplots(figsize=(9, 4))
         wanted = self.contact_types if contact_type is None else (contact_type,)
         pick = [self.contact_types.index(name) for name in wanted]
         first, stamps = window_codes(self.starts, by)
         paths = np.add.reduceat(self.array[:, :, pick].sum(axis=2), first, axis=1)
         mean = np.add.reduceat(self.expected[:, pick].sum(axis=1), first)
-        x = stamps.tz_localize(None)
-        for cover, alpha in ((0.95, 0.15), (0.80, 0.22), (0.50, 0.32)):
-            low, high = np.quantile(paths, [(1 - cover) / 2, (1 + cover) / 2], axis=0)
-            ax.fill_between(x, low, high, color="tab:blue", alpha=alpha, linewidth=0, label=f"{cover:.0%} of paths")
-        ax.plot(x, mean, color="tab:blue", linewidth=1.5, label="expected")
-        ax.set_ylim(bottom=0)
-        ax.set_ylabel(f"contacts per {by}")
-        ax.set_title(f"{contact_type or ', '.join(self.contact_types)}: {self.days} days from {self.start}")
-        ax.legend(frameon=False, fontsize="small")
-        ax.figure.autofmt_xdate()
-        return ax
+        local = stamps.tz_localize(None)
+        title = f"{', '.join(wanted)}: {self.days} days from {self.start}"
+        unit = f"{self.interval_s / 60:g} min" if by == "interval" else by
+        return fan(local, window_ends(local, by, self.interval_s), paths, mean, unit, title, ax)
 
     def __repr__(self) -> str:
         lines = [

@@ -11,7 +11,7 @@ import pandas as pd
 from bposim.errors import ParameterError, parameter, require
 from bposim.forecast._build import Parts, Settings
 from bposim.forecast._counts import Counts
-from bposim.forecast._days import Outlook
+from bposim.forecast._days import BUSY, Outlook
 from bposim.forecast._errors import Error
 from bposim.forecast._paths import shape_factor, stream
 from bposim.schema import VOLUMES
@@ -101,7 +101,7 @@ def known_counts(observed: Any, counts: Counts, starts: pd.DatetimeIndex, until:
         last = (came if len(came) else stamps).max() + pd.Timedelta(seconds=counts.interval_s)
     n = int((ends <= last).sum())
     at = starts.searchsorted(stamps, side="right") - 1
-    closed = np.asarray(stamps >= ends[np.minimum(at, len(ends) - 1)])
+    closed = np.asarray((stamps >= ends[np.minimum(at, len(ends) - 1)]) & (stamps < last))
     problems = []
     if n == 0:
         problems.append(parameter("until", "update()", f"after the first interval, {ends[0]}", str(last)))
@@ -150,9 +150,18 @@ def updated(parts: Parts, settings: Settings, counts: Counts, known: np.ndarray)
         after = of_day >= later
         expected[after, j] *= rest.factor[m:][of_day[after] - later]
     state = Update(known, today, parts.expected, tuple(rests))
+    silent = [
+        d
+        for d in range(whole)
+        if (known[first[d] : end[d]] == 0).all() and (parts.expected[first[d] : end[d]].sum() >= BUSY)
+    ]
+    known_of = ~np.isin(of_day, silent)
     said = []
+    if silent:
+        which = ", ".join(str(grid.starts[first[d]].date()) for d in silent)
+        said.append(f"No contacts are known of {which}: taken as closed, and not as a sign of the days after.")
     for j, name in enumerate(counts.types):
-        before, rest_before = parts.expected[:n, j].sum(), parts.expected[n:, j].sum()
+        before, rest_before = parts.expected[:n, j][known_of[:n]].sum(), parts.expected[n:, j].sum()
         if before > 0 and rest_before > 0:
             said.append(
                 f"{name!r}: {known[:, j].sum():,.0f} contacts came by then, {known[:, j].sum() / before - 1:+.1%} against the forecast; "
@@ -196,7 +205,8 @@ def _rest(
         np.concatenate([totals, known[start : start + over]]),
         np.concatenate([means, expected[start : start + over]]),
     )
-    use = e > 0
+    # A busy day without contacts was closed, or is missing: it says nothing of the others.
+    use = (e > 0) & ((y > 0) | (e < BUSY) | (seen >= whole))
     y, e, seen = y[use], e[use], seen[use]
     prior = -np.diag(cov) / 2
     inner, cross = cov[np.ix_(seen, seen)], cov[np.ix_(asked, seen)]
