@@ -109,7 +109,8 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
     counts, notes = recorded(counts, inputs.regressors)
     totals = counts.totals[kind].astype(float)
     outage, c = _outages(totals)
-    share = fit_profile(counts, kind, ~outage, half_life(counts, kind, ~outage))
+    weeks = half_life(counts, kind, ~outage)
+    share = fit_profile(counts, kind, ~outage, weeks)
     covered = (share[counts.dates.day_of_week] * counts.times).sum(axis=1)
     totals = totals / np.where(covered > 0.5, covered, 1.0)
     with np.errstate(divide="ignore"):
@@ -152,7 +153,7 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
     parameters = 7 + len(kept) * 2 + 2 * yearly + min(n // 15, 20)
     series = pd.Series(residual, index=past)
     steady = not outlying.any() and (span >= THIN_DAYS or _repeats(counts, kind))
-    error = _error(series, fitted, level, parameters, shape_noise(counts, kind, share, ok), steady)
+    error = _error(series, fitted, level, parameters, shape_noise(counts, kind, share, ok, weeks), steady)
     effects = ("day of the week", *(("time of the year",) if yearly else ()), *words)
     return Outlook(expected, share, series, error, effects, int(ok.sum()), int(masked.sum()), tuple(notes), parts)
 

@@ -137,7 +137,7 @@ class ShapeNoise:
         return replace(self, variance=self.variance * factor, by_slot=self.by_slot * factor)
 
 
-def shape_noise(counts: Counts, kind: int, share: np.ndarray, use: np.ndarray) -> ShapeNoise:
+def shape_noise(counts: Counts, kind: int, share: np.ndarray, use: np.ndarray, weeks: float = HALF_LIFE) -> ShapeNoise:
     """Return the noise within the day, from the last 120 days that may be learnt from.
 
     Notes
@@ -165,7 +165,7 @@ def shape_noise(counts: Counts, kind: int, share: np.ndarray, use: np.ndarray) -
     variance = max(0.0, float(((deviation**2).sum() / freedom - poisson.sum()) / max((mean**2).sum(), 1e-12)))
     if variance <= 0 or n_slots < 3:
         own = np.full(n_all, variance)
-        return ShapeNoise(variance, 0.0, dispersion, own, NORMAL, _profile_error(counts, kind, use, own))
+        return ShapeNoise(variance, 0.0, dispersion, own, NORMAL, _profile_error(counts, kind, use, own, weeks))
     own, weight = np.full(n_all, variance), np.zeros(n_all)
     for _ in range(2):
         spread = np.sqrt(poisson + own * mean**2)
@@ -184,12 +184,12 @@ def shape_noise(counts: Counts, kind: int, share: np.ndarray, use: np.ndarray) -
     scale = np.sqrt(np.maximum(own, 1e-12)) * mean
     product = (scale[:, 1:] * scale[:, :-1]).sum()
     rho = float(np.clip((near[:, 1:] * near[:, :-1]).sum() / max(product, 1e-12), 0.0, 0.97))
-    return ShapeNoise(min(variance, 1.0), rho, dispersion, own, tail, _profile_error(counts, kind, use, own))
+    return ShapeNoise(min(variance, 1.0), rho, dispersion, own, tail, _profile_error(counts, kind, use, own, weeks))
 
 
-def _profile_error(counts: Counts, kind: int, use: np.ndarray, own: np.ndarray) -> np.ndarray:
+def _profile_error(counts: Counts, kind: int, use: np.ndarray, own: np.ndarray, weeks: float) -> np.ndarray:
     """Return how far the profile may be off: what counting and the days' own shapes leave of a weighted mean, shape (n_slots,)."""
-    weight = np.where(use, 0.5 ** ((counts.dates[-1] - counts.dates).days.to_numpy() / 7 / HALF_LIFE), 0.0)
+    weight = np.where(use, 0.5 ** ((counts.dates[-1] - counts.dates).days.to_numpy() / 7 / weeks), 0.0)
     x = counts.table[kind]
     contacts = (weight @ x) ** 2 / np.maximum(weight**2 @ x, 1e-12)
     days = weight.sum() ** 2 / max(float((weight**2).sum()), 1e-12)
