@@ -14,7 +14,7 @@ from bposim.calibrate.backtest import stretch_of
 from bposim.calibrate.formulas import components, formula_errors
 from bposim.calibrate.played import Spread, coarsened, play_coarse
 from bposim.calibrate.replay import agent_paces, observed_volumes, paced, refined, replay_world
-from bposim.calibrate.verdict import judge, judge_metric
+from bposim.calibrate.verdict import BAND, expected_coverage, judge, judge_metric
 from bposim.erlang import erlang_a
 from bposim.errors import ParameterError
 from bposim.metrics import windows
@@ -235,13 +235,42 @@ def test_a_wrong_model_is_no_pass_and_says_why(cal, history, test):
         ((0.80, 0.845, 0.79, 0.88), "weak", "4.5 points off, beyond 3.0 points, though within the band: it may be chance"),
         ((0.80, 0.85, 0.83, 0.88), "weak", "5.0 points off, beyond 3.0 points, and outside the band"),
         ((0.80, 0.87, 0.83, 0.88), "fail", "7.0 points off, beyond 6.0 points, and outside the band"),
-        ((0.80, 0.82, 0.79, 0.85, 0.6, 200), "weak", "only 60 % of 200 intervals lie in their band of 90 %"),
+        ((0.80, 0.82, 0.79, 0.85, 0.6, 200), "weak", "only 60 % of 200 intervals lie in their band, which should hold 88 % with 100 replications"),
+        ((0.80, 0.82, 0.79, 0.85, 0.7, 200, 10), "pass", "2.0 points off, within 3.0 points"),
+        ((0.80, 0.82, 0.79, 0.85, 0.5, 200, 10), "weak", "only 50 % of 200 intervals lie in their band, which should hold 74 % with 10 replications"),
+        ((0.80, 0.82, 0.79, 0.85, 0.0, 200, 9), "pass", "2.0 points off, within 3.0 points (too few replications to judge the bands of the intervals: 10 are needed)"),
+        ((0.80, 0.8304, 0.82, 0.85), "weak", "3.04 points off, beyond 3.00 points, and outside the band"),
+        ((0.80, 0.8304, 0.79, 0.85), "weak", "3.04 points off, beyond 3.00 points, though within the band: it may be chance"),
+        ((0.80, 0.860004, 0.82, 0.87), "fail", "6.0004 points off, beyond 6.0000 points, and outside the band"),
+        ((0.80, 0.80, 0.7396, 0.83), "weak", "the band reaches 6.04 points to a side, beyond 6.00 points: too wide to prove anything"),
         ((0.80, 0.82, 0.79, 0.85, 0.6, 10), "pass", "2.0 points off, within 3.0 points"),
         ((0.80, np.nan, np.nan, np.nan), "weak", "not known on one of the sides"),
     ],
 )  # fmt: skip
 def test_a_verdict_looks_at_the_error_the_band_and_the_coverage(told, verdict, reason):
     assert judge_metric("service_level", *told) == (verdict, reason)
+
+
+@pytest.mark.parametrize("n", [3, 10, 20, 100])
+def test_the_band_of_a_few_replications_holds_less_than_that_of_many(n):
+    """40,000 draws: 0.01 is four standard errors and less than the band of 100 replications lacks to 90 %."""
+    rng = np.random.default_rng(2)
+    for draws, off in ((rng.random((n + 1, 40_000)), 0.01), (rng.standard_normal((n + 1, 40_000)), 0.03)):
+        low, high = np.quantile(draws[1:], [(1 - BAND) / 2, (1 + BAND) / 2], axis=0)
+        assert ((low <= draws[0]) & (draws[0] <= high)).mean() == pytest.approx(expected_coverage(n), abs=off)
+
+
+@pytest.mark.parametrize("replications", [10, 20])
+def test_a_true_model_is_no_doubt_for_the_few_replications_of_a_test(cal, history, replications):
+    """Eight seeds of 100 intervals: coverages whose mean is off by less than 0.06 (about 4 standard errors)."""
+    tests = [
+        cal.backtest(history, "2026-02-09", "2026-02-14", replications=replications, seed=s, heads="observed")
+        for s in range(8)
+    ]
+    assert not [t.reason for t in tests if "lie in their band" in t.reason]
+    mine = pd.concat([t.coverage for t in tests])
+    mine = mine[(mine["level"] == "interval") & (mine["metric"] == "asa")]
+    assert mine["inside"].mean() == pytest.approx(mine["expected"].iloc[0], abs=0.06)
 
 
 def test_the_limit_of_the_asa_is_a_share_of_it():
@@ -331,10 +360,31 @@ def test_each_batch_of_replications_plays_the_next_paths(truth):
         for k in range(4)
     ]
     spread = Spread.of(pd.concat(paths), own, world, came, 3)
-    assert spread.frame(0, 3)["sample"].unique().tolist() == [0, 1, 2]
-    last = spread.frame(3, 3)  # the fourth, and two from the beginning
-    assert last["sample"].unique().tolist() == [0, 1, 3]
-    assert last.groupby("sample")["contacts"].sum().tolist() == [0, len(own.grid), 3 * len(own.grid)]
+
+    def played(first, n):
+        frame = spread.frame(first, n)
+        assert frame["sample"].unique().tolist() == list(range(n))
+        return (frame.groupby("sample")["contacts"].sum() / len(own.grid)).tolist()
+
+    assert played(0, 3) == [0, 1, 2]
+    assert played(3, 6) == [3, 0, 1, 2, 3, 0]  # the fourth, and on from the beginning
+
+
+def test_paths_are_played_equally_often_however_replications_are_batched(truth, monkeypatch):
+    """40 paths in two batches of 60: three times each."""
+    from bposim.calibrate import played
+
+    own, world, came = _worlds(truth.replace(opening_hours={"mon-fri": "08:00-09:00"}))
+    paths = [
+        pd.DataFrame({"contact_type": "a", "interval_start": own.grid.starts, "contacts": k, "sample": 100 + k})
+        for k in range(40)
+    ]
+    spread = Spread.of(pd.concat(paths), own, world, came, 3)
+    monkeypatch.setattr(played, "CELLS", 60 * len(world.grid) * played._COLUMNS)
+    heads = {"g": np.full(len(world.grid), 4.0)}
+    made = play_coarse(world, own, volumes=spread, staffing=heads, replications=120, seed=3, within=["20s"])
+    offered = windows(made, "offered", "all")["value"].to_numpy() / len(own.grid)
+    assert offered.tolist() == [k % 40 for k in range(120)]
 
 
 def test_what_came_told_as_a_forecast_plays_as_what_came(cal, history, test):
@@ -367,6 +417,40 @@ def test_days_that_the_history_does_not_hold_are_told_and_not_played(cal, histor
     one = cal.backtest(holed, "2026-02-16", "2026-02-21", replications=3)
     assert "1 open day asked for holds no contact in the history (2026-02-18) and is not played" in one.reason
     assert "asked for" not in cal.backtest(history, "2026-02-16", "2026-02-23", replications=3).reason
+
+
+def test_volumes_of_days_that_the_history_lacks_are_left_out_and_told(cal, history):
+    log = history.contacts.drop(columns="replication")
+    gone = log[log["arrived"].dt.strftime("%Y-%m-%d") != "2026-02-18"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        holed = bp.History.from_contacts(gone, tz=history.zone)
+    whole, _ = replay_world(cal.scenario, pd.Timestamp("2026-02-16").date(), 14, [])
+    told = pd.DataFrame({"contact_type": "a", "interval_start": whole.grid.starts, "contacts": 5})
+    for end in (None, "2026-03-02"):
+        test = cal.backtest(holed, "2026-02-16", end, replications=3, volumes=told)
+        assert (
+            "The volumes of 6 days are left out, for the history holds nothing to compare them with (2026-02-18, 2026-02-23 to "
+            "2026-02-27)."
+        ) in test.reason
+        assert test.days["day"].nunique() == 4
+    only = told[told["interval_start"].dt.strftime("%m-%d") == "02-18"]
+    with pytest.raises(ParameterError, match="hold only days from 2026-02-18 to 2026-02-18"):
+        cal.backtest(holed, "2026-02-16", replications=3, volumes=only)
+    asked = cal.backtest(holed, "2026-02-16", "2026-02-18", replications=3, volumes=told)
+    assert "left out" not in asked.reason  # of the days asked for none is
+
+
+def test_a_forecast_beyond_the_history_is_played_as_far_as_it_reaches(cal, history):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ahead = bp.forecast(
+            history.between("2026-01-05", "2026-02-16"), start="2026-02-16", days=14, method="seasonal-naive", samples=4
+        )
+        test = cal.backtest(history, "2026-02-16", replications=4, volumes=ahead)
+        frame = cal.backtest(history, "2026-02-16", replications=4, volumes=ahead.volumes)
+    assert "The volumes of 5 days are left out" in test.reason and "2026-02-23 to 2026-02-27" in test.reason
+    assert test.frame["simulated"].tolist() == frame.frame["simulated"].tolist()
 
 
 def test_weeks_that_hold_fewer_days_are_labelled(cal, history):

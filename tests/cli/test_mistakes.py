@@ -32,6 +32,10 @@ LOG = pd.DataFrame(
         "outcome": ["answered", "abandoned", "answered"],
     }
 )
+#: The same on three days.
+DAYS = pd.concat([
+    LOG.assign(**{c: LOG[c].str.replace("-04 ", f"-{d:02d} ") for c in ("arrived", "answered", "ended")}) for d in (4, 5, 6)
+])  # fmt: skip
 LENGTHS = LOG.drop(columns=["answered", "ended"]).assign(wait_s="5", handle_s="300")
 VOLUMES = pd.DataFrame(
     {
@@ -110,6 +114,12 @@ CASES = {
     "another zone": ("log.csv", LOG, ["forecast", "log.csv", "--tz", "Asia/Manila", "--scenario", "s.yaml", "-o", "v.csv"], ["Asia/Manila", "Europe/Madrid", "--tz Europe/Madrid"]),
     "another zone to calibrate": ("log.csv", LOG, ["calibrate", "log.csv", "--tz", "Asia/Manila", "--scenario", "s.yaml", "-o", "m.yaml"], ["Asia/Manila", "Europe/Madrid"]),
     "another zone in the main job": ("log.csv", LOG, ["demo", "--history", "log.csv", "--tz", "Asia/Manila", "--scenario", "s.yaml"], ["Asia/Manila", "Europe/Madrid"]),
+    # Days of a back-test
+    "from that is no day": ("log.csv", LOG, ["backtest", "s.yaml", "log.csv", *TZ, "--from", "May"], ["--from 'May' is no day", "2026-03-01"]),
+    "from before the history": ("log.csv", DAYS, ["backtest", "s.yaml", "log.csv", *TZ, "--from", "2026-05-04"], ["--from 2026-05-04 leaves no days to fit on", "the history holds 2026-05-04 to 2026-05-06", "Name a later day"]),
+    "from after the history": ("log.csv", DAYS, ["backtest", "s.yaml", "log.csv", *TZ, "--from", "2026-05-07", "--to", "soon"], ["--from 2026-05-07 leaves no days to play", "2026-05-04 to 2026-05-06", "also: --to 'soon' is no day"]),
+    "to before from": ("log.csv", DAYS, ["backtest", "s.yaml", "log.csv", *TZ, "--from", "2026-05-06", "--to", "2026-05-06"], ["--to 2026-05-06 must lie after --from 2026-05-06", "2026-05-04 to 2026-05-06", "leave --to out"]),
+    "to beyond the history": ("log.csv", DAYS, ["backtest", "s.yaml", "log.csv", *TZ, "--from", "2026-05-05", "--to", "2026-06-01"], ["--to 2026-06-01 lies beyond the history", "up to 2026-05-07"]),
     # Where to write
     "missing folder": ("log.csv", LOG, ["calibrate", "log.csv", *TZ, "-o", "nowhere/m.yaml"], ["'nowhere'", "does not exist", "Create it"]),
     "folder as output": ("s.yaml", TINY, ["report", "s.yaml", "-o", "folder"], ["'folder'", ".html"]),

@@ -62,6 +62,15 @@ def test_whether_a_report_writes_zeros_is_told_from_the_whole_of_it(save):
     assert volumes(early) == {"08:00": 3} == offered(early)
 
 
+def test_types_that_are_left_out_tell_of_zeros_too(save):
+    more = report().iloc[:2].assign(contact_type="c", offered=["0", "1"])
+    path = save(pd.concat([report(), more]))
+    whole, part = read(path), read(path, types=["a", "b"])
+    assert volumes(whole) == volumes(part) == {"08:00": 3, "09:00": 2, "09:30": 1} == offered(part)
+    totals = report().iloc[:2].assign(contact_type="Total", offered=["0", "1"])
+    assert volumes(read(save(pd.concat([report(), totals])), types=["a", "b"]))["08:30"] == 0
+
+
 @pytest.mark.parametrize("zeros", [False, True])
 def test_the_cell_of_a_row_that_was_set_aside_is_not_known(save, zeros):
     history = read(save(report(r4="-2", **({"r6": "0"} if zeros else {}))))
@@ -91,7 +100,9 @@ def test_two_columns_for_one_count_are_compared(save):
     assert not twice(read(save(frame.assign(handled=frame["answered"]))))
     other = frame.assign(handled=frame["answered"].where(frame.index != 6, "3"))
     history = read(save(other))
-    assert "'answered' against the column 'handled' in 1 (row 7)." in twice(history)
+    assert "'answered' by 'answered', which is used, against the column 'handled' in 1 (row 7)." in twice(history)
+    first = read(save(other[["handled", *frame.columns]]))
+    assert "'answered' by 'answered', which is used, against the column 'handled'" in twice(first)
     assert history.check().count("unused_columns") == 0
     assert history.intervals["answered"].sum() == frame["answered"].astype(int).sum()
 

@@ -84,12 +84,63 @@ def test_titles_in_cells_of_their_own_and_in_a_workbook(put, tmp_path):
         ("Date: last Friday\nSplit/Skill: Sales\n", r"'Date: last Friday' is no date such as 3/2/2026"),
         ("Dates: 3/13/2026 - 3/15/2026\nSplit/Skill: Sales\n", r"spans several days and the rows have no date"),
         ("Date: 3/13/2026\nSplit/Skill:\n", r"the title 'Split/Skill: ' tells nothing"),
-        ("Date: 3/13/2026\nSkill: A\nAcceptable Service Level: fast\n", "no number of seconds"),
     ],
 )
 def test_a_title_that_is_lacking_or_no_sense_is_a_listed_problem(put, titles, says):
     with pytest.raises(HistoryError, match=says):
         read(put("Report\n" + titles + HEAD + "\n" + ROWS), within="20s")
+
+
+PART = HEAD + "\n" + ROWS
+
+
+@pytest.mark.parametrize("level", ["fast", ""])
+def test_within_settles_an_acceptable_level_that_is_no_number(put, level):
+    path = put(f"Date: 3/13/2026\nSkill: A\nAcceptable Service Level: {level}\n" + PART)
+    with pytest.raises(HistoryError, match='or tell within="20s", which goes before it'):
+        read(path)
+    history = read(path, within="30s")
+    assert history.within_s == 30 and history.intervals["answered_within_s30"].tolist() == [40, 10, 20]
+
+
+@pytest.mark.parametrize(
+    ("title", "held"),
+    [("Split/Skill Nr: Billing", "contact_type"), ("Skill 12: Billing", "contact_type"), ("Skill Nr:,Billing", "contact_type"),
+     ("Date: 3/14/2026\nSplit/Skill Nr: Billing", "contact_type"), ("Day: 3/14/2026", "date")],
+)  # fmt: skip
+def test_a_part_below_a_title_that_nothing_reads_does_not_inherit_in_silence(put, title, held):
+    path = put(TITLES + PART + title + "\n" + PART)
+    with pytest.raises(HistoryError, match="which nothing reads") as error:
+        read(path)
+    label = title.splitlines()[-1].partition(":")[0]
+    assert f'replace(titles={{…, "{held}": ({label!r}, …)}})' in error.value.problems[0]
+    titles = PROFILES["avaya_cms_report"].titles
+    told = PROFILES["avaya_cms_report"].replace(titles={**titles, held: (*titles[held], label)})
+    history = read_history(path, profile=told, tz=ZONE)
+    assert len(history.intervals) == 6
+    assert set(history.contact_types) == ({"Sales"} if held == "date" else {"Sales", "Billing"})
+
+
+def test_titles_that_nothing_reads_harm_no_part_that_tells_its_own_or_says_nothing_new(put):
+    said = "Printed: by an operator\n"
+    again = put(said + TITLES + PART + said + PART.replace(" AM", " PM").replace("12:00 PM", "12:00 AM"))
+    assert len(read(again).intervals) == 6
+    others = put(TITLES + PART + "Split/Skill: Billing\nAgents 1: 14\n" + PART)
+    assert read(others).contact_types == ("Billing", "Sales")
+
+
+def test_rows_below_a_title_without_headings_are_not_lost(put):
+    with pytest.raises(HistoryError, match="3 rows stand below a title without headings"):
+        read(put(TITLES + PART + "Split/Skill: Billing\n" + ROWS))
+
+
+@pytest.mark.parametrize("known", [3, 4])
+def test_a_line_of_titles_in_several_cells_is_no_line_of_headings(put, known):
+    names = [0, 3, 6, 7][:known]
+    table = [[line.split(",")[k] for k in names] for line in (HEAD + "\n" + ROWS).splitlines()]
+    lines = ["Date:,3/13/2026,Split/Skill:,Sales", *(",".join(row) for row in table)]
+    history = read(put("\n".join(lines) + "\n"), within="20s")
+    assert history.contact_types == ("Sales",) and starts(history)[0] == "2026-03-13 08:00"
 
 
 def test_all_problems_of_the_titles_are_told_at_once_and_columns_are_the_way_out(put):

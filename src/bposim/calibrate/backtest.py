@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.calibrate.formulas import formula_errors, formula_intervals, means_by_slot
-from bposim.calibrate.played import Coarse, Spread, play_coarse
+from bposim.calibrate.played import Coarse, Spread, held_volumes, play_coarse
 from bposim.calibrate.replay import (
     as_seen,
     observed_staffing,
@@ -20,7 +20,7 @@ from bposim.calibrate.replay import (
     replay_world,
     without_multiplier,
 )
-from bposim.calibrate.verdict import BAND, RULE, compare, judge
+from bposim.calibrate.verdict import BAND, RULE, compare, expected_coverage, judge
 from bposim.errors import CalibrationError, ParameterError, parameter
 from bposim.history.hours import ranges_text
 from bposim.metrics import ContactSource
@@ -49,8 +49,8 @@ class Backtest:
         the metric is over, those answered for the ASA. A week is named by its Monday; ``days`` says how many open days of
         it were played, ``partial`` whether they are fewer than in the fullest week.
     coverage : DataFrame
-        ``level, metric, windows, inside``: the share of intervals, days and weeks whose observed value lies in the band,
-        which should be 90 %. Bands hold what chance leaves open once contacts and heads are known; that a handle time
+        ``level, metric, windows, inside, expected``: the share of intervals, days and weeks whose observed value lies in the
+        band, and the share that should: 90 % of many replications, 74 % of 10, whose bands are narrower. Bands hold what chance leaves open once contacts and heads are known; that a handle time
         drifts, say, is not in them.
     formulas : DataFrame
         ``model, level, metric, error, intervals, unstable``: mean absolute error of the simulation, of Erlang A and of Erlang
@@ -200,6 +200,10 @@ def backtest(
     if handle_times == "observed":
         stretch = replace(stretch, volumes=_as_handled(stretch))
     first, last = stretch.own.start, stretch.own.start + timedelta(days=stretch.own.days - 1)
+    lost: tuple[date, ...] = ()
+    if volumes is not None:
+        shut = {*stretch.own.closed} - {*cal.scenario.closed}
+        volumes, lost = held_volumes(volumes, stretch.own, shut, end is None)
     asked = [within] if isinstance(within, str) else list(within)
     thresholds = list(dict.fromkeys([*asked, "60s"]))
 
@@ -231,7 +235,7 @@ def backtest(
         verdict, reason = judge(frame)
         if verdict != "pass" and handle_times == "fitted":
             reason = " ".join(filter(None, [reason, _drift(stretch)]))
-        reason = " ".join([reason, *_doubts(cal, stretch)])
+        reason = " ".join([reason, *_doubts(cal, stretch, lost)])
         formulas = pd.DataFrame()
         if which == "observed" and volumes is None:  # the formulas have the contacts that came
             predicted = formula_intervals(
@@ -240,7 +244,7 @@ def backtest(
             formulas = formula_errors(tables["interval"], predicted)
         return Backtest(
             frame, tables["day"], verdict, reason, first, last, made, which, None, tables["week"], tables["interval"],
-            _coverage(tables), formulas,
+            _coverage(tables, replications), formulas,
         )  # fmt: skip
 
     done = play(heads)
@@ -335,7 +339,7 @@ def _as_handled(stretch: Stretch) -> pd.DataFrame:
     return stretch.volumes.assign(handle_factor=known * ratio)
 
 
-def _doubts(cal: Calibration, stretch: Stretch) -> list[str]:
+def _doubts(cal: Calibration, stretch: Stretch, lost: tuple[date, ...]) -> list[str]:
     """Say in sentences why the test may say less than it seems to."""
     days = {d.date() for d in stretch.own.grid.starts.tz_localize(None).normalize().unique()}
     known = sum(cal.days[0] <= d <= cal.days[1] for d in days)
@@ -347,6 +351,11 @@ def _doubts(cal: Calibration, stretch: Stretch) -> list[str]:
         said.append(
             f"{n} open day{'s' * (n > 1)} asked for hold{'s' * (n == 1)} no contact in the history ({ranges_text(stretch.absent)}) and "
             f"{'are' if n > 1 else 'is'} not played."
+        )
+    if lost:
+        said.append(
+            f"The volumes of {len(lost)} day{'s' * (len(lost) > 1)} are left out, for the history holds nothing to compare them "
+            f"with ({ranges_text(lost)})."
         )
     if stretch.left_out > SMALL_DRIFT:
         said.append(
@@ -463,11 +472,12 @@ def _with_days(weeks: pd.DataFrame, own: Scenario) -> pd.DataFrame:
     return weeks.assign(days=held, partial=held < count.max())
 
 
-def _coverage(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def _coverage(tables: dict[str, pd.DataFrame], replications: int) -> pd.DataFrame:
+    due = expected_coverage(replications)
     rows = [
-        (level, name, len(mine), float(mine["inside"].mean()))
+        (level, name, len(mine), float(mine["inside"].mean()), due)
         for level, table in tables.items()
         for name, part in table.groupby("metric", sort=False)
         if len(mine := part[part["observed"].notna()])
     ]
-    return pd.DataFrame(rows, columns=["level", "metric", "windows", "inside"])
+    return pd.DataFrame(rows, columns=["level", "metric", "windows", "inside", "expected"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -58,13 +59,13 @@ class Spread:
         return cls(paths, own, world, factor, seed)
 
     def frame(self, first: int, n: int) -> pd.DataFrame:
-        """Return the Volumes of ``n`` replications from the ``first`` on.
+        """Return the Volumes of ``n`` replications from the ``first`` on, paths as ``sample`` 0 to n - 1 in that order.
 
+        Replication k of all plays path k modulo their number, however many are played at once.
         Whole numbers come at times of their own: each contact in one of the fine intervals, in proportion to their lengths.
         Expectations are divided in that proportion.
         """
-        labels = self.paths.labels
-        some = np.unique((first + np.arange(n)) % len(labels))
+        some = (first + np.arange(n)) % len(self.paths.labels) if self.paths.sampled else np.zeros(1, dtype=int)
         place, fine = _places(self.own, self.world), self.world.grid
         length = (fine.end_ms - fine.start_ms).astype(float)
         edges = np.searchsorted(place, np.arange(len(self.own.grid) + 1))
@@ -84,10 +85,84 @@ class Spread:
             "interval_start": fine.starts[np.tile(np.arange(len(fine)), cells)], "contacts": made.reshape(-1),
         }).astype({"contact_type": "str"})  # fmt: skip
         if self.paths.sampled:
-            table["sample"] = np.repeat(labels[some], len(types) * len(fine))
+            table["sample"] = np.repeat(np.arange(n), len(types) * len(fine))
         if self.handle_factor is not None:
             table["handle_factor"] = np.tile(self.handle_factor.reshape(-1), len(some))
         return table
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Some intervals of a Forecast, as volumes."""
+
+    contact_types: tuple[str, ...]
+    starts: pd.DatetimeIndex
+    array: np.ndarray
+    start: date
+    days: int
+    first_sample: int
+
+
+def held_volumes(
+    volumes: Any, own: Scenario, shut: Collection[date], to_end: bool
+) -> tuple[Any, tuple[date, ...]]:  # fmt: skip
+    """Return volumes without the days of which a history holds nothing, and such days for which they expect somebody.
+
+    Parameters
+    ----------
+    volumes : Forecast or DataFrame
+        What is neither is returned as it is: :func:`bposim.engines.volumes.load_volumes` says what is wrong with it.
+    own : Scenario
+        Of the stretch that is played; days of a Forecast outside of it are left out too.
+    shut : collection of date
+        Days of the stretch that are not played since the history holds nothing of them.
+    to_end : bool
+        Whether the stretch reaches to the end of the history, so that later days are among those it does not hold.
+
+    Raises
+    ------
+    ParameterError
+        Nothing is left.
+    """
+    frame = (
+        getattr(volumes, "volumes", volumes) if not isinstance(getattr(volumes, "array", None), np.ndarray) else None
+    )
+    if frame is None:
+        stamps, busy = pd.DatetimeIndex(volumes.starts), volumes.array.max(axis=(0, 2), initial=0) > 0
+    elif _readable(frame):
+        stamps, busy = pd.DatetimeIndex(frame["interval_start"]), (frame["contacts"] > 0).to_numpy()
+    else:
+        return volumes, ()
+    first, last = pd.Timestamp(own.start), pd.Timestamp(own.start) + pd.Timedelta(days=own.days - 1)
+    day = stamps.tz_convert(own.grid.starts.tz).tz_localize(None).normalize()
+    gone = day.isin(pd.DatetimeIndex(sorted(shut))) | ((day > last) & to_end)
+    lost = tuple(t.date() for t in day[gone & busy].unique().sort_values())
+    if frame is None:
+        gone = gone | (day < first) | (day > last)
+    if gone.any() and gone.all():
+        raise ParameterError(
+            f"volumes of backtest() hold only days from {day.min().date()} to {day.max().date()}, of which the history holds no "
+            f"contact that is played ({first.date()} to {last.date()}). Forecast the days that are played, or change start and end."
+        )
+    if not gone.any():
+        return volumes, ()
+    if frame is not None:
+        return frame[~gone], lost
+    first_sample = int(getattr(volumes, "first_sample", 0))
+    part = _Part(
+        tuple(volumes.contact_types), stamps[~gone], volumes.array[:, ~gone], volumes.start, volumes.days, first_sample
+    )
+    return part, lost
+
+
+def _readable(frame: Any) -> bool:
+    """Return whether the days of a frame of volumes can be told."""
+    return (
+        isinstance(frame, pd.DataFrame)
+        and {"interval_start", "contacts"} <= set(frame)
+        and isinstance(frame["interval_start"].dtype, pd.DatetimeTZDtype)
+        and frame["contacts"].dtype.kind in "iuf"
+    )
 
 
 def _places(own: Scenario, world: Scenario) -> np.ndarray:

@@ -184,7 +184,7 @@ def _with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def plot_coverage(test: Backtest, ax: Any = None) -> Any:
-    """Draw the share of intervals, days and weeks whose observed value lies in the band that should hold 90 %."""
+    """Draw the share of intervals, days and weeks whose observed value lies in the band, and the share that should."""
     if ax is None:
         from matplotlib.figure import Figure
 
@@ -196,7 +196,7 @@ def plot_coverage(test: Backtest, ax: Any = None) -> Any:
         n = mine["windows"].max()
         at = np.arange(len(names)) + (k - (len(levels) - 1) / 2) * 0.25
         ax.bar(at, 100 * mine["inside"], width=0.22, color=f"C{k}", label=f"{level} ({n:.0f})")
-    ax.axhline(90, color="black", lw=0.8, ls="--")
+    ax.axhline(100 * test.coverage["expected"].max(), color="black", lw=0.8, ls="--")
     ax.set_xticks(np.arange(len(names)), [n.replace("_", " ") for n in names], fontsize=8)
     ax.set(ylabel="observed within the band (%)", ylim=(0, 105))
     ax.legend(fontsize=8)

@@ -13,6 +13,7 @@ import typer
 from bposim.cli.inout import (
     FRAMES,
     check_out,
+    check_stretch,
     guess_profile,
     print_json,
     read_confidence,
@@ -178,9 +179,10 @@ def backtest(
     found = read_history(history, profile, tz, column, day_first, counting, within, accept)
     base = load_scenario(scenario)
     same_clock(found, base, scenario)
+    first, stop = check_stretch(start, end, *found.days)
     acceptable = within or (f"{found.within_s:g}s" if found.within_s is not None else "20s")
-    test = fit(base, found, until=start).backtest(
-        found, start, end, heads=heads, replications=replications, seed=seed, volumes=read_frame(volumes, "volumes"),
+    test = fit(base, found, until=first).backtest(
+        found, first, stop, heads=heads, replications=replications, seed=seed, volumes=read_frame(volumes, "volumes"),
         handle_times=handle_times, within=acceptable,
     )  # fmt: skip
     if as_json:

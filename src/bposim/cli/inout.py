@@ -6,12 +6,13 @@ import json
 import math
 import os
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bposim.errors import ParameterError, parameter
+from bposim.errors import ParameterError, parameter, require
 from bposim.units import SECONDS, share
 
 #: What a frame may be written as, and read from.
@@ -53,6 +54,49 @@ def read_confidence(text: str) -> float:
             parameter("--confidence", "the command", "more than 0 and less than 1", text, "Write 0.95.")
         )
     return value
+
+
+def check_stretch(start: str, end: str | None, first: date, last: date) -> tuple[date, date | None]:
+    """Return ``--from`` and ``--to``, days that a history from ``first`` to ``last`` holds and that leave some to fit on.
+
+    Raises
+    ------
+    ParameterError
+        They are no such days.
+    """
+    held = f"the history holds {first} to {last}"
+    begin, problem = read_day(start, "--from")
+    problems = [problem] if begin is None else []
+    if begin is not None and begin <= first:
+        problems.append(f"--from {begin} leaves no days to fit on: {held}. Name a later day, or give a longer history.")
+    elif begin is not None and begin > last:
+        problems.append(f"--from {begin} leaves no days to play: {held}. Name a day up to {last}.")
+    stop: date | None = None
+    if end is not None:
+        stop, problem = read_day(end, "--to")
+        if stop is None:
+            problems.append(problem)
+        elif stop > last + timedelta(days=1):
+            problems.append(
+                f"--to {stop} lies beyond the history: {held}. It is the day after the last to play: name one up to "
+                f"{last + timedelta(days=1)}, or leave --to out."
+            )
+        elif begin is not None and first < begin <= last and stop <= begin:
+            problems.append(
+                f"--to {stop} must lie after --from {begin}: {held}. It is the day after the last to play; leave --to out to play "
+                "until the end."
+            )
+    require(problems, ParameterError)
+    assert begin is not None
+    return begin, stop
+
+
+def read_day(text: str, option: str) -> tuple[date | None, str]:
+    """Return a day given as an option, or None and what is wrong with it."""
+    try:
+        return date.fromisoformat(text.strip()), ""
+    except ValueError:
+        return None, f"{option} {text!r} is no day. Write it as 2026-03-01."
 
 
 def check_out(path: Path | None, *endings: str) -> None:

@@ -20,12 +20,13 @@ from bposim.history.core import History
 from bposim.history.events import contacts_of_events
 from bposim.history.files import RawTable, as_text, read_table
 from bposim.history.flags import note_columns, outcome_flag
-from bposim.history.intervals import clean_intervals, counts_table, interval_length
+from bposim.history.intervals import COUNTS, clean_intervals, counts_table, interval_length
 from bposim.history.layouts import BOOKINGS
 from bposim.history.profiles import Profile, find_profile
 from bposim.history.quality import Ledger, QualityReport, accepted_rules
 from bposim.history.rules import RULES
 from bposim.history.shape import (
+    MADE_OF,
     Told,
     add_parts,
     check_steps,
@@ -208,7 +209,7 @@ def _build(
     raw: RawTable, profile: Profile, clock: ZoneInfo, made: Provenance, columns: Any, interval: Any, types: Any,
     day_first: bool | None, decimal: str | None, accept: frozenset[str], insist: bool = False,
 ) -> History:  # fmt: skip
-    check_titles(raw, columns)
+    check_titles(raw, columns, profile)
     found, factors = map_columns(raw.frame, profile, columns, name=raw.name)
     found, told_by_flag, flag = outcome_flag(raw.frame, profile, found, columns, raw.name)
     extras = map_extras(raw.frame, profile)
@@ -217,7 +218,7 @@ def _build(
         cells = cells.assign(outcome=told_by_flag.to_numpy())
     cells = name_types(cells)
     rows = np.arange(1, len(cells) + 1)
-    left_out = 0
+    left_out, whole = 0, cells
     if types is not None:
         cells, rows, left_out = _only(cells, rows, types)
     as_read = cells
@@ -264,6 +265,8 @@ def _build(
         )
     if profile.kind == "intervals":
         asked = interval if interval is not None else told.interval
+        if absent is not None and left_out:
+            absent = replace(absent, nobody=_leaves_out(whole, how, asked))
         check_steps(pd.DatetimeIndex(frame["interval_start"]), asked, raw.name)
         interval_s = interval_length(pd.DatetimeIndex(frame["interval_start"]), asked, name=raw.name)
     within_s = told.within_s if told.within_s is not None else profile.within_s
@@ -274,9 +277,11 @@ def _build(
     )  # fmt: skip
 
 
-def check_titles(raw: RawTable, columns: Mapping[str, Any] | None) -> None:
-    """Raise HistoryError where title lines above the table do not tell what its rows lack and no column was named."""
+def check_titles(raw: RawTable, columns: Mapping[str, Any] | None, profile: Profile) -> None:
+    """Raise HistoryError where title lines above the table do not tell what its rows lack and nobody told it otherwise."""
     told = set(columns or {})
+    if profile.within_s is not None:
+        told.add("in_time_s")
     if "interval_start" in told:
         told.add("date")
     if problems := [f"{raw.name}: {says}" for ours, says in raw.title_problems.items() if ours not in told]:
@@ -289,6 +294,21 @@ def _only(cells: pd.DataFrame, rows: np.ndarray, types: Any) -> tuple[pd.DataFra
     )
     keep = kinds.isin(nearest_types(types, tuple(sorted(kinds.dropna().unique())))).to_numpy()
     return cells[keep].reset_index(drop=True), rows[keep], int((~keep).sum())
+
+
+def _leaves_out(cells: pd.DataFrame, how: Reading, interval: Any) -> bool:
+    """Return whether a report leaves empty rows out, told from all its contact types: a few may have none by chance.
+
+    Only the counts are read, so that what is amiss in other columns of a contact type left out does no harm.
+    """
+    of_rows = {"interval_start", "date", "time", "day_number", "contact_type", "interval_length", "imputed", "version"}
+    of_rows |= {*COUNTS, *MADE_OF["offered"], *how.profile.latest_wins}
+    of_rows |= {f"extra:{other}" for other in how.profile.instead.values()}
+    ledger = Ledger(np.arange(1, len(cells) + 1))
+    cells = plain_times(cells[[c for c in cells if c in of_rows]], ledger, how)
+    cells, _ = read_length(cells, ledger, how, interval)
+    keep_latest(cells, ledger, how)
+    return clean_intervals(add_parts(fill_in(cells, ledger, how), ledger, how), ledger, how)[1].nobody
 
 
 def _finish(

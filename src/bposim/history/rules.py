@@ -134,7 +134,7 @@ _TABLE = (
      "{rows} have offered other than the sum of what became of the contacts{detail}",
      "Expected where contacts are booked when they end; otherwise check which columns are mapped. " + _KEEP),
     ("told_twice", "warning", "kept", "{rows} tell a number in two ways that differ{detail}",
-     "The sum is used before its mean, the whole before its parts, of two columns the first. Write columns={{'ours': 'theirs'}} for the one that is right. " + _KEEP),
+     "The sum is used before its mean, the whole before its parts, of two columns the one said to be used, by the order in the profile. Write columns={{'ours': 'theirs'}} for the one that is right. " + _KEEP),
     ("missing_intervals", "info", "kept",
      "{n} intervals between the first and the last of their day, or that the other days of the weekday have, are not in "
      "the report{detail}; unknown, not 0",

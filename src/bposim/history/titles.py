@@ -19,7 +19,9 @@ _DATE = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
 _DAYS = re.compile(
     rf"(?:[A-Za-z]{{3,9}}\.?,?\s+)?({_DATE})(?:\s*(?:-|–|—|to|through|,|;)\s*(?:[A-Za-z]{{3,9}}\.?,?\s+)?({_DATE}))?"
 )
-_LABEL = re.compile(r"^\s*([A-Za-z][^:\d]*?)\s*:\s*(.*?)\s*$", re.DOTALL)
+#: A label does not begin like a number or a time, and its colon is not one within a time.
+_LABEL = re.compile(r"^\s*(?![-+.,(]*\d)([^:\s][^:]*?)\s*(?!(?<=\d):\d):\s*(.*?)\s*$", re.DOTALL)
+_CLOCK = re.compile(rf"^\s*{_TIME}(?:\s|$|-|–|—)")
 _SECONDS = re.compile(r"^(\d+(?:\.\d+)?|\d*:\d{2}(?::\d{2})?)\s*(?:s|sec|secs|seconds)?\.?$", re.IGNORECASE)
 
 
@@ -44,10 +46,22 @@ class Titled:
 
 @dataclass
 class _Block:
-    """A table between titles: our field → (label, value), the names of its columns, its rows."""
+    """A table between titles.
+
+    Attributes
+    ----------
+    titles : dict
+        Our field → label and value.
+    names : list of str
+        The names of its columns.
+    doubts : dict
+        Our field, taken over from the part above → the title of this part that nothing reads and that may tell it anew.
+    rows : list of list of str
+    """
 
     titles: dict[str, tuple[str, str]]
     names: list[str]
+    doubts: dict[str, str]
     rows: list[list[str]] = field(default_factory=list)
 
 
@@ -59,8 +73,8 @@ def known_names(profile: Profile) -> set[str]:
 
 
 def named(row: Iterable[str], names: set[str]) -> int:
-    """Return how many of ``names`` a line of cells holds."""
-    return len({plain_name(c) for c in row} & names)
+    """Return how many of ``names`` a line of cells holds as headings: a cell that ends in a colon is a title's label."""
+    return len({plain_name(c) for c in row if not c.rstrip().endswith(":")} & names)
 
 
 def titled_table(rows: list[list[str]], profile: Profile, limit: int | None) -> Titled | None:
@@ -85,6 +99,11 @@ def titled_table(rows: list[list[str]], profile: Profile, limit: int | None) -> 
     titles: dict[str, tuple[str, str]] = {}
     blocks: list[_Block] = []
     unread: list[str] = []
+    stray: list[list[str]] = []
+    # What the titles of a part say: our fields told anew, labels that nothing reads, now and above the last table.
+    renewed: set[str] = set()
+    other: dict[str, str] = {}
+    before: dict[str, str] = {}
     below = False
     for row in rows:
         cells = [c.strip() for c in row]
@@ -93,19 +112,44 @@ def titled_table(rows: list[list[str]], profile: Profile, limit: int | None) -> 
         # The same headings once more without a title between are a row that is none.
         if named(cells, names) >= max(2, (best + 1) // 2) and not (below and cells == blocks[-1].names):
             below = True
-            blocks.append(_Block(dict(titles), cells))
+            new = {k: v for k, v in other.items() if before.get(k) != v} if blocks else {}
+            blocks.append(_Block(dict(titles), cells, _doubts(new, set(profile.titles_needed) - renewed)))
+            before |= other
+            renewed, other = set(), {}
         elif below and not _is_title(cells, known):
             blocks[-1].rows.append(cells)
         else:
             # What a title below a table does not repeat (the date, say) still holds.
             below = False
+            if blocks and sum(map(bool, cells)) > 1 and _CLOCK.match(next(filter(None, cells))):
+                stray.append(cells)
             for label, value in _pairs(cells):
                 ours = known.get(plain_name(label))
                 if ours is None:
                     unread.append(f"{label}: {value}")
+                    other[label] = value
                 else:
                     titles[ours] = (label, value)
-    return _together(blocks, profile, limit, list(dict.fromkeys(unread)))
+                    renewed.add(ours)
+    made = _together(blocks, profile, limit, list(dict.fromkeys(unread)))
+    if stray:
+        made.problems.setdefault(
+            "rows",
+            f"{len(stray):,} rows stand below a title without headings of their own, the first is {short(', '.join(stray[0]))}. "
+            "Repeat the headings above them, or take out the title.",
+        )
+    return made
+
+
+def _doubts(new: dict[str, str], held: set[str]) -> dict[str, str]:
+    """Return which fields taken over from the part above a title that nothing reads may tell anew, and that title."""
+    found: dict[str, str] = {}
+    for label, value in new.items():
+        dated = _DAYS.fullmatch(value) is not None
+        for ours in held:
+            if (ours == "date") == dated:
+                found.setdefault(ours, f"{label}: {value}")
+    return found
 
 
 def _is_title(cells: list[str], known: dict[str, str]) -> bool:
@@ -151,6 +195,8 @@ def _together(blocks: list[_Block], profile: Profile, limit: int | None, unread:
                 if ours in profile.titles_needed:
                     problems.setdefault(ours, _lacking(ours, profile))
                 continue
+            if ours in block.doubts:
+                problems.setdefault(ours, _doubtful(ours, profile, block.doubts[ours], f"{label}: {value}"))
             told, problem = _value(ours, label, value)
             if problem:
                 problems.setdefault(ours, problem)
@@ -168,14 +214,25 @@ def _lacking(ours: str, profile: Profile) -> str:
     )
 
 
+def _doubtful(ours: str, profile: Profile, title: str, held: str) -> str:
+    label = title.partition(":")[0]
+    return (
+        f"a part of the report begins below the title {short(title)}, which nothing reads, and its {_WORDS.get(ours, ours)} would "
+        f"be that of the part above ({short(held)}). If it tells the {_WORDS.get(ours, ours)}, write profile=PROFILES["
+        f'"{profile.name}"].replace(titles={{…, "{ours}": ({label!r}, …)}}); else repeat the title {held.partition(":")[0]!r} below it, '
+        "or take it out."
+    )
+
+
 _WORDS = {"date": "date", "contact_type": "split or skill", "in_time_s": "acceptable service level"}
 
 
 def _value(ours: str, label: str, value: str) -> tuple[str, str]:
     """Return what a title tells, and what is wrong with it."""
     line = short(f"{label}: {value}")
+    settled = ' Correct it, or tell within="20s", which goes before it.' if ours == "in_time_s" else ""
     if not value:
-        return "", f"the title {line} tells nothing. Export the report again."
+        return "", f"the title {line} tells nothing.{settled or ' Export the report again.'}"
     if ours == "date":
         match = _DAYS.fullmatch(value)
         if match is None:
@@ -190,7 +247,7 @@ def _value(ours: str, label: str, value: str) -> tuple[str, str]:
     if ours.endswith("_s"):
         match = _SECONDS.match(value)
         if match is None:
-            return "", f"the title {line} is no number of seconds."
+            return "", f"the title {line} is no number of seconds.{settled}"
         clock = match[1].split(":")
         return str(sum(float(p or 0) * 60**k for k, p in enumerate(reversed(clock)))), ""
     return value, ""

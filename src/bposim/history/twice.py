@@ -19,7 +19,7 @@ MOST = 4
 
 
 def note_twice(
-    cells: pd.DataFrame, seconds: pd.DataFrame, which: Mapping[str, str], ledger: Ledger, how: Reading
+    cells: pd.DataFrame, seconds: pd.DataFrame, which: Mapping[str, tuple[str, str]], ledger: Ledger, how: Reading
 ) -> None:
     """Record the rows in which a report tells a number in two ways that differ by more than their rounding.
 
@@ -30,7 +30,7 @@ def note_twice(
     seconds : DataFrame
         The columns that tell a number once more, of the same rows.
     which : mapping
-        Their names → our column; see :func:`second_columns`.
+        Their names → our column and the file's that is used for it; see :func:`second_columns`.
     ledger : Ledger
     how : Reading
     """
@@ -87,19 +87,28 @@ def _parts(cells: pd.DataFrame, how: Reading) -> list[Pair]:
     return found
 
 
-def second_columns(raw: pd.DataFrame, found: Mapping[str, str], profile: Profile) -> dict[str, str]:
-    """Return the file's columns, not in use, that tell a count or sum once more by another of its names → our column."""
+def second_columns(raw: pd.DataFrame, found: Mapping[str, str], profile: Profile) -> dict[str, tuple[str, str]]:
+    """Return the file's columns, not in use, that tell a count or sum once more → our column and the file's in use for it."""
     plain = plain_names([str(c) for c in raw.columns])
     known = {c: ours for ours, names in profile.columns.items() if ours in found and ours in (*COUNTS, *SUMS, *MEANS)
              for n in names if (c := plain.get(plain_name(n))) is not None}  # fmt: skip
-    return {c: ours for c, ours in known.items() if c not in found.values()}
+    return {c: (ours, found[ours]) for c, ours in known.items() if c not in found.values()}
 
 
-def _columns(cells: pd.DataFrame, seconds: pd.DataFrame, which: Mapping[str, str], how: Reading) -> list[Pair]:
+def _columns(
+    cells: pd.DataFrame, seconds: pd.DataFrame, which: Mapping[str, tuple[str, str]], how: Reading
+) -> list[Pair]:
     found = []
-    for column, ours in which.items():
+    for column, (ours, used) in which.items():
         own = how.numbers(cells, ours)[0]
         other = how.numbers(cells.assign(**{ours: seconds[column].to_numpy()}), ours)[0]
         tolerance = 0.0 if ours in COUNTS else max(_step(own), _step(other)) * 1.001
-        found.append((f"{ours!r} against the column {column!r}", own, other, np.full(len(own), tolerance)))
+        found.append(
+            (
+                f"{ours!r} by {used!r}, which is used, against the column {column!r}",
+                own,
+                other,
+                np.full(len(own), tolerance),
+            )
+        )
     return found
