@@ -30,6 +30,7 @@ def world(**changes):
     return bp.load_scenario(spec).replace(changes)
 
 
+KEEP = ["contact_type", "arrived", "answered", "ended", "outcome", "agent", "agent_group"]
 MECHANICS = {
     "contact_types.a.transfers": [{"to": "b", "probability": 0.2}],
     "contact_types.a.balking": [{"queue": 2, "probability": 0.3}],
@@ -63,6 +64,29 @@ def test_an_agent_who_is_not_in_the_log_keeps_the_speed_and_it_is_told():
     base = world(**{"agent_groups.g": {"skills": ["a", "b"], "agents": named, "cost_per_hour": 20}})
     rows, _ = kept_estimates(base, speeds=["y"])
     assert found(rows) == {("speed", "x, g"): 1.2}
+    assert "no contact of the history" in rows[0].detail and rows[0].n == 0
+    rows, _ = kept_estimates(base, speeds=["y"], answered={"x": 7})
+    assert "only 7 contacts" in rows[0].detail and rows[0].n == 7
+
+
+@pytest.mark.parametrize(("agents", "why"), [("xyz", "3 agents on 15 days"), ("xyzuvw", "do not clearly differ")])
+def test_a_speed_kept_where_no_spread_was_estimated_says_so_and_of_how_many_contacts(agents, why):
+    spec = {a: {"speed": 1.2 if a == "x" else 1.0} for a in agents}
+    truth = world(**{"agent_groups.g.heads": 6, "days": 20})
+    log = bp.simulate(truth, replications=1, seed=3, progress=False).contacts()
+    served = log["agent"].notna()
+    log["agent"] = log["agent"].astype(object)
+    log.loc[served, "agent"] = [agents[k % len(agents)] for k in range(int(served.sum()))]
+    past = bp.History.from_contacts(log[[c for c in KEEP if c in log]], tz=truth.time_zone)
+    shift = [{"start": "09:00", "end": "17:00"}]
+    named = {a: {**body, "schedule": shift} for a, body in spec.items()}
+    base = truth.replace({"agent_groups.g": {"skills": ["a", "b"], "agents": named, "cost_per_hour": 20}})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        table = bp.calibrate(base, past).summary().set_index(["parameter", "subject"])
+    row = table.loc[("speed", "x, g")]
+    assert why in row["detail"] and "no speed was estimated" in row["detail"]
+    assert row["n"] == (past.contacts["agent"].astype(str) == "x").sum() > 500
 
 
 def test_balking_is_not_counted_beside_a_patience_that_holds_it():
@@ -85,16 +109,17 @@ def test_a_replay_does_not_transfer_what_came_as_a_transfer():
 
 def history(scenario):
     log = bp.simulate(scenario, replications=1, seed=3, progress=False).contacts()
-    keep = ["contact_type", "arrived", "answered", "ended", "outcome", "agent", "agent_group"]
-    return bp.History.from_contacts(log[[c for c in keep if c in log]], tz=scenario.time_zone)
+    return bp.History.from_contacts(log[[c for c in KEEP if c in log]], tz=scenario.time_zone)
 
 
 def test_calibrate_tells_each_fact_once_and_keeps_balking_out():
     past = history(world())
+    redial = {"after_abandonment": 0.2, "delay": {"exponential": {"mean": "10min"}}}
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        cal = bp.calibrate(world(**MECHANICS), past)
-    assert sum(issubclass(w.category, CalibrationWarning) for w in seen) <= 1
+        cal = bp.calibrate(world(**MECHANICS, **{"contact_types.a.redial": redial}), past)
+    (told,) = [str(w.message) for w in seen if issubclass(w.category, CalibrationWarning)]
+    assert told.startswith("Assumed, for the history does not tell: redial of 'a'")
     assert len(set(cal.notes)) == len(cal.notes)
     assert not cal.scenario.contact_types["a"].balking
     table = cal.summary().set_index(["parameter", "subject"])
@@ -120,7 +145,7 @@ def test_a_summary_prints_whole():
 
 def test_one_warning_names_what_was_assumed_and_what_is_in_doubt():
     with pytest.warns(CalibrationWarning) as seen:
-        warn_once(["mean patience of 'a' was assumed from the base scenario: few.", "no fact"], ["patience of 'b'"], 1)
+        warn_once(["mean patience of 'a'", "mean patience of 'a'"], ["patience of 'b'"], 1)
     assert [str(w.message) for w in seen] == [
         "Assumed, for the history does not tell: mean patience of 'a'; in doubt: patience of 'b'. Why stands in the calibration's notes."
     ]

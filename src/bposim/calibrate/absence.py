@@ -10,6 +10,7 @@ import pandas as pd
 
 from bposim.calibrate.estimates import Estimate, jackknife_ratio
 from bposim.calibrate.presence import WaitingClock
+from bposim.calibrate.slots import heads_by_weekday
 from bposim.errors import CalibrationError
 from bposim.metrics.intervals import wilson
 from bposim.units import WEEKDAYS
@@ -269,7 +270,7 @@ def fit_absence(
     groups = tuple(base.agent_groups)
     table = read_schedules(schedules, base.time_zone, groups)
     plan, real = table[table["kind"] == "planned"], table[table["kind"] == "actual"]
-    notes = []
+    notes: list[str] = []
     if len(real):
         present = real[real["activity"].isin(WORK)]
     else:
@@ -314,6 +315,7 @@ def fit_absence(
             base,
             days,
             skip,
+            notes,
         )
     return AbsenceFit(heads, found["shrinkage"], found["absence"], found["correlation"], found["adherence"], shifts,
                       tuple(estimates), tuple(notes))  # fmt: skip
@@ -412,7 +414,9 @@ def _one_group(name: str, shifts: pd.DataFrame, plan: pd.DataFrame) -> tuple[lis
     return estimates, values
 
 
-def _heads(plan: pd.DataFrame, base: Scenario, days: tuple[Any, Any], skip: set[Any]) -> dict[int, list[float]]:
+def _heads(
+    plan: pd.DataFrame, base: Scenario, days: tuple[Any, Any], skip: set[Any], notes: list[str]
+) -> dict[int, list[float]]:
     """Return mean scheduled heads by weekday and slot; time that two rows of an agent share counts once."""
     from bposim.calibrate.presence import heads_on_grid
     from bposim.units import make_grid, zone
@@ -427,13 +431,9 @@ def _heads(plan: pd.DataFrame, base: Scenario, days: tuple[Any, Any], skip: set[
         clock = WaitingClock(mine["begin_ms"].to_numpy(), mine["end_ms"].to_numpy())
         spans.append(pd.DataFrame({"begin_ms": clock.begin, "end_ms": clock.end}))
     heads = heads_on_grid(pd.concat(spans, ignore_index=True), start, grid.end_ms - grid.start_ms)
-    result: dict[int, list[float]] = {}
-    for d in np.unique(grid.weekday):
-        here = grid.weekday == d
-        width = int(grid.slot[here].max()) + 1
-        total = np.bincount(grid.slot[here], heads[here], minlength=width)
-        result[int(d)] = np.round(total / np.maximum(np.bincount(grid.slot[here], minlength=width), 1), 4).tolist()
-    return result
+    found, unseen = heads_by_weekday(heads, grid, base)
+    notes += [n for n in unseen if n not in notes]
+    return {d: mean.tolist() for d, mean in found.items()}
 
 
 def net_of_absence(base: Scenario) -> Scenario:

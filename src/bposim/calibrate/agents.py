@@ -39,6 +39,8 @@ class AgentFit:
     learning : float or None
         Change of the logarithm with each doubling of 1 + months of tenure; None where it cannot be told.
     notes : tuple of str
+    untold : str
+        Why nothing was estimated; empty where it was.
     """
 
     agents: pd.DataFrame
@@ -47,6 +49,7 @@ class AgentFit:
     day_sd: float
     learning: float | None
     notes: tuple[str, ...] = ()
+    untold: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,10 +104,13 @@ def fit_agents(
     n_a, n_d = len(a_names), len(d_values)
     empty = pd.DataFrame({c: [] for c in COLUMNS})
     if n_a < FEWEST_AGENTS or n_d < FEWEST_DAYS or named.sum() < FEWEST_CONTACTS:
-        few = f"{n_a} agents on {n_d} days with {int(named.sum())} contacts are too few"
+        few = (
+            f"{n_a} agents on {n_d} days with {int(named.sum()):,} contacts; {FEWEST_AGENTS} agents, {FEWEST_DAYS} days and "
+            f"{FEWEST_CONTACTS} contacts are needed"
+        )
         told = Estimate("spread between agents", subject, np.nan, n=int(named.sum()), source="assumed",
                         detail=f"not estimated: {few}")  # fmt: skip
-        return AgentFit(empty, (told,), 0.0, 0.0, None)
+        return AgentFit(empty, (told,), 0.0, 0.0, None, untold=few)
     frame = pd.DataFrame({"a": a_code, "d": d_code, "t": t_code, "y": y})[named]
     table = frame.groupby(["a", "d", "t"], sort=True)["y"].agg(["size", "mean"]).reset_index()
     a, d, t = (table[c].to_numpy() for c in "adt")

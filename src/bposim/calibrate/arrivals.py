@@ -11,6 +11,7 @@ import pandas as pd
 
 from bposim.calibrate.correlation import fit_correlation
 from bposim.calibrate.estimates import Estimate, jackknife_ratio, mean_interval
+from bposim.calibrate.slots import per_slot, slot_spans, unseen_slots
 from bposim.calibrate.special_days import around_closed, fit_special_days, read_special_days
 from bposim.errors import CalibrationError
 from bposim.scenario import Scenario
@@ -67,7 +68,7 @@ def day_tables(
     days : ndarray of date, shape (n_days,)
     weekday : ndarray, shape (n_days,)
     n_slots : ndarray, shape (n_days,)
-        Open intervals of each day.
+        Open intervals of each day's weekday.
     minutes : ndarray, shape (7, n_slots)
         Wall-clock start of each slot by weekday.
     times : ndarray, shape (n_days, n_slots)
@@ -88,43 +89,22 @@ def day_tables(
     inside = (i >= 0) & (at - utc[np.maximum(i, 0)] < (grid.end_ms - grid.start_ms)[np.maximum(i, 0)])
     kind = pd.Index(types).get_indexer(contacts["contact_type"].astype(str))
     use = inside & (kind >= 0)
-    width = int(grid.slot.max()) + 1
+    spans = [slot_spans(base, d) for d in range(7)]
+    width = max(len(s) for s in spans)
     counts = np.zeros((n_days, width, len(types)))
     np.add.at(counts, (grid.day[i[use]], grid.slot[i[use]], kind[use]), 1)
     times = np.zeros((n_days, width))
     np.add.at(times, (grid.day, grid.slot), (grid.end_ms - grid.start_ms) / 60_000)
     open_days = np.unique(grid.day)
-    # The hour that autumn brings twice has its slots once.
-    n_slots = np.zeros(n_days, dtype=np.int64)
-    np.maximum.at(n_slots, grid.day, grid.slot + 1)
-    n_slots = n_slots[open_days]
     weekday = np.array([(first.toordinal() + d - 1) % 7 for d in open_days])
-    minutes = np.full((7, width), -1)
-    minutes[grid.weekday, grid.slot] = grid.minute
-    times = times[open_days] / _slot_minutes(base, width)[weekday]
+    n_slots = np.array([len(s) for s in spans])[weekday]
+    minutes, long = np.full((7, width), -1), np.ones((7, width))
+    for d, own in enumerate(spans):
+        minutes[d, : len(own)] = [low for low, _ in own]
+        long[d, : len(own)] = [high - low for low, high in own]
+    times = times[open_days] / long[weekday]
     days = np.array([date.fromordinal(first.toordinal() + int(d)) for d in open_days])
     return counts[open_days], days, weekday, n_slots, minutes, times, int((~inside & (kind >= 0)).sum())
-
-
-def _slot_minutes(base: Scenario, width: int) -> np.ndarray:
-    """Return the wall-clock length of every slot by weekday in minutes, shape (7, width); that of an interval where there is none."""
-    length = round(base.interval / 60)
-    result = np.full((7, width), float(length))
-    for d in range(7):
-        spans = sorted(base.opening_hours[d])
-        own = [min(length, high - begin) for low, high in spans for begin in range(low, high, length)]
-        result[d, : len(own)] = own[:width]
-    return result
-
-
-def _per_slot(block: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return mean contacts of each slot of a weekday, by how often its days had it; a slot that none had lies between its neighbours."""
-    often = times.sum(axis=0)
-    mean = np.divide(block.sum(axis=0), often, out=np.zeros(len(often)), where=often > 0)
-    if (often > 0).any():
-        at = np.arange(len(often))
-        mean[often <= 0] = np.interp(at[often <= 0], at[often > 0], mean[often > 0])
-    return mean
 
 
 def unusual_days(totals: np.ndarray, weekday: np.ndarray) -> np.ndarray:
@@ -188,15 +168,17 @@ def fit_arrivals(
         raise CalibrationError(problems)
     estimates: list[Estimate] = list(told)
     rows = []
+    unseen: list[tuple[int, int]] = []
     per_interval: dict[str, dict[int, tuple[float, ...]]] = {t: {} for t in types}
     expected = np.zeros((len(days), len(types)))
     for d in np.unique(weekday):
         here = used & (weekday == d)
         width = int(n_slots[weekday == d].max())
+        unseen += [(int(d), int(minutes[d, s])) for s in np.flatnonzero(times[here][:, :width].sum(axis=0) <= 0)]
         for k, name in enumerate(types):
             block = counts[here][:, :width, k]
             often = times[here][:, :width]
-            mean = _per_slot(block, often)
+            mean = per_slot(block.sum(axis=0), often.sum(axis=0))
             per_interval[name][int(d)] = tuple(np.round(mean, 6).tolist())
             expected[weekday == d, k] = times[weekday == d][:, :width] @ mean
             for s in range(width):
@@ -229,7 +211,7 @@ def fit_arrivals(
         rows, columns=["contact_type", "weekday", "interval", "contacts", "ci_low", "ci_high", "days"]
     )
     return ArrivalFit(types, per_interval, profile, day_frame, common, own, tuple(days[odd]), tuple(estimates),
-                      tuple(sorted(clear)), (*notes, *more))  # fmt: skip
+                      tuple(sorted(clear)), (*notes, *unseen_slots("contacts", unseen), *more))  # fmt: skip
 
 
 def _day_frame(

@@ -24,6 +24,8 @@ SHORT = 0.2
 #: Risk of a queue that deters where none does, and the least rise of the probability that is told as a step.
 RISK = 0.001
 SMALLEST = 0.02
+#: Standard errors beyond which a share of contacts that the scenario moves is told.
+CLEARLY = 3.0
 _BREAKS = (0, 5, 10, 15, 20, 30, 40, 50, 60, 75, 90, 120, 150, 180, 240, 300, 480, 720, 1200)
 _PER_PIECE = 20
 
@@ -56,22 +58,24 @@ class BalkingFit:
         ``queue, contacts, left, balks, ci_low, ci_high``: those who met such a queue, who of them left early, and the
         share that left because of it.
     estimates : tuple of Estimate
-    moved : mapping of seconds to float
-        Share of the contacts that the queue deters, but that hung up later than so many seconds: in the scenario they leave at
-        once, so that counting rules with short abandons take them for short.
+    moved : mapping of seconds to (float, float)
+        Share of the contacts that the queue deters, but that hung up later than so many seconds, and its standard error: in the
+        scenario they leave at once, so that counting rules with short abandons take them for short.
     """
 
     steps: tuple[tuple[int, float], ...]
     patience: Distribution | None
     table: pd.DataFrame
     estimates: tuple[Estimate, ...]
-    moved: Mapping[int, float] = field(default_factory=dict)
+    moved: Mapping[int, tuple[float, float]] = field(default_factory=dict)
 
     def note(self, name: str) -> str:
         """Say in sentences what the scenario holds, and what that does to counting rules with short abandons."""
         said = f"{name!r} leaves early the more the more wait: the scenario holds that as balking, and the patience of the others."
         sizes = [
-            f"{100 * share:.1f} % of all contacts for a limit of {s} s" for s, share in self.moved.items() if share > 0
+            f"{100 * share:.1f} % of all contacts for a limit of {s} s"
+            for s, (share, error) in self.moved.items()
+            if share > CLEARLY * error
         ]
         if not sizes:
             return said
@@ -116,15 +120,16 @@ def fit_balking(waits: np.ndarray, left: np.ndarray, queue: np.ndarray, name: st
     if p > RISK or len(classes) < 2:
         return none
     rows, base = [], None
-    by_limit: dict[int, list[float]] = {s: [] for s in WITHIN_S}
+    late: dict[int, list[tuple[float, float]]] = {s: [] for s in WITHIN_S}
     for low, high in classes:
         here = (queue >= low) & (queue < high)
         stay, error = _stay(waits[here], left[here])
         if base is None:
             base = (stay, error, here)
         share = 1 - stay / base[0]
-        for s, gone_by in by_limit.items():
-            gone_by.append(1 - _stay(waits[here], left[here], s)[0] / _stay(waits[base[2]], left[base[2]], s)[0])
+        for s, rest in late.items():
+            early, own = _stay(waits[here], left[here], s)
+            rest.append((early, float(np.sqrt(max(error**2 - own**2, 0.0)))))
         half = 1.96 * stay / base[0] * np.hypot(error, base[1]) if low > classes[0][0] else 0.0
         rows.append((low, int(here.sum()), int(gone[here].sum()), share, share - half, share + half))
     table = pd.DataFrame(rows, columns=none.table.columns)
@@ -157,7 +162,14 @@ def fit_balking(waits: np.ndarray, left: np.ndarray, queue: np.ndarray, name: st
     # What the scenario holds, less those whom the queue had driven away by the limit.
     held = np.array([max((p for q, p in steps if q <= low), default=0.0) for low in table["queue"]])
     met = table["contacts"].to_numpy(dtype=float) / len(waits)
-    moved = {s: float((met * np.clip(held - np.maximum(by, 0.0), 0.0, None)).sum()) for s, by in by_limit.items()}
+    moved = {}
+    for s, rest in late.items():
+        early, error_of = (np.array(v) for v in zip(*rest, strict=True))
+        share = max(float((met * (held - 1 + early / early[0])).sum()), 0.0)
+        # What is left of the minute is as uncertain as the leaving in it, of each class and of the shortest queues in common.
+        weight = met * (1 - table["balks"].to_numpy())
+        common = float(weight[1:].sum()) * error_of[0]
+        moved[s] = (share, float(np.hypot(np.sqrt(((weight * error_of)[1:] ** 2).sum()), common)))
     return BalkingFit(tuple(steps), law, table, tuple(estimates), moved)
 
 
@@ -260,7 +272,7 @@ def fit_queues(contacts: pd.DataFrame, types: Sequence[str], fewest: int) -> dic
         if fit.steps:
             # Told of all contacts of the type, those served at once among them.
             waiting = own.sum() / max((name == t).sum(), 1)
-            found[t] = replace(fit, moved={s: float(share * waiting) for s, share in fit.moved.items()})
+            found[t] = replace(fit, moved={s: (v * waiting, e * waiting) for s, (v, e) in fit.moved.items()})
     return found
 
 

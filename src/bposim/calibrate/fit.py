@@ -117,7 +117,7 @@ def calibrate(
     order = fit_order(contacts, base)
     ruled, told = order_changes(order, base)
     redials = fit_redials(contacts, base)
-    again, kept = redial_changes(redials, base)
+    again, kept, assumed = redial_changes(redials, base)
     notes += [*order.notes, *told, *redials.notes, *kept]
     base, given = base.replace({**ruled, **again}), base
     arrivals, told = fresh_arrivals(
@@ -140,10 +140,10 @@ def calibrate(
     for t in types:
         if t not in handle:
             few = int((answered & (name_of == t)).sum())
-            _assume(estimates, notes, "mean handle time", t, base.contact_types[t].handle_time[0].mean, few)
+            _assume(estimates, notes, assumed, "mean handle time", t, base.contact_types[t].handle_time[0].mean, few)
     live = [t for t in types if not base.contact_types[t].deferred]
     doubts: list[str] = []
-    patience = _patience(contacts, name_of, types, base, estimates, notes, doubts)
+    patience = _patience(contacts, name_of, types, base, estimates, notes, assumed, doubts)
     deterred = {t: f for t, f in fit_queues(contacts, live, FEW).items() if t in patience}
     for t, found_there in deterred.items():
         estimates += found_there.estimates
@@ -161,15 +161,24 @@ def calibrate(
         wrap = fit_wrap_up(queue_pauses(contacts, quick, grouped=tells_groups(contacts, base)))
         estimates += wrap.estimates
     speeds = effects.agents["agent"].tolist() if effects is not None and effects.agent_sd > 0 else []
+    whose = contacts.loc[answered, "agent"].dropna().astype(str).value_counts().to_dict() if "agent" in contacts else {}
     of_work = wrap is not None and np.isfinite(wrap.mean_s)
     stays, told = kept_estimates(
-        base, patience=patience, told=deterred, credits=ruled, speeds=speeds, work_known=of_work
+        base,
+        patience=patience,
+        told=deterred,
+        credits=ruled,
+        speeds=speeds,
+        work_known=of_work,
+        answered=whose,
+        no_speeds="" if speeds else _why_no_speeds(effects),
     )
     estimates += stays
     notes += told
     away_s = ASSUMED_S if wrap is None else wrap.gap_s
     unusual = missing | set(arrivals.unusual)
-    heads = fit_heads(contacts, base, first, last, unusual, gap_s, estimates, notes, wrap_up_s=away_s)
+    heads = fit_heads(contacts, base, first, last, unusual, gap_s, estimates, notes, wrap_up_s=away_s,
+                      assumed=assumed)  # fmt: skip
     away = None
     if schedules is not None:
         away = fit_absence(schedules, agents_seen(contacts, base, gap_s), base, (first, last), missing)
@@ -204,7 +213,7 @@ def calibrate(
     seen_there = balking_changes(deterred) | wrap_up_changes(wrap, live)
     scenario = scenario.replace(seen_there | absence_changes(away, base))
     notes = list(dict.fromkeys(notes))
-    warn_once(notes, doubts, 2)
+    warn_once(assumed, doubts, 2)
     inputs = {"base": given.hash, "until": str(until), "presence_gap": presence_gap, "first": first, "last": last}
     if special_days is not None:
         inputs["special_days"] = str(special_days)
@@ -218,11 +227,21 @@ def calibrate(
     )  # fmt: skip
 
 
-def _assume(estimates: list[Estimate], notes: list[str], what: str, subject: str, value: float, n: int) -> None:
+def _assume(
+    estimates: list[Estimate], notes: list[str], assumed: list[str], what: str, subject: str, value: float, n: int
+) -> None:
     estimates.append(
         Estimate(what, subject, value, n=n, unit="s", source="assumed", detail="kept from the base scenario")
     )
-    notes.append(f"{what} of {subject!r} was assumed from the base scenario: the history holds only {n} observations.")
+    assumed.append(f"{what} of {subject!r}")
+    notes.append(f"{assumed[-1]} was assumed from the base scenario: the history holds only {n} observations.")
+
+
+def _why_no_speeds(effects: AgentFit | None) -> str:
+    """Return why agents of the base keep their speeds where none was estimated."""
+    if effects is None:
+        return "no speed was estimated, for the history names no agents with handle times"
+    return f"no speed was estimated: {effects.untold or 'agents do not clearly differ in handle time'}"
 
 
 def _busyness(arrivals: ArrivalFit) -> pd.Series:
@@ -238,6 +257,7 @@ def _patience(
     base: Scenario,
     estimates: list[Estimate],
     notes: list[str],
+    assumed: list[str],
     doubts: list[str],
 ) -> dict[str, DurationFit]:
     settled = contacts["outcome"].isin(["answered", "abandoned"]).to_numpy()
@@ -258,7 +278,7 @@ def _patience(
             result[t] = fit_patience(waits[pool], left[pool], t, pooled=True, days=day[pool])
             notes.append(f"patience of {t!r} is that of all types together: only {n_left} of its contacts hung up.")
         else:
-            _assume(estimates, notes, "mean patience", t, base.contact_types[t].patience[0].mean, n_left)
+            _assume(estimates, notes, assumed, "mean patience", t, base.contact_types[t].patience[0].mean, n_left)
             continue
         estimates += result[t].estimates
         notes += result[t].notes

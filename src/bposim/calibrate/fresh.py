@@ -153,10 +153,10 @@ def without_redials(scenario: Scenario) -> Scenario:
     )
 
 
-def redial_changes(fit: RedialFit, base: Scenario) -> tuple[Mapping[str, Any], list[str]]:
-    """Return what a fit changes in the base scenario, and what a reader must know."""
+def redial_changes(fit: RedialFit, base: Scenario) -> tuple[Mapping[str, Any], list[str], list[str]]:
+    """Return what a fit changes in the base scenario, what a reader must know, and the names of what was assumed."""
     changes: dict[str, Any] = {}
-    notes = []
+    notes, assumed = [], []
     for t, body in base.contact_types.items():
         if body.deferred:
             continue
@@ -168,5 +168,6 @@ def redial_changes(fit: RedialFit, base: Scenario) -> tuple[Mapping[str, Any], l
         elif fit.known:
             changes[f"contact_types.{t}.redial"] = None
         elif body.redial is not None:
-            notes.append(f"redial of {t!r} was assumed from the base scenario: the log does not tell who calls again.")
-    return changes, notes
+            assumed.append(f"redial of {t!r}")
+            notes.append(f"{assumed[-1]} was assumed from the base scenario: the log does not tell who calls again.")
+    return changes, notes, assumed

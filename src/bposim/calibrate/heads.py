@@ -13,6 +13,7 @@ import pandas as pd
 from bposim.calibrate.arrivals import unusual_days
 from bposim.calibrate.estimates import Estimate, correlation_interval, jackknife_ratio
 from bposim.calibrate.presence import heads_on_grid, presence_spans, skills_of
+from bposim.calibrate.slots import heads_by_weekday
 from bposim.calibrate.wrap_up import ASSUMED_S
 from bposim.units import make_grid, zone
 
@@ -90,15 +91,21 @@ def unknown_groups(contacts: pd.DataFrame, base: Scenario) -> list[str]:
 
 def fit_heads(
     contacts: pd.DataFrame, base: Scenario, first: date, last: date, skip: set[date], gap_s: float | None,
-    estimates: list[Estimate], notes: list[str], *, wrap_up_s: float = ASSUMED_S,
+    estimates: list[Estimate], notes: list[str], *, wrap_up_s: float = ASSUMED_S, assumed: list[str] | None = None,
 ) -> HeadsFit | None:  # fmt: skip
-    """Return mean heads on duty by group, weekday and slot, inferred from agents' activity; None without agents."""
+    """Return mean heads on duty by group, weekday and slot, inferred from agents' activity; None without agents.
+
+    ``estimates``, ``notes`` and ``assumed`` (the names of what was assumed) are appended to.
+    """
+    assumed = [] if assumed is None else assumed
     groups = tuple(base.agent_groups)
     if "agent" not in contacts or contacts["agent"].notna().sum() == 0:
+        assumed.append("heads on duty")
         notes.append("heads on duty were assumed from the base scenario: the history names no agents.")
         return None
     grouped = tells_groups(contacts, base)
     if not grouped and len(groups) > 1:
+        assumed.append("heads on duty")
         notes.append("heads on duty were assumed from the base scenario: the history does not tell the agents' groups.")
         return None
     notes += unknown_groups(contacts, base)
@@ -120,14 +127,12 @@ def fit_heads(
             hours[g].append(float(daily.mean()))
             if k:
                 continue
-            result[g] = {}
+            by_weekday, unseen = heads_by_weekday(heads, grid, base)
+            notes += [n for n in unseen if n not in notes]
+            result[g] = {d: mean.tolist() for d, mean in by_weekday.items()}
             expected = np.zeros(len(grid))
-            for d in np.unique(grid.weekday):
+            for d, mean in by_weekday.items():
                 here = grid.weekday == d
-                width = int(grid.slot[here].max()) + 1
-                total = np.bincount(grid.slot[here], heads[here], minlength=width)
-                mean = np.round(total / np.maximum(np.bincount(grid.slot[here], minlength=width), 1), 4)
-                result[g][int(d)] = mean.tolist()
                 expected[here] = mean[grid.slot[here]]
             profile = np.bincount(day_code, expected * length / 3.6e6)
             with np.errstate(divide="ignore", invalid="ignore"):

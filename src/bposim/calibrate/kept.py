@@ -40,7 +40,7 @@ def without_counted_twice(base: Scenario, patience: Collection[str], deterred: C
 
 def kept_estimates(
     base: Scenario, *, patience: Collection[str] = (), told: Collection[str] = (), credits: Mapping[str, Any] | None = None,
-    speeds: Collection[str] = (), work_known: bool = False,
+    speeds: Collection[str] = (), work_known: bool = False, answered: Mapping[str, int] | None = None, no_speeds: str = "",
 ) -> tuple[list[Estimate], list[str]]:  # fmt: skip
     """Return an estimate labelled assumed for everything that no estimator touched, and what a reader must know of it.
 
@@ -55,15 +55,19 @@ def kept_estimates(
         Changes of the order of service, by path.
     speeds : collection of str
         Agents whose speed was estimated.
+    answered : mapping of agent to int, optional
+        Contacts of each agent in the log.
+    no_speeds : str
+        Why no agent's speed was estimated; empty where some were.
     work_known : bool
         Whether the history tells the after-contact work that is not in its handle times.
     """
     rows: list[Estimate] = []
     notes: list[str] = []
 
-    def keep(what: str, subject: str, value: float, unit: str = "", why: str = "") -> None:
+    def keep(what: str, subject: str, value: float, unit: str = "", why: str = "", n: int = 0) -> None:
         rows.append(
-            Estimate(what, subject, value, unit=unit, source="assumed", detail=f"{KEPT}{': ' if why else ''}{why}")
+            Estimate(what, subject, value, n=n, unit=unit, source="assumed", detail=f"{KEPT}{': ' if why else ''}{why}")
         )
 
     for t, kind in base.contact_types.items():
@@ -88,7 +92,9 @@ def kept_estimates(
     for g, group in base.agent_groups.items():
         for agent, body in group.agents.items():
             if agent not in speeds and body.speed != 1:
-                keep("speed", f"{agent}, {g}", body.speed, "", "too few contacts, or none, are those of this agent")
+                n = (answered or {}).get(agent, 0)
+                of_this = f"only {n:,} contacts of the history are" if n else "no contact of the history is"
+                keep("speed", f"{agent}, {g}", body.speed, "", no_speeds or f"{of_this} this agent's", n)
     return rows, notes
 
 
@@ -102,12 +108,11 @@ def without_followups(scenario: Scenario) -> dict[str, Any]:
     }
 
 
-def warn_once(notes: Sequence[str], doubts: Sequence[str], stacklevel: int) -> None:
-    """Warn in one sentence of what was assumed or is in doubt; why stands in the notes."""
-    names = [note.partition(" was assumed")[0].partition(" were assumed")[0] for note in notes if " assumed" in note]
+def warn_once(assumed: Sequence[str], doubts: Sequence[str], stacklevel: int) -> None:
+    """Warn in one sentence of what was assumed or is in doubt, by name; why stands in the notes."""
     said = []
-    if names:
-        said.append(f"assumed, for the history does not tell: {', '.join(dict.fromkeys(names))}")
+    if assumed:
+        said.append(f"assumed, for the history does not tell: {', '.join(dict.fromkeys(assumed))}")
     if doubts:
         said.append(f"in doubt: {', '.join(dict.fromkeys(doubts))}")
     if said:

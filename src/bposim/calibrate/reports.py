@@ -50,6 +50,7 @@ from bposim.calibrate.report_estimates import (
     responses,
     tell,
 )
+from bposim.calibrate.slots import heads_by_weekday
 from bposim.calibrate.smoothing import interval_prior, profile_prior
 from bposim.errors import CalibrationError, require
 from bposim.provenance import Provenance
@@ -88,6 +89,8 @@ def calibrate_reports(base: Scenario, history: Any, *, until: Any = None, specia
     columns = columns_of(table, source=history.source)
     _check_types(table, base)
     notes: list[str] = []
+    assumed: list[str] = []
+    doubts: list[str] = []
     again = [t for t, kind in base.contact_types.items() if kind.redial is not None]
     if again:
         notes.append(
@@ -105,8 +108,9 @@ def calibrate_reports(base: Scenario, history: Any, *, until: Any = None, specia
         notes.append(
             f"{len(arrivals.unusual)} unusual days were left out of the profile: {', '.join(map(str, arrivals.unusual[:6]))}."
         )
+    notes += arrivals.notes
     estimates = list(arrivals.estimates)
-    handle = _handle_times(table, base, estimates, notes)
+    handle = _handle_times(table, base, estimates, notes, assumed)
     used = set(arrivals.days.loc[arrivals.days["used"], "date"].dt.date)
     every = pd.date_range(first, last).date
     world = base.replace(
@@ -126,7 +130,8 @@ def calibrate_reports(base: Scenario, history: Any, *, until: Any = None, specia
         for t in f.pool.types:
             estimates.append(Estimate("mean patience", t, float(np.exp(f.psi[0])), n=n, unit="s", source="assumed",
                                       detail="kept from the base scenario"))  # fmt: skip
-            notes.append(f"mean patience of {t!r} was assumed from the base scenario: only {n} contacts hung up.")
+            assumed.append(f"mean patience of {t!r}")
+            notes.append(f"{assumed[-1]} was assumed from the base scenario: only {n} contacts hung up.")
     replayer = Replayer(world, report_volumes(table, world), fits)
     by_erlang(fits)
     fits = _families(fits, replayer, by_simulation(fits, replayer))
@@ -146,8 +151,10 @@ def calibrate_reports(base: Scenario, history: Any, *, until: Any = None, specia
         estimates += [hours_estimate(f, response, length_s, freedom), factors[f.pool.group]]
     estimates += [Estimate("shrinkage", g, 0.0, unit="share", source="assumed",
                            detail="heads on duty are net: they are those that the waits show") for g in base.agent_groups]  # fmt: skip
-    notes += _said(columns, fits, history) + [n for f, m in zip(fits, found, strict=True) for n in _unmet(f, m)]
-    heads = _heads_fit(fits, told, world, factors)
+    notes += _said(columns, fits, history, assumed) + [
+        n for f, m in zip(fits, found, strict=True) for n in _unmet(f, m)
+    ]
+    heads = _heads_fit(fits, told, world, factors, notes)
     laws = {t: DurationFit(law, pd.DataFrame(), (), np.empty(0)) for t, law in handle.items()}
     stays, said = kept_estimates(base, patience=patience)
     estimates += stays
@@ -156,7 +163,7 @@ def calibrate_reports(base: Scenario, history: Any, *, until: Any = None, specia
 
     scenario = scenario_of(base, arrivals, laws, patience, heads, first, estimates)
     notes = list(dict.fromkeys(notes))
-    warn_once(notes, [], 3)
+    warn_once(assumed, doubts, 3)
     inputs = {"base": given.hash, "until": str(until), "first": first, "last": last}
     if special_days is not None:
         inputs["special_days"] = str(special_days)
@@ -243,7 +250,9 @@ def _dated(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _handle_times(table: pd.DataFrame, base: Scenario, estimates: list[Estimate], notes: list[str]) -> dict[str, Any]:
+def _handle_times(
+    table: pd.DataFrame, base: Scenario, estimates: list[Estimate], notes: list[str], assumed: list[str]
+) -> dict[str, Any]:
     """Return each type's handle time: the base scenario's law at the report's mean."""
     day = pd.DatetimeIndex(table["interval_start"]).tz_localize(None).normalize().asi8
     named = table["contact_type"].astype(str)
@@ -259,9 +268,8 @@ def _handle_times(table: pd.DataFrame, base: Scenario, estimates: list[Estimate]
         if bottom.sum() < FEW or not top.sum() > 0:
             estimates.append(Estimate("mean handle time", t, own.mean, n=int(bottom.sum()), unit="s", source="assumed",
                                       detail="kept from the base scenario"))  # fmt: skip
-            notes.append(
-                f"mean handle time of {t!r} was assumed from the base scenario: only {bottom.sum():.0f} were answered."
-            )
+            assumed.append(f"mean handle time of {t!r}")
+            notes.append(f"{assumed[-1]} was assumed from the base scenario: only {bottom.sum():.0f} were answered.")
         else:
             keep = bottom > 0
             value, low, high = jackknife_ratio(top[keep], bottom[keep], None, int(keep.sum()) - 1)
@@ -369,7 +377,7 @@ def _factors(
 
 
 def _heads_fit(
-    fits: Sequence[PoolFit], told: Sequence[Told], world: Scenario, factors: Mapping[str, Estimate]
+    fits: Sequence[PoolFit], told: Sequence[Told], world: Scenario, factors: Mapping[str, Estimate], notes: list[str]
 ) -> HeadsFit:
     grid = world.grid
     hours = (grid.end_ms - grid.start_ms) / 3.6e6
@@ -378,12 +386,9 @@ def _heads_fit(
     start = date.fromisoformat(str(world.start)[:10])
     for f, t in zip(fits, told, strict=True):
         heads = f.staffing
-        by_weekday[f.pool.group] = {}
-        for d in np.unique(grid.weekday):
-            here = grid.weekday == d
-            values = np.zeros(int(grid.slot[here].max()) + 1)
-            values[grid.slot[here]] = heads[here]
-            by_weekday[f.pool.group][int(d)] = np.round(values, 4).tolist()
+        found, unseen = heads_by_weekday(heads, grid, world)
+        notes += [n for n in unseen if n not in notes]
+        by_weekday[f.pool.group] = {d: mean.tolist() for d, mean in found.items()}
         expected = np.bincount(f.day, heads * hours)
         info, score = np.bincount(f.day, t.info), np.bincount(f.day, t.residual)
         noise = np.mean([np.bincount(f.day, row) ** 2 for row in t.replays], axis=0)
@@ -397,8 +402,8 @@ def _heads_fit(
     )
 
 
-def _said(columns: Columns, fits: Sequence[PoolFit], history: Any) -> list[str]:
-    """Return what a reader must know of a calibration from a report alone."""
+def _said(columns: Columns, fits: Sequence[PoolFit], history: Any, assumed: list[str]) -> list[str]:
+    """Return what a reader must know of a calibration from a report alone; append the names of what was assumed."""
     notes = [
         "This calibration rests on an interval report alone. Heads and patience are those for which the simulated report meets "
         f"the observed one. What a report cannot tell is kept from the base scenario: {'; '.join(UNTOLD)}."
@@ -409,9 +414,11 @@ def _said(columns: Columns, fits: Sequence[PoolFit], history: Any) -> list[str]:
                 f"{', '.join(f.pool.types)} wait for the same agents ({f.pool.group}): their patience is told in common."
             )
     if not (columns.wait_abandoned or columns.abandoned_within):
+        assumed.append("shape of patience")
         notes.append("The shape of patience was taken as exponential (assumed): the report says nothing of how long those "
                      "who hung up had waited. The sum of their waits, or abandoned within a threshold, would tell it.")  # fmt: skip
     if history.booking == "end":
+        assumed.append("interval in which contacts arrived")
         notes.append(
             "The report books contacts to the interval in which they end; they are taken as if booked at arrival (assumed)."
         )
