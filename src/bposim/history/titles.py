@@ -74,7 +74,12 @@ def known_names(profile: Profile) -> set[str]:
 
 def named(row: Iterable[str], names: set[str]) -> int:
     """Return how many of ``names`` a line of cells holds as headings: a cell that ends in a colon is a title's label."""
-    return len({plain_name(c) for c in row if not c.rstrip().endswith(":")} & names)
+    return len(_headings(row) & names)
+
+
+def _headings(row: Iterable[str]) -> set[str]:
+    # A line may hold millions of cells, nearly all of them alike.
+    return {plain_name(c) for c in set(row) if not c.rstrip().endswith(":")}
 
 
 def titled_table(rows: list[list[str]], profile: Profile, limit: int | None) -> Titled | None:
@@ -110,7 +115,8 @@ def titled_table(rows: list[list[str]], profile: Profile, limit: int | None) -> 
         if not any(cells):
             continue
         # The same headings once more without a title between are a row that is none.
-        if named(cells, names) >= max(2, (best + 1) // 2) and not (below and cells == blocks[-1].names):
+        again = below and _headings(cells) & names == _headings(blocks[-1].names) & names
+        if named(cells, names) >= max(2, (best + 1) // 2) and not again:
             below = True
             new = {k: v for k, v in other.items() if before.get(k) != v} if blocks else {}
             blocks.append(_Block(dict(titles), cells, _doubts(new, set(profile.titles_needed) - renewed)))
