@@ -143,9 +143,11 @@ def forecast() -> None:
         print("section forecast: the data folder is missing; the page keeps its last figures")
         return
     sys.path.insert(0, str(HERE))
+    import forecast_speed
     from forecast_sets import page, study
 
     warnings.simplefilter("ignore")
+    speed = forecast_speed.study()
     begin = time.perf_counter()
     tables = page(study())
     write(
@@ -158,7 +160,9 @@ def forecast() -> None:
         f"their sum, with the morning known. `python benchmarks/forecast_sets.py` ({time.perf_counter() - begin:.0f} s)\n\n"
         f"{table(tables['errors'])}\n\nVancouver by year of the origin, 56 days ahead from an origin every 28 days:\n\n{table(tables['years'])}\n\n"
         "What the bands cover, by interval, day and week, four weeks ahead (Vancouver: eight), whole counts by their rank among the paths; "
-        f"pooled over all windows, and the mean of the sets:\n\n{table(tables['bands'])}",
+        f"pooled over all windows, and the mean of the sets:\n\n{table(tables['bands'])}\n\n"
+        "Ten queues, a year of half hours each, 13 weeks ahead (`python benchmarks/forecast_speed.py`), 2 cores:\n\n"
+        f"{table(speed)}",
     )
 
 
