@@ -160,19 +160,20 @@ def close(rng, n, away, work_s, median_s, law="gamma"):
 def test_work_and_absences_that_lie_close_are_told_as_a_doubt_and_the_interval_holds_the_work(away, work_s, median_s):
     """Of the histories whose classes are found but lie close: taken for one law the work came out by 43 % too long (16 of them)."""
     rng = np.random.default_rng(11)
-    off = []
-    for _ in range(10):
+    off, held = [], 0
+    for _ in range(8):
         fit = fit_wrap_up(close(rng, 3000, away, work_s, median_s))
         gap, pause = fit.estimates
         assert ("absences are in doubt" in gap.detail) == (fit.doubts == ("after-contact work",)) == bool(fit.notes)
         if fit.doubts:
             assert "one law" not in gap.detail and "if all are work" in pause.detail
-            assert pause.low <= work_s <= pause.high and pause.low < pause.value < pause.high
+            held += pause.low <= work_s <= pause.high
+            assert pause.low < pause.value < pause.high
             assert gap.low <= gap.value < gap.high == LONGEST_S
             assert fit.law is not None and fit.law.mean == pytest.approx(fit.mean_s, rel=1e-6)
             off.append(np.log(fit.mean_s / work_s))
-    assert len(off) >= 3
-    assert abs(np.mean(off)) < 0.25
+    assert len(off) >= 2 and held >= len(off) - 1
+    assert abs(np.mean(off)) < 0.2
 
 
 def test_two_kinds_of_long_work_are_a_doubt_whose_interval_holds_both():

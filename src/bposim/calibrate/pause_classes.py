@@ -92,6 +92,8 @@ class PauseClasses:
         one law is enough.
     all_work : PauseLaw or None
         With two laws that lie too close to be sure: the one law of all pauses, were they all work.
+    works_s : (float, float)
+        With two laws: least and largest mean of the work by those families that also describe the pauses better than one law.
     """
 
     short: PauseLaw
@@ -101,6 +103,7 @@ class PauseClasses:
     gain: float
     why: str = ""
     all_work: PauseLaw | None = None
+    works_s: tuple[float, float] = (np.nan, np.nan)
 
     @property
     def undivided(self) -> PauseClasses | None:
@@ -167,11 +170,15 @@ def pause_classes(length_s: np.ndarray, seen: np.ndarray) -> PauseClasses:
     median = max(float(np.median(length_s[seen])) if seen.any() else usual, 0.5)
     one, single = max((_one(data, f, (usual, median)) for f in FAMILIES), key=lambda found: found[1])
     best: tuple[float, PauseLaw, PauseLaw, float] | None = None
+    needed = 1.5 * np.log(len(length_s))
+    works = []
     for family in FAMILIES:
         found = _two(data, family, [
             (PauseLaw(family, 1.2 * median, 1.6), PauseLaw("lognormal", max(12 * median, 300.0), 1.6), 0.05),
             (PauseLaw(family, median, 1.2), PauseLaw("lognormal", max(40 * median, 900.0), 1.3), 0.27),
         ])  # fmt: skip
+        if found[0] - single > needed:
+            works.append(found[1].mean_s)
         if best is None or found[0] > best[0]:
             best = found
     assert best is not None
@@ -180,7 +187,7 @@ def pause_classes(length_s: np.ndarray, seen: np.ndarray) -> PauseClasses:
     border = _border(short, far, share)
     few = min(share, 1 - share)
     wrong = (1 - share) * float(1 - short.cdf(np.array(border))) + share * float(far.cdf(np.array(border)))
-    if gain <= 1.5 * np.log(len(length_s)):
+    if gain <= needed:
         return PauseClasses(one, None, 0.0, np.nan, gain)
     middle = [float(law.quantile(np.array(0.5))) for law in (short, far)]
     if far.mean_s <= short.mean_s or middle[1] <= middle[0] or share * len(length_s) < FEWEST:
@@ -191,7 +198,8 @@ def pause_classes(length_s: np.ndarray, seen: np.ndarray) -> PauseClasses:
         reasons.append(f"the longer ones last {far.mean_s / short.mean_s:.1f} times as long, where absences last {LEAST_RATIO:.0f} times as long at least")  # fmt: skip
     if wrong >= MOST_OVERLAP * few:
         reasons.append(f"the two overlap ({100 * wrong / few:.0f} % of the lesser class are on the other's side)")
-    return PauseClasses(short, far, share, border, gain, " and ".join(reasons), one if reasons else None)
+    return PauseClasses(short, far, share, border, gain, " and ".join(reasons), one if reasons else None,
+                        (min(works), max(works)))  # fmt: skip
 
 
 def _one(data: GroupedPauses, family: str, means: tuple[float, ...]) -> tuple[PauseLaw, float]:

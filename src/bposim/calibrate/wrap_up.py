@@ -160,7 +160,9 @@ def fit_wrap_up(found: QueuePauses) -> WrapUp:
     source, notes, doubts, assumed = "estimated", [], [], []
     if undivided is not None:
         low, high = _jackknife(other_s, other_left_out, 1)
-        ends_mean = min(ends_mean[0], low), max(ends_mean[1], high)
+        # Which family the work has matters as much as chance where its upper end is hidden.
+        least, most = (mean / mean_s for mean in classes.works_s)
+        ends_mean = min(ends_mean[0] * least, low), max(ends_mean[1] * most, high)
         ends = (min(_jackknife(gap_s, left_out, 0)[0], gap_s), LONGEST_S)
         both = (
             f"two laws describe them clearly better than one (log-likelihood {classes.gain:+.0f}), but {classes.why}: work and "
