@@ -16,8 +16,9 @@ import pytest
 
 import bposim as bp
 from bposim.calibrate.erlang_likelihood import QueueTable, classes, scores
-from bposim.calibrate.report_cells import Columns, ReportCells, columns_of, pools_of
+from bposim.calibrate.estimates import estimate_frame
 from bposim.calibrate.moments import Match, PatienceFamily, PoolFit, _inverse
+from bposim.calibrate.report_cells import Columns, ReportCells, columns_of, pools_of
 from bposim.calibrate.report_estimates import Responses, patience_estimates
 from bposim.calibrate.reports import report_staffing
 from bposim.calibrate.smoothing import interval_prior, profile_prior
@@ -413,7 +414,7 @@ def matched(by_psi):
 def test_parameters_without_information_are_named():
     assert matched([[200, 90, -50], [30, -80, 120]]).blind.tolist() == [False, False]
     assert matched([[200, 90, -50], [0, 0, 0]]).blind.tolist() == [False, True]
-    assert matched([[200, 90, -50], [1, -2, 1]]).blind.tolist() == [False, True]
+    assert matched([[200, 90, 50], [1, -2, 1]]).blind.tolist() == [False, True]
     assert matched([[600, -400, 200]]).blind.tolist() == [True]  # patience that cannot be told from heads
 
 
@@ -434,5 +435,6 @@ def test_the_mean_of_a_patience_whose_last_hazard_nobody_saw_is_a_lower_bound():
     assert mean.value == pytest.approx(cut, rel=1e-4)
     assert mean.low < mean.value < mean.high == np.inf and "at least" in mean.detail
     assert [s.parameter for s in shares] == ["patience beyond 20 s", "patience beyond 60 s"]
+    assert ", ∞)" in str(estimate_frame([mean]))
     told, *_ = patience_estimates(fit, response, 40, 20, (20.0, 60.0), np.zeros(3, dtype=bool))
     assert told.value > 1e8

@@ -164,8 +164,8 @@ def fit_balking(waits: np.ndarray, left: np.ndarray, queue: np.ndarray, name: st
     met = table["contacts"].to_numpy(dtype=float) / len(waits)
     moved = {}
     for s, rest in late.items():
-        early, error_of = (np.array(v) for v in zip(*rest, strict=True))
-        share = max(float((met * (held - 1 + early / early[0])).sum()), 0.0)
+        stays, error_of = (np.array(v) for v in zip(*rest, strict=True))
+        share = max(float((met * (held - 1 + stays / stays[0])).sum()), 0.0)
         # What is left of the minute is as uncertain as the leaving in it, of each class and of the shortest queues in common.
         weight = met * (1 - table["balks"].to_numpy())
         common = float(weight[1:].sum()) * error_of[0]
