@@ -211,7 +211,7 @@ def _types(rng: np.random.Generator, file: File) -> File:
     n = len(file.frame)
     made: list[Callable[[], Any]] = [
         lambda: pd.to_numeric(file.frame[name], errors="coerce"),
-        lambda: pd.to_datetime(file.frame[name], errors="coerce", format="ISO8601"),
+        lambda: pd.to_datetime(file.frame[name], errors="coerce", format="ISO8601", utc=True),
         lambda: pd.Series(rng.random(n) < 0.5), lambda: pd.Series(rng.integers(-(2**62), 2**62, n)),
         lambda: pd.Series([dt.date(2026, 3, 2)] * n), lambda: pd.Series([dt.time(8, 30)] * n),
         lambda: pd.Series(pd.to_timedelta(rng.integers(0, 10**6, n), unit="s")),

@@ -16,7 +16,10 @@ import pytest
 
 import bposim as bp
 from bposim.calibrate.erlang_likelihood import QueueTable, classes, scores
+from bposim.calibrate.estimates import estimate_frame
+from bposim.calibrate.moments import Match, PatienceFamily, PoolFit, _inverse
 from bposim.calibrate.report_cells import Columns, ReportCells, columns_of, pools_of
+from bposim.calibrate.report_estimates import Responses, patience_estimates
 from bposim.calibrate.reports import report_staffing
 from bposim.calibrate.smoothing import interval_prior, profile_prior
 from bposim.distributions import exponential, weibull
@@ -389,3 +392,49 @@ def test_options_that_need_a_log_are_refused_and_absence_and_redials_of_the_base
     assert changed.scenario.agent_groups[group].absence == 0 and changed.scenario.contact_types[kind].redial is None
     assert changed.scenario.agent_groups[group].heads == plain.scenario.agent_groups[group].heads
     assert any("redial" in n and "taken out" in n for n in changed.notes)
+
+
+# What a report does not tell -----------------------------------------------------------------------------------------
+
+
+def test_the_inverse_of_an_information_matrix_leaves_out_what_has_no_effect():
+    """Where all is told it is the inverse, whatever the scales; a parameter without effect neither moves nor moves others."""
+    full = np.array([[4e6, 1e3], [1e3, 2.0]])
+    np.testing.assert_allclose(_inverse(full) @ full, np.eye(2), atol=1e-8)
+    part = _inverse(np.array([[4.0, 1.0, 0.0], [1.0, 2.0, 0.0], [0.0, 0.0, 0.0]]))
+    np.testing.assert_allclose(part[:2, :2], np.linalg.inv([[4.0, 1.0], [1.0, 2.0]]))
+    assert not part[2].any() and not part[:, 2].any()
+
+
+def matched(by_psi):
+    cov = np.eye(3) * 100.0
+    return Match(np.zeros(3), cov, cov, np.array([300.0, -200.0, 100.0]), np.array(by_psi, dtype=float).T)
+
+
+def test_parameters_without_information_are_named():
+    assert matched([[200, 90, -50], [30, -80, 120]]).blind.tolist() == [False, False]
+    assert matched([[200, 90, -50], [0, 0, 0]]).blind.tolist() == [False, True]
+    assert matched([[200, 90, 50], [1, -2, 1]]).blind.tolist() == [False, True]
+    assert matched([[600, -400, 200]]).blind.tolist() == [True]  # patience that cannot be told from heads
+
+
+def test_the_mean_of_a_patience_whose_last_hazard_nobody_saw_is_a_lower_bound():
+    class Pool:
+        types = ("a",)
+
+    class Cells:
+        moments = np.array([[120.0]])
+
+    fit = object.__new__(PoolFit)
+    fit.pool, fit.cells, fit.family = Pool(), Cells(), PatienceFamily("piecewise", (0.0, 20.0, 60.0))
+    fit.psi = np.log([1 / 200, 1 / 300, 1e-9])
+    draws = np.random.default_rng(1).normal(0.0, [0.1, 0.1, 0.0], (40, 3))
+    response = Responses((draws, draws[:5]), (np.zeros(40), np.zeros(5)))
+    mean, *shares = patience_estimates(fit, response, 40, 20, (20.0, 60.0), np.array([False, False, True]))
+    cut = 200 * (1 - np.exp(-0.1)) + np.exp(-0.1) * 300 * (1 - np.exp(-40 / 300))
+    assert mean.value == pytest.approx(cut, rel=1e-4)
+    assert mean.low < mean.value < mean.high == np.inf and "at least" in mean.detail
+    assert [s.parameter for s in shares] == ["patience beyond 20 s", "patience beyond 60 s"]
+    assert ", ∞)" in str(estimate_frame([mean]))
+    told, *_ = patience_estimates(fit, response, 40, 20, (20.0, 60.0), np.zeros(3, dtype=bool))
+    assert told.value > 1e8

@@ -21,7 +21,7 @@ class Estimate:
     subject : str
         Contact type or agent group, ``all`` where it is common.
     value, low, high : float
-        Estimate and its 95 % interval; missing where none can be given.
+        Estimate and its 95 % interval; missing where none can be given. A lower bound has an interval without upper end (inf).
     n : int
         Observations behind it.
     unit : str
@@ -77,6 +77,8 @@ def _number(value: float) -> str:
 
 
 def _interval(low: float, high: float) -> str:
+    if np.isfinite(low) and high == np.inf:
+        return f"[{_number(low)}, ∞)"
     return f"[{_number(low)}, {_number(high)}]" if np.isfinite(low) and np.isfinite(high) else ""
 
 

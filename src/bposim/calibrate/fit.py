@@ -160,6 +160,9 @@ def calibrate(
         quick = {g: [t for t in able if t in live] or able for g, able in skills_of(base).items()}
         wrap = fit_wrap_up(queue_pauses(contacts, quick, grouped=tells_groups(contacts, base)))
         estimates += wrap.estimates
+        notes += wrap.notes
+        doubts += wrap.doubts
+        assumed += wrap.assumed
     speeds = effects.agents["agent"].tolist() if effects is not None and effects.agent_sd > 0 else []
     whose = contacts.loc[answered, "agent"].dropna().astype(str).value_counts().to_dict() if "agent" in contacts else {}
     of_work = wrap is not None and np.isfinite(wrap.mean_s)

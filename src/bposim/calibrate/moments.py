@@ -27,6 +27,8 @@ MORE = 3
 STEPS = (14, 8)
 #: Change of a parameter by which its effect is measured, on the log scale.
 NUDGE = 0.06
+#: Information that every parameter is given when it is asked whether it is told at all.
+FLAT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -281,6 +283,13 @@ class Match:
         return (_inverse(j.T @ weight @ j) @ j.T @ weight)[1:]
 
     @property
+    def blind(self) -> np.ndarray:
+        """Which parameters of patience the report hardly tells: the standard error of their logarithm is above 1, bool."""
+        j = np.column_stack([self.by_head, self.by_psi])
+        information = j.T @ self.weight @ j
+        return np.asarray(np.diag(np.linalg.inv(information + FLAT * np.eye(len(information))))[1:] > 1.0)
+
+    @property
     def misfit(self) -> float:
         """Hansen's J: what no level of heads and no parameter of patience explains."""
         j = np.column_stack([self.by_head, self.by_psi])
@@ -290,7 +299,10 @@ class Match:
 
 
 def _inverse(information: np.ndarray) -> np.ndarray:
-    """Invert an information matrix; what has no effect on any moment, such as a hazard beyond every wait, is left where it is."""
+    """Invert an information matrix; what has no effect on any moment, such as a hazard beyond every wait, is left where it is.
+
+    Its variance comes out as 0: :attr:`Match.blind` names such parameters, whose intervals these errors do not hold.
+    """
     scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
     found = np.linalg.pinv(information / np.outer(scale, scale), rcond=1e-9, hermitian=True)
     return np.asarray(found / np.outer(scale, scale))

@@ -87,6 +87,13 @@ class PauseClasses:
         Where a pause is as likely to be of the one class as of the other; missing with one.
     gain : float
         Log-likelihood of two laws over that of one.
+    why : str
+        Why two laws that describe the pauses better than one are no work beside clear absences; empty where they are, or where
+        one law is enough.
+    all_work : PauseLaw or None
+        With two laws that lie too close to be sure: the one law of all pauses, were they all work.
+    works_s : (float, float)
+        With two laws: least and largest mean of the work by those families that also describe the pauses better than one law.
     """
 
     short: PauseLaw
@@ -94,6 +101,14 @@ class PauseClasses:
     share_long: float
     border_s: float
     gain: float
+    why: str = ""
+    all_work: PauseLaw | None = None
+    works_s: tuple[float, float] = (np.nan, np.nan)
+
+    @property
+    def undivided(self) -> PauseClasses | None:
+        """The other reading of two laws that lie close: all pauses are work. None where there is but one reading."""
+        return None if self.all_work is None else PauseClasses(self.all_work, None, 0.0, np.nan, self.gain)
 
     def of_work(self, pause_s: np.ndarray) -> np.ndarray:
         """Return the probability that a pause of this length is after-contact work."""
@@ -108,7 +123,9 @@ class PauseClasses:
         if self.long is None:
             return replace(self, short=_one(data, self.short.family, (self.short.mean_s,))[0])
         _, short, far, share = _two(data, self.short.family, [(self.short, self.long, self.share_long)])
-        return replace(self, short=short, long=far, share_long=share, border_s=_border(short, far, share))
+        every = self.all_work and _one(data, self.all_work.family, (self.all_work.mean_s,))[0]
+        border = _border(short, far, share)
+        return replace(self, short=short, long=far, share_long=share, border_s=border, all_work=every)
 
 
 class GroupedPauses:
@@ -145,18 +162,23 @@ def pause_classes(length_s: np.ndarray, seen: np.ndarray) -> PauseClasses:
     -----
     Two laws have three parameters more and must gain 1.5 log n of log-likelihood (Schwarz 1978). That alone would part any law
     which is none of the three: the second class must also be one of absences, of at least a minute in the mean and five times
-    as long as the other pauses, and apart from them: less than half of the lesser class on the wrong side of the border.
+    as long as the other pauses, and apart from them: less than half of the lesser class on the wrong side of the border. Two laws that
+    gain enough and lie closer are returned with the reason and the one law: longer work, or absences of its length, look alike.
     """
     data = GroupedPauses(length_s, seen)
     usual = max(float(length_s[seen].mean()) if seen.any() else float(length_s.mean()), 0.5)
     median = max(float(np.median(length_s[seen])) if seen.any() else usual, 0.5)
     one, single = max((_one(data, f, (usual, median)) for f in FAMILIES), key=lambda found: found[1])
     best: tuple[float, PauseLaw, PauseLaw, float] | None = None
+    needed = 1.5 * np.log(len(length_s))
+    works = []
     for family in FAMILIES:
         found = _two(data, family, [
             (PauseLaw(family, 1.2 * median, 1.6), PauseLaw("lognormal", max(12 * median, 300.0), 1.6), 0.05),
             (PauseLaw(family, median, 1.2), PauseLaw("lognormal", max(40 * median, 900.0), 1.3), 0.27),
         ])  # fmt: skip
+        if found[0] - single > needed:
+            works.append(found[1].mean_s)
         if best is None or found[0] > best[0]:
             best = found
     assert best is not None
@@ -165,16 +187,19 @@ def pause_classes(length_s: np.ndarray, seen: np.ndarray) -> PauseClasses:
     border = _border(short, far, share)
     few = min(share, 1 - share)
     wrong = (1 - share) * float(1 - short.cdf(np.array(border))) + share * float(far.cdf(np.array(border)))
-    apart = (
-        gain > 1.5 * np.log(len(length_s))
-        and far.mean_s >= LEAST_MEAN_S
-        and far.mean_s >= LEAST_RATIO * short.mean_s
-        and share * len(length_s) >= FEWEST
-        and wrong < MOST_OVERLAP * few
-    )
-    if not apart:
+    if gain <= needed:
         return PauseClasses(one, None, 0.0, np.nan, gain)
-    return PauseClasses(short, far, share, border, gain)
+    middle = [float(law.quantile(np.array(0.5))) for law in (short, far)]
+    if far.mean_s <= short.mean_s or middle[1] <= middle[0] or share * len(length_s) < FEWEST:
+        why = "a second law describes the pauses better, but it is of no class of longer ones"
+        return PauseClasses(one, None, 0.0, np.nan, gain, why)
+    reasons = []
+    if far.mean_s < LEAST_RATIO * short.mean_s:
+        reasons.append(f"the longer ones last {far.mean_s / short.mean_s:.1f} times as long, where absences last {LEAST_RATIO:.0f} times as long at least")  # fmt: skip
+    if wrong >= MOST_OVERLAP * few:
+        reasons.append(f"the two overlap ({100 * wrong / few:.0f} % of the lesser class are on the other's side)")
+    return PauseClasses(short, far, share, border, gain, " and ".join(reasons), one if reasons else None,
+                        (min(works), max(works)))  # fmt: skip
 
 
 def _one(data: GroupedPauses, family: str, means: tuple[float, ...]) -> tuple[PauseLaw, float]:

@@ -123,9 +123,21 @@ def responses(fit: PoolFit, told: Told, match: Match, played: Played, length_s: 
 
 
 def patience_estimates(
-    fit: PoolFit, response: Responses, replays: int, freedom: int, shares: Sequence[float]
+    fit: PoolFit,
+    response: Responses,
+    replays: int,
+    freedom: int,
+    shares: Sequence[float],
+    blind: np.ndarray | None = None,
 ) -> list[Estimate]:
-    """Return mean patience and the share still patient after each threshold."""
+    """Return mean patience and the share still patient after each threshold.
+
+    Parameters
+    ----------
+    blind : ndarray of bool, shape (n_psi,), optional
+        Parameters that the report does not tell (:attr:`Match.blind`). The mean is then a lower bound, that of the patience
+        cut where the report ends to tell it, and its interval has no upper end.
+    """
     from scipy.special import stdtrit
 
     cov = response.psi_cov() * (1 + 1 / replays)
@@ -140,17 +152,41 @@ def patience_estimates(
     together = f"common to {', '.join(fit.pool.types)}; " if len(fit.pool.types) > 1 else ""
     law = fit.family.law(fit.psi)
     result = []
+    until = told_until(fit, shares, blind)
     for t in fit.pool.types:
+        if until is not None:
+            value, half = spread(lambda d: float(np.log(restricted(d, until))))
+            mid, low = float(np.exp(value)), float(np.exp(value - half))
+            how = f"{together}at least: mean of the patience cut at {until:g} s; the report hardly tells how many stay longer"
+            result.append(Estimate("mean patience", t, mid, low, np.inf, left, "s", "estimated", how))
         value, half = spread(lambda d: float(np.log(d.mean)))
         how = f"{together}{law.kind}, with which the simulated report meets the observed one"
         mid, low, high = (float(np.exp(v)) for v in (value, value - half, value + half))
-        result.append(Estimate("mean patience", t, mid, low, high, left, "s", "estimated", how))
+        if until is None:
+            result.append(Estimate("mean patience", t, mid, low, high, left, "s", "estimated", how))
         for s in shares:
+            if until is not None and s > until:
+                continue
             value, half = spread(lambda d, s=s: float(np.log(-np.log(d.sf(s)))))  # type: ignore[misc]
             mid, low, high = (float(np.exp(-np.exp(v))) for v in (value, value + half, value - half))
             said = together.rstrip("; ")
             result.append(Estimate(f"patience beyond {s:g} s", t, mid, low, high, left, "share", "estimated", said))
     return result
+
+
+def told_until(fit: PoolFit, shares: Sequence[float], blind: np.ndarray | None) -> float | None:
+    """Return the wait in seconds up to which a report tells patience; None where it tells all parameters of the law."""
+    if blind is None or not blind.any():
+        return None
+    if fit.family.kind == "piecewise" and not blind[0]:
+        return float(fit.family.breaks[int(np.argmax(blind))])
+    return float(max(shares))
+
+
+def restricted(law: Distribution, until: float) -> float:
+    """Return the mean of a patience cut at so many seconds, the integral of its survival."""
+    at = np.linspace(0.0, until, 2001)
+    return float(np.trapezoid([law.sf(x) for x in at], at))
 
 
 def hours_estimate(fit: PoolFit, response: Responses, length_s: np.ndarray, freedom: int) -> Estimate:

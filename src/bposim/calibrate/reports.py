@@ -49,6 +49,7 @@ from bposim.calibrate.report_estimates import (
     rescaled,
     responses,
     tell,
+    told_until,
 )
 from bposim.calibrate.slots import heads_by_weekday
 from bposim.calibrate.smoothing import interval_prior, profile_prior
@@ -143,7 +144,16 @@ def calibrate_reports(base: Scenario, history: Any, *, until: Any = None, specia
     for f, t_, m, p in zip(fits, told, found, played, strict=True):
         response = responses(f, t_, m, p, length_s)
         if f.free:
-            told_of = patience_estimates(f, response, MORE * replayer.replays, freedom, columns.thresholds or (20.0,))
+            limits = columns.thresholds or (20.0,)
+            told_of = patience_estimates(f, response, MORE * replayer.replays, freedom, limits, m.blind)
+            until = told_until(f, limits, m.blind)
+            if until is not None:
+                doubts += [f"patience of {t!r}" for t in f.pool.types]
+                notes.append(
+                    f"Patience of {', '.join(map(repr, f.pool.types))} beyond {until:g} s is hardly told by the report: its mean is a "
+                    f"lower bound. The scenario holds the {f.family.kind} law with a mean of {f.family.law(f.psi).mean:,.0f} s; do not "
+                    "trust it where waits are longer. A further threshold of the abandoned, or a contact log, would tell."
+                )
             estimates += told_of
             law = f.family.law(f.psi)
             patience |= {t: DurationFit(law, _candidates(f), tuple(e for e in told_of if e.subject == t), np.empty(0))

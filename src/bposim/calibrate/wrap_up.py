@@ -99,6 +99,8 @@ class WrapUp:
         Share of pauses that are absences.
     n : int
     estimates : tuple of Estimate
+    notes, doubts, assumed : tuple of str
+        What a reader must know, and the names of what is in doubt or was assumed.
     """
 
     gap_s: float
@@ -107,6 +109,9 @@ class WrapUp:
     share_away: float
     n: int
     estimates: tuple[Estimate, ...]
+    notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
 
 
 def fit_wrap_up(found: QueuePauses) -> WrapUp:
@@ -119,7 +124,9 @@ def fit_wrap_up(found: QueuePauses) -> WrapUp:
     pause that is as likely to be of the one as of the other: with few absences, or work of very different lengths, Otsu's border
     falls amid the work. The law of the work is Kaplan and Meier's, for pauses are cut short when the queue empties: up to Otsu's border,
     or with each pause counted by its probability of being work. With one class all pauses are work. The gap is then bounded from below alone: it is told as the pause that one in a thousand exceeds, and may be anything
-    from what one in a hundred exceeds to the longest pause that an agent who is there can have. Intervals by the jackknife over
+    from what one in a hundred exceeds to the longest pause that an agent who is there can have. Where one in a hundred exceeds
+    that too, nothing is told. Two classes that describe the pauses clearly better than one but lie close may be work and absences, or
+    work of two kinds: the mean of the work is that of the shorter class's law, and the intervals hold both readings. Intervals by the jackknife over
     blocks of days, the number of classes kept.
     """
     n_seen = int(found.seen.sum())
@@ -131,35 +138,69 @@ def fit_wrap_up(found: QueuePauses) -> WrapUp:
     days = np.unique(found.day)
     blocks = np.array_split(days, min(len(days), _BLOCKS))
     every = np.ones(len(found), dtype=bool)
-    parted = _parted(found, every) if classes.long is not None else None
+    undivided = classes.undivided
+    parted = _parted(found, every) if classes.long is not None and undivided is None else None
     # Decided once, so that parts of the days are told in the same way as the whole.
     by_law = parted is None or parted[0] < classes.border_s
     gap_s, mean_s, beyond, times, cdf = _values(found, every, classes) if by_law or parted is None else parted
-    left_out = None
+    left_out = other_left_out = None
+    other_s = np.nan if undivided is None else _values(found, every, undivided)[1]
     if len(blocks) >= 4:
-        rows = []
+        rows, others = [], []
         for block in blocks:
             keep = ~np.isin(found.day, block)
             if by_law:
                 rest = classes.again(GroupedPauses(found.length_s[keep], found.seen[keep]))
                 rows.append(_values(found, keep, rest)[:2])
+                others += [] if rest.undivided is None else [_values(found, keep, rest.undivided)[:2]]
             else:
                 rows.append(_parted(found, keep)[:2])
-        left_out = np.array(rows)
-    if classes.long is not None:
+        left_out, other_left_out = np.array(rows), np.array(others)
+    ends_mean = _jackknife(mean_s, left_out, 1)
+    source, notes, doubts, assumed = "estimated", [], [], []
+    if undivided is not None:
+        low, high = _jackknife(other_s, other_left_out, 1)
+        # Which family the work has matters as much as chance where its upper end is hidden.
+        least, most = (mean / mean_s for mean in classes.works_s)
+        ends_mean = min(ends_mean[0] * least, low), max(ends_mean[1] * most, high)
+        ends = (min(_jackknife(gap_s, left_out, 0)[0], gap_s), LONGEST_S)
+        both = (
+            f"two laws describe them clearly better than one (log-likelihood {classes.gain:+.0f}), but {classes.why}: work and "
+            "absences, or work of two kinds"
+        )
+        said = f"absences are in doubt among the pauses with somebody waiting: {both}; any gap from the lower end on would do if all are work"
+        of_pause = (
+            f"mean of the shorter pauses with somebody waiting, {100 * (1 - beyond):.0f} % of them; {other_s:.0f} s if all are work, "
+            "and the interval holds both"
+        )
+        notes = [
+            f"After-contact work is in doubt. Of the pauses with somebody waiting, {both}. The scenario takes the shorter ones for work "
+            f"({mean_s:.0f} s in the mean) and the longer ones for absences; if all are work, it takes {other_s:.0f} s and the "
+            "heads on duty are too few. Log-in records, or after-contact work in the log, would tell."
+        ]
+        doubts = ["after-contact work"]
+    elif classes.long is not None:
         ends = _jackknife(gap_s, left_out, 0)
         said = f"{100 * (1 - beyond):.0f} % of the pauses with somebody waiting are after-contact work, the others absences"
         of_pause = "mean pause with somebody waiting that is no absence: work, or rest, that the log does not record"
     else:
-        ends = (float(classes.short.quantile(np.array(BOUND))), LONGEST_S)
+        ends = (min(float(classes.short.quantile(np.array(BOUND))), LONGEST_S), LONGEST_S)
         said = (
-            "no absences among the pauses with somebody waiting: one law explains them, and all are after-contact work; "
-            f"one in a thousand is longer than this, one in a hundred longer than {ends[0]:.0f} s, and any gap from there on would do"
+            f"no absences among the pauses with somebody waiting: {classes.why or 'one law explains them'}, and all are after-contact "
+            f"work; one in a thousand is longer than this, one in a hundred longer than {ends[0]:.0f} s, and any gap from there on would do"
         )
         of_pause = "mean pause with somebody waiting: work, or rest, that the log does not record"
+        if ends[0] >= LONGEST_S:
+            source, ends, assumed = "assumed", (np.nan, np.nan), ["presence gap"]
+            said = (
+                f"not told: too few pauses ended while somebody waited; more than one in a hundred may be longer than {LONGEST_S:.0f} s, "
+                "the longest pause of an agent who is there, which is taken"
+            )
+            of_pause += f", those longer than {LONGEST_S:.0f} s cut there"
+            notes = [f"presence gap was assumed: {said.removeprefix('not told: ')}."]
     estimates = [
-        Estimate("presence gap", "all", gap_s, *ends, len(found), "s", "estimated", said),
-        Estimate("after-contact pause", "all", mean_s, *_jackknife(mean_s, left_out, 1), len(found), "s", "estimated", of_pause),
+        Estimate("presence gap", "all", gap_s, *ends, len(found), "s", source, said),
+        Estimate("after-contact pause", "all", mean_s, *ends_mean, len(found), "s", "estimated", of_pause),
     ]  # fmt: skip
     law = None
     if mean_s > NOTHING_S:
@@ -167,7 +208,7 @@ def fit_wrap_up(found: QueuePauses) -> WrapUp:
         at = np.minimum(np.searchsorted(cdf, p - 1e-12), len(times) - 1)
         rough = empirical(quantiles=times[at].tolist())
         law = empirical(quantiles=(times[at] * mean_s / rough.mean).tolist())
-    return WrapUp(gap_s, law, mean_s, beyond, len(found), tuple(estimates))
+    return WrapUp(gap_s, law, mean_s, beyond, len(found), tuple(estimates), tuple(notes), tuple(doubts), tuple(assumed))
 
 
 def _survival(found: QueuePauses, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -203,7 +244,7 @@ def _values(
     time, survival = _survival(found, keep)
     if classes.long is None:
         law = classes.short
-        gap_s = float(law.quantile(np.array(RARELY)))
+        gap_s = min(float(law.quantile(np.array(RARELY))), LONGEST_S)
         rest = float(survival[-1])
         if rest > 1e-9:  # what was never seen to end follows the law
             reached = float(law.cdf(time[-1:])[0])
@@ -211,12 +252,16 @@ def _values(
             time = np.append(time, np.minimum(np.maximum(tail, time[-1]), LONGEST_S))
             survival = np.append(survival, rest * (1 - (np.arange(_TAIL) + 1) / _TAIL))
     else:
-        gap_s = classes.border_s
+        gap_s = min(classes.border_s, LONGEST_S)
     mass = -np.diff(survival, prepend=1.0) * classes.of_work(time)
     work = float(mass.sum())
     beyond = 0.0 if classes.long is None else max(1 - work, 0.0)
     cdf = np.cumsum(mass) / max(work, 1e-12)
-    return gap_s, float((time * mass).sum()) / max(work, 1e-12), beyond, time, cdf
+    mean_s = float((time * mass).sum()) / max(work, 1e-12)
+    if classes.all_work is not None:
+        # Classes that overlap are told apart by their laws, not by the border.
+        mean_s, beyond = classes.short.mean_s, classes.share_long
+    return gap_s, mean_s, beyond, time, cdf
 
 
 def _middle(x: np.ndarray, p: np.ndarray, start: float) -> float:

@@ -65,7 +65,7 @@ def _settings(cells: pd.DataFrame, ledger: Ledger, how: Reading, told: Told) -> 
     """Take the formula and the acceptable time that the file's own columns tell."""
     profile = how.profile
     if "counting" in cells:
-        words = cells.loc[ledger.kept, "counting"].astype("str").str.strip().str.replace(r"\.0$", "", regex=True)
+        words = cells.loc[ledger.kept, "counting"].map(str).str.strip().str.replace(r"\.0$", "", regex=True)
         kinds = [profile.counting_words.get(w.lower(), w) for w in words.unique() if w.lower() not in ("", "nan")]
         one = only_value(kinds)
         if one in profile.counting_words.values():
@@ -193,7 +193,7 @@ def _share(cells: pd.DataFrame, column: str, how: Reading) -> tuple[np.ndarray, 
     values, bad = how.numbers(cells.assign(**{column: text}), column)
     # What most cells are the others are too: one odd cell does not make percentages of shares.
     known = values[~np.isnan(values)]
-    positive = known[known > 0]
+    positive = known[(known > 0) & (known <= 100)]
     mostly = 2 * sign.sum() > len(known) or (len(positive) > 0 and float(np.median(positive)) > 1.0)
     return np.where(sign | mostly, values / 100.0, values), bad
 
