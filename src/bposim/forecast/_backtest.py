@@ -223,7 +223,7 @@ def run_backtest(
     unscored: dict[date, str] = {}
     for w in wanted:
         past = counts.until(w.start)
-        ahead = counts.since(pd.Timestamp(w.start)).until(w.start + timedelta(days=days))
+        ahead = counts.came(w.start, w.start + timedelta(days=days))
         whole = build(past, w)
         parts.append(_score(whole, past, ahead, w.start, days).assign(method=w.method, measure="volume", weight=1.0))
         if handled is not None:

@@ -50,6 +50,7 @@ class Settings:
     closed: tuple[date, ...]
     events: tuple[Event, ...] = ()
     analogies: Mapping[str, Analogy] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +124,7 @@ def build(counts: Counts, settings: Settings, progress: Any = None, workers: int
     )
     array.setflags(write=False)
     expected.setflags(write=False)
-    notes = [*counts.notes, *([thin] if thin else [])]
+    notes = [*counts.notes, *settings.notes, *([thin] if thin else [])]
     notes += [f"{d} is closed: {why}." for d, why in sorted(shut.items())]
     for d, name in unseen_holidays(future.date, dates, holidays).items():
         notes.append(

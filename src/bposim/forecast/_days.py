@@ -280,8 +280,8 @@ def with_error(counts: Counts, kind: int, view: Outlook, tried: list[tuple[date,
     dates = counts.dates
     span = (dates[-1] - dates[0]).days + 1
     found: list[Missed] = []
-    for origin, then in tried:
-        last = dates[dates < pd.Timestamp(origin)][-1]
+    for _, then in tried:
+        last = then.residual.index[-1]
         ahead = np.asarray((dates > last) & (dates <= last + pd.Timedelta(days=len(then.expected))))
         actual = counts.totals[kind][ahead].astype(float)
         outage, _ = _outages(actual)

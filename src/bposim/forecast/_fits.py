@@ -60,7 +60,7 @@ class Task:
 
 def task(counts: Counts, kind: int, inputs: Inputs, ahead: int) -> Task:
     """Return the task of one contact type, cut to the days that are learnt from."""
-    own = replace(counts, types=(counts.types[kind],), table=counts.table[kind : kind + 1], notes=(), provenance=None)
+    own = replace(counts, types=(counts.types[kind],), table=counts.table[kind : kind + 1], notes=(), provenance=None, source=None)
     own = own.recent()
     first, last = own.dates[0] - _NEAR, own.dates[-1] + pd.Timedelta(days=ahead) + _NEAR
     return Task(own, replace(inputs, holidays=inputs.holidays.between(first.date(), last.date())), ahead)

@@ -131,6 +131,7 @@ def read_handled(source: Any, counts: Counts) -> Handled:
     day = counts.dates.get_indexer(local.normalize())
     kind = pd.Index(counts.types).get_indexer(frame["contact_type"].astype(str))
     use = (day >= 0) & (kind >= 0) & (counts.minutes[slot] == minute)
+    use &= counts.times[day, slot] > 0
     at = kind[use], day[use], slot[use]
     tables = []
     for values in (total, number, square):
