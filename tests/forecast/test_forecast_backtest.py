@@ -144,7 +144,7 @@ def test_hours_of_a_contact_log_that_change_after_the_origin_are_not_seen():
 
     whole, day = moving_hours()
     at = whole["interval_start"].repeat(whole["contacts"]) + pd.Timedelta(minutes=7)
-    log = pd.DataFrame({"contact_type": "calls", "arrived": at.reset_index(drop=True), "wait_s": 1.0})
+    log = pd.DataFrame({"contact_type": "calls", "arrived": at.reset_index(drop=True), "wait_s": 1.0, "handle_s": 9.0})
     a, b = (
         forecast(History.from_contacts(f, tz="Asia/Manila"), start=day, days=7, samples=20, method="mean-4")
         for f in (log, log[log["arrived"].dt.tz_convert("Asia/Manila").dt.date < day])

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.special import gammaln
 
 from bposim.errors import ForecastError, ParameterError, parameter, require
-from bposim.forecast._build import Parts, Settings, build, check_length, fits
+from bposim.forecast._build import Parts, Settings, build, check_length, fits, young
 from bposim.forecast._counts import Counts
 from bposim.forecast._days import METHODS
 from bposim.forecast._fits import made
@@ -217,22 +217,39 @@ def run_backtest(
         )
         for origin in starts for method in methods
     ]  # fmt: skip
+    # A contact type that was not there yet, or for too short a time, could not have been forecast.
+    known, absent = {}, {}
+    for origin in starts:
+        past = counts.until(origin)
+        too_young = young(past)
+        known[origin] = tuple(
+            t for k, t in enumerate(counts.types)
+            if t not in too_young and (past.totals[k].any() or not counts.totals[k].any())
+        )  # fmt: skip
+        if len(known[origin]) < len(counts.types):
+            absent[origin] = ", ".join(t for t in counts.types if t not in known[origin])
+    starts = [o for o in starts if known[o]]
+    wanted = [w for w in wanted if known[w.start]]
+    if not wanted:
+        raise ForecastError("no contact type has two whole weeks of history before any origin. Give later origins.")
     # Fits that several origins share are made once, all of them side by side.
-    made([t for w in wanted for t in fits(counts, w)], workers, progress)
+    made([t for w in wanted for t in fits(counts.of_types(known[w.start]), w)], workers, progress)
     parts = []
     unscored: dict[date, str] = {}
     for w in wanted:
-        past = counts.until(w.start)
-        ahead = counts.came(w.start, w.start + timedelta(days=days))
+        own = counts.of_types(known[w.start])
+        past = own.until(w.start)
+        ahead = own.came(w.start, w.start + timedelta(days=days))
         whole = build(past, w)
         parts.append(_score(whole, past, ahead, w.start, days).assign(method=w.method, measure="volume", weight=1.0))
         if handled is not None:
             try:
-                parts.append(score_handle(whole, w, past, ahead, handled).assign(method=w.method))
+                parts.append(score_handle(whole, w, past, ahead, handled.of(counts.types, own.types)).assign(method=w.method))
             except ForecastError as error:
                 unscored[w.start] = f"origin {w.start}: handle times are not scored, {error}"
     cells = pd.concat(parts, ignore_index=True)
     notes = tuple(f"origin {d} was left out: fewer than two weeks of history before it." for d in skipped)
+    notes += tuple(f"origin {d} leaves out {t}: fewer than two weeks of its own history before it." for d, t in absent.items())
     notes = (*notes, *unscored.values())
     inputs = {"origins": [str(d) for d in starts], "days": days, "method": settings.method, "seed": settings.seed}
     return Backtest(cells, tuple(starts), days, settings.method, Provenance("backtest", inputs), notes)
@@ -266,7 +283,7 @@ def _origins(counts: Counts, origins: Any, days: int) -> tuple[list[date], list[
     kept, skipped = [], []
     for day in wanted:
         try:
-            check_length(counts.until(day))
+            check_length(counts.until(day), counts.types)
         except ForecastError:
             skipped.append(day)
         else:

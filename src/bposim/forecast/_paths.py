@@ -33,7 +33,7 @@ def correlation(residuals: list[pd.Series]) -> np.ndarray:
     result = np.eye(k)
     for i in range(k):
         for j in range(i):
-            both = pd.concat([residuals[i], residuals[j]], axis=1).dropna()
+            both = pd.concat([residuals[i], residuals[j]], axis=1, sort=True).dropna()
             n = len(both)
             if n >= CORRELATION_NEEDS and (both.std() > 1e-9).all():
                 r = float(both.corr().iloc[0, 1]) * n / (n + CORRELATION_WEIGHT)

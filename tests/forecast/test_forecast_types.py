@@ -1,0 +1,54 @@
+"""Contact types that begin or end within the history, and rare ones."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from forecast_worlds import volumes
+
+from bposim.errors import ForecastError, ForecastWarning
+from bposim.forecast import Analogy, forecast
+
+
+def pair(days: int, *, first: bool = False) -> pd.DataFrame:
+    """Three hundred days of voice at 500, and chat at 200 on so many of them, the last or the first."""
+    rng = np.random.default_rng(0)
+    begin = pd.Timestamp("2023-01-02") + pd.Timedelta(days=0 if first else 300 - days)
+    voice = volumes(rng.poisson(500, (300, 1)).astype(float), "2023-01-02", minutes=[0], kind="voice")
+    chat = volumes(rng.poisson(200, (days, 1)).astype(float), str(begin.date()), minutes=[0], kind="chat")
+    return pd.concat([voice, chat])
+
+
+@pytest.mark.parametrize("method", ["prophet", "level", "mean-8"])
+def test_a_young_type_is_learnt_from_its_first_day(method):
+    with pytest.warns(ForecastWarning, match="history of 'chat' spans 20 days"):
+        ahead = forecast(pair(20), days=14, method=method, samples=50)
+    assert ahead.expected[:, 1].mean() == pytest.approx(200, rel=0.08)
+    assert ahead.expected[:, 0].mean() == pytest.approx(500, rel=0.05)
+
+
+def test_a_type_of_a_few_days_is_refused_with_the_ways_out():
+    with pytest.raises(ForecastError, match=r"'chat' begins on .* 10 days of its own.*analogies=.*or leave it out"):
+        forecast(pair(10), days=7, method="mean-4")
+    ahead = forecast(pair(40), days=7, method="mean-4", samples=5, analogies={"chat": Analogy("voice", 0.4)})
+    assert np.allclose(ahead.expected[:, 1], 0.4 * ahead.expected[:, 0])
+
+
+def test_a_type_that_ended_is_zero_and_named():
+    ahead = forecast(pair(150, first=True), days=7, method="level", samples=20)
+    assert not ahead.array[:, :, 1].any() and any("'chat': had no contacts since" in n for n in ahead.notes)
+
+
+def test_a_backtest_leaves_out_a_type_that_was_not_there_yet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        test = forecast(pair(40), days=7, method="mean-4", samples=20).backtest(origins=3, days=14)
+    scored = test.cells.groupby("origin")["contact_type"].unique().map(sorted).tolist()
+    assert scored == [["voice"], ["voice"], ["chat", "voice"]] and any("leaves out chat" in n for n in test.notes)
+
+
+def test_open_intervals_never_seen_are_named():
+    history = volumes(np.full((70, 4), 20.0), "2023-01-02", minutes=range(480, 720, 60))
+    ahead = forecast(history, days=7, method="mean-4", samples=5, opening_hours={"mon-sun": "08:00-13:00"})
+    assert any("7 open intervals of the horizon (from 12:00) were never open" in n for n in ahead.notes)
