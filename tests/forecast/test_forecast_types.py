@@ -52,3 +52,32 @@ def test_open_intervals_never_seen_are_named():
     history = volumes(np.full((70, 4), 20.0), "2023-01-02", minutes=range(480, 720, 60))
     ahead = forecast(history, days=7, method="mean-4", samples=5, opening_hours={"mon-sun": "08:00-13:00"})
     assert any("7 open intervals of the horizon (from 12:00) were never open" in n for n in ahead.notes)
+
+
+def ratio(draw, method: str, seeds: int = 6) -> float:
+    """Expected contacts over those of the law, the mean over seeds."""
+    found = []
+    for seed in range(seeds):
+        counts, mean = draw(np.random.default_rng(seed))
+        history = volumes(counts[:, None].astype(float), "2023-01-02", minutes=[0])
+        found.append(forecast(history, days=28, samples=5, method=method).expected.mean() / mean)
+    return float(np.mean(found))
+
+
+@pytest.mark.parametrize("method", ["prophet", "level"])
+@pytest.mark.parametrize("rate", [0.05, 0.1, 0.3])
+def test_rare_contacts_are_unbiased(rate, method):
+    def draw(rng):
+        x = rng.poisson(rate, 280)
+        return x, x.mean()
+
+    assert ratio(draw, method) == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("method", ["prophet", "level"])
+def test_bursts_are_expected(method):
+    def draw(rng):
+        x = np.where(rng.random(280) < 0.1, rng.poisson(100, 280), rng.poisson(1, 280))
+        return x, x.mean()
+
+    assert ratio(draw, method) == pytest.approx(1, abs=0.15)
