@@ -164,8 +164,12 @@ def forecast(
         problems += found
     require(problems, ParameterError)
     assert first is not None
-    settings = Settings(first, days, method, country, subdivision, known, samples, seed, tuple(shut), planned, alike, told)
+    settings = Settings(
+        first, days, method, country, subdivision, known, samples, seed, tuple(shut), planned, alike, told
+    )
     parts = build(counts, settings, progress, workers)
+    if counts.holes:
+        warnings.warn(counts.holes, ForecastWarning, stacklevel=2)
     if parts.thin:
         warnings.warn(parts.thin, ForecastWarning, stacklevel=2)
     inputs = {

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.special import gammaln
 
 from bposim.errors import ForecastError, ParameterError, parameter, require
-from bposim.forecast._build import Parts, Settings, build, check_length, fits, young
+from bposim.forecast._build import Parts, Settings, build, candidates, check_length, fits, young
 from bposim.forecast._counts import Counts
 from bposim.forecast._days import METHODS
 from bposim.forecast._fits import made
@@ -232,6 +232,7 @@ def run_backtest(
     wanted = [w for w in wanted if known[w.start]]
     if not wanted:
         raise ForecastError("no contact type has two whole weeks of history before any origin. Give later origins.")
+    made([t for w in wanted for t in candidates(counts.of_types(known[w.start]), w)], workers, progress)
     # Fits that several origins share are made once, all of them side by side.
     made([t for w in wanted for t in fits(counts.of_types(known[w.start]), w)], workers, progress)
     parts = []
@@ -244,12 +245,16 @@ def run_backtest(
         parts.append(_score(whole, past, ahead, w.start, days).assign(method=w.method, measure="volume", weight=1.0))
         if handled is not None:
             try:
-                parts.append(score_handle(whole, w, past, ahead, handled.of(counts.types, own.types)).assign(method=w.method))
+                parts.append(
+                    score_handle(whole, w, past, ahead, handled.of(counts.types, own.types)).assign(method=w.method)
+                )
             except ForecastError as error:
                 unscored[w.start] = f"origin {w.start}: handle times are not scored, {error}"
     cells = pd.concat(parts, ignore_index=True)
     notes = tuple(f"origin {d} was left out: fewer than two weeks of history before it." for d in skipped)
-    notes += tuple(f"origin {d} leaves out {t}: fewer than two weeks of its own history before it." for d, t in absent.items())
+    notes += tuple(
+        f"origin {d} leaves out {t}: fewer than two weeks of its own history before it." for d, t in absent.items()
+    )
     notes = (*notes, *unscored.values())
     inputs = {"origins": [str(d) for d in starts], "days": days, "method": settings.method, "seed": settings.seed}
     return Backtest(cells, tuple(starts), days, settings.method, Provenance("backtest", inputs), notes)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from bposim.errors import ForecastError, require
 from bposim.forecast._analogy import Analogy, by_analogy, own_errors
-from bposim.forecast._auto import choose
+from bposim.forecast._auto import CANDIDATES, Trial, preferred, trial
 from bposim.forecast._calendar import Holidays, closed_days, load_holidays, unseen_holidays
 from bposim.forecast._counts import Counts
 from bposim.forecast._days import (
@@ -124,7 +124,7 @@ def build(counts: Counts, settings: Settings, progress: Any = None, workers: int
     )
     array.setflags(write=False)
     expected.setflags(write=False)
-    notes = [*counts.notes, *settings.notes, *([thin] if thin else [])]
+    notes = [*counts.notes, *settings.notes, *([counts.holes] if counts.holes else []), *([thin] if thin else [])]
     notes += [f"{d} is closed: {why}." for d, why in sorted(shut.items())]
     for d, name in unseen_holidays(future.date, dates, holidays).items():
         notes.append(
@@ -184,20 +184,51 @@ def _last_lead(counts: Counts, settings: Settings) -> int:
     return (settings.start + timedelta(days=settings.days - 1) - counts.dates[-1].date()).days
 
 
-def _inputs(counts: Counts, settings: Settings) -> list[tuple[Inputs, str]]:
+def _inputs(
+    counts: Counts, settings: Settings, workers: int | None = None, progress: Any = None
+) -> list[tuple[Inputs, str]]:
     """Return for each contact type what is known in advance with its method, and why that method was chosen, if it was."""
     given = Inputs(settings.method, _holidays(counts, settings), settings.regressors, settings.seed, settings.events)
     if settings.method != "auto":
         return [(given, "")] * len(counts.types)
+    trials = _trials(counts, settings)
+    views = made([t for found in trials for t in found.tasks], workers, progress)
+    result, at = [], 0
+    for found in trials:
+        method, why = preferred(found, views[at : at + len(found.tasks)])
+        at += len(found.tasks)
+        result.append((replace(given, method=method), why))
+    return result
+
+
+def _trials(counts: Counts, settings: Settings) -> list[Trial]:
+    """Return what is to be tried for each contact type with ``method="auto"``."""
+    given = Inputs("auto", _holidays(counts, settings), settings.regressors, settings.seed, settings.events)
     ahead = _last_lead(counts, settings)
-    chosen = [choose(counts, k, given, ahead) for k in range(len(counts.types))]
-    return [(replace(given, method=method), why) for method, why in chosen]
+    horizon = pd.date_range(settings.start, periods=settings.days)
+    found = []
+    for k, name in enumerate(counts.types):
+        own = [e.name for e in settings.events if not e.known and e.moves(name) and e.height(horizon).any()]
+        if own:
+            why = f"auto kept {CANDIDATES[0]}: no other method estimates the event {own[0]!r} from its past."
+            found.append(Trial([], [], [], 7, 7, why))
+        else:
+            found.append(trial(counts, k, given, ahead))
+    return found
+
+
+def candidates(counts: Counts, settings: Settings) -> list[Task]:
+    """Return the fits by which ``method="auto"`` chooses."""
+    if settings.method != "auto":
+        return []
+    return [t for found in _trials(counts.until(settings.start), settings) for t in found.tasks]
 
 
 def _outlooks(
     counts: Counts, settings: Settings, future: pd.DatetimeIndex, workers: int | None, progress: Any
 ) -> list[Outlook]:
     """Return the forecast of each contact type, its error from forecasts made at earlier origins."""
+    whys = [why for _, why in _inputs(counts, settings, workers, progress)]
     views = made(fits(counts, settings), workers, progress)
     kinds = range(len(counts.types))
     result, begin = [], len(kinds)
@@ -214,7 +245,6 @@ def _outlooks(
             )
             view = replace(view, notes=(note,))
         result.append(on_days(view, counts.dates[-1], future))
-    whys = [why for _, why in _inputs(counts, settings)]
     return [replace(v, notes=(*v.notes, why)) if why else v for v, why in zip(result, whys, strict=True)]
 
 

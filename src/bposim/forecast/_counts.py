@@ -18,6 +18,8 @@ from bposim.schema import VOLUMES
 
 #: Days of history used.
 RECENT_DAYS = 913
+#: Median contacts a day up to which a day without any is no wonder.
+FEW = 10
 Spans = Mapping[int, tuple[tuple[int, int], ...]]
 
 
@@ -69,6 +71,7 @@ class Counts:
     notes: tuple[str, ...] = ()
     provenance: Provenance | None = None
     source: Source | None = None
+    holes: str = ""
 
     @cached_property
     def totals(self) -> np.ndarray:
@@ -209,7 +212,24 @@ def read_counts(source: Any, opening_hours: Any = None) -> Counts:
         zone, interval_s, {}, types, dates, minutes, table, passes, (), getattr(given, "provenance", None),
         Source(dates, table, passes, hours, given is None),
     )  # fmt: skip
-    return _laid(whole, len(dates))
+    return replace(_laid(whole, len(dates)), holes=_holes(whole) if given is None else "")
+
+
+def _holes(counts: Counts) -> str:
+    """Say that a frame seems to leave out the days without contacts: few a day are usual, and many open days have no row."""
+    source = counts.source
+    assert source is not None
+    dates, daily = source.dates, source.table.sum(axis=(0, 2))
+    every = pd.date_range(dates[0], dates[-1])
+    every = every[every.day_of_week.isin(np.unique(dates.day_of_week))]
+    lacking = len(every) - len(dates)
+    if np.median(daily) > FEW or not daily.all() or lacking < max(5, 0.1 * len(every)):
+        return ""
+    return (
+        f"{lacking} of {len(every)} open days have no row, none of the others is 0, and {np.median(daily):g} contacts a day are "
+        "usual: days without contacts seem to be left out, and the forecast is too high. Give them as zeros "
+        "(reindex each contact type to all open days, fill_value=0), or read the counts with History.from_counts()."
+    )
 
 
 def _laid(counts: Counts, n: int) -> Counts:

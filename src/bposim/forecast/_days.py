@@ -206,7 +206,12 @@ def _persistent(residual: np.ndarray) -> tuple[float, float]:
 
 
 def _error(
-    residual: pd.Series, fitted: np.ndarray, level: pd.Series, parameters: int, shape: ShapeNoise, steady: bool = True,
+    residual: pd.Series,
+    fitted: np.ndarray,
+    level: pd.Series,
+    parameters: int,
+    shape: ShapeNoise,
+    steady: bool = True,
     c: float = 0.0,
 ) -> Error:
     r = residual.to_numpy()

@@ -65,7 +65,7 @@ def read_regressors(
         dates = pd.DatetimeIndex([])
     if len(unread) or len(dates) != len(frame):
         got = ", ".join(map(repr, unread[:3])) or "dates of several kinds or zones"
-        return None, [parameter("regressors", _CALLER, 'a frame with days such as "2024-12-01" in \'date\'', got)]
+        return None, [parameter("regressors", _CALLER, "a frame with days such as \"2024-12-01\" in 'date'", got)]
     if dates.tz is not None:
         dates = dates.tz_convert(counts.zone).tz_localize(None)
     table = frame.drop(columns="date").set_axis(dates.normalize(), axis=0)
@@ -76,7 +76,9 @@ def read_regressors(
         elif (endless := np.isinf(table[name].to_numpy(dtype=float, na_value=np.nan))).any():
             on = table.index[endless][0].date()
             rule = f"finite in {name!r}; leave out what is not known"
-            problems.append(parameter("regressors", _CALLER, rule, f"{int(endless.sum())} infinite values (first {on})"))
+            problems.append(
+                parameter("regressors", _CALLER, rule, f"{int(endless.sum())} infinite values (first {on})")
+            )
     if table.index.has_duplicates:
         twice = table.index[table.index.duplicated()][0].date()
         problems.append(parameter("regressors", _CALLER, "a frame with each date once", f"{twice} twice"))
