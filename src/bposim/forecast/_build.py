@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -234,7 +234,8 @@ def _outlooks(
     result, begin = [], len(kinds)
     for k in kinds:
         origins = _tries(counts, k)
-        tried = list(zip(origins, views[begin : begin + len(origins)], strict=True))
+        then = views[begin : begin + len(origins)]
+        tried = [(o, _told(counts, k, o, v, settings.events)) for o, v in zip(origins, then, strict=True)]
         begin += len(origins)
         view = with_error(of_type(counts, k), 0, views[k], tried)
         last_day = ended(counts, k)
@@ -246,6 +247,24 @@ def _outlooks(
             view = replace(view, notes=(note,))
         result.append(on_days(view, counts.dates[-1], future))
     return [replace(v, notes=(*v.notes, why)) if why else v for v, why in zip(result, whys, strict=True)]
+
+
+def _told(counts: Counts, kind: int, origin: date, view: Outlook, events: Sequence[Event]) -> Outlook:
+    """Return a forecast made at an earlier origin with the events in it whose size the planner gave; other types as they were."""
+    if not any(e.known for e in events):
+        return view
+    last = view.residual.index[-1]
+    days = counts.dates[(counts.dates > last) & (counts.dates <= last + pd.Timedelta(days=len(view.expected)))]
+    if not len(days):
+        return view
+    lead = (days - last).days.to_numpy() - 1
+    before = np.asarray(counts.dates <= last)
+    usual = counts.totals[:, before][:, -THIN_DAYS:].mean(axis=1)
+    own = np.tile(usual, (len(days), 1)).astype(float)
+    own[:, kind] = view.expected[lead]
+    expected = view.expected.copy()
+    expected[lead] = with_events(events, counts.types, own, days, counts.spans)[0][:, kind]
+    return replace(view, expected=expected)
 
 
 def further_paths(types: tuple[str, ...], settings: Settings, parts: Parts, first: int, samples: int) -> np.ndarray:
