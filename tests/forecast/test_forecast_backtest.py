@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 import pytest
-from forecast_worlds import bank, day_counts, nhpp, vancouver
+from forecast_worlds import bank, day_counts, nhpp, vancouver, volumes
 from scipy import stats
 
 from bposim.errors import ForecastError, ParameterError
@@ -116,3 +116,51 @@ def test_vancouver_is_forecast_better_than_by_last_week():
     assert table.loc["prophet", "wape"] <= 0.105
     assert table.loc["prophet", "wape"] < table.loc["seasonal-naive", "wape"]
     assert 0.65 <= table.loc["prophet", "coverage_80"] <= 0.92
+
+
+def moving_hours():
+    """Evenings open and Saturdays close from day 140 of 220."""
+    table = np.random.default_rng(3).poisson(40, (220, 12)).astype(float)
+    days = pd.date_range("2023-01-02", periods=220)
+    table[:140, 8:] = np.nan
+    table[140:][np.asarray(days[140:].day_of_week == 5)] = np.nan
+    return volumes(table, "2023-01-02", minutes=range(480, 1200, 60)), days[133].date()
+
+
+@pytest.mark.parametrize("hours", [None, {"mon-sun": "08:00-16:00"}])
+def test_hours_that_change_after_the_origin_are_not_seen(hours):
+    whole, day = moving_hours()
+    cut = whole[whole["interval_start"].dt.date < day]
+    a, b = (forecast(h, start=day, days=7, samples=20, method="mean-4", opening_hours=hours) for h in (whole, cut))
+    assert a.starts.equals(b.starts) and (a.expected == b.expected).all() and (a.array == b.array).all()
+    assert a.notes == b.notes
+    test = a.backtest(origins=[day], days=7)
+    mine = test.cells[(test.cells["method"] == "mean-4") & (test.cells["by"] == "day")]
+    assert np.allclose(mine["expected"], b.mean("day")["contacts"])
+
+
+def test_hours_of_a_contact_log_that_change_after_the_origin_are_not_seen():
+    from bposim.history import History
+
+    whole, day = moving_hours()
+    at = whole["interval_start"].repeat(whole["contacts"]) + pd.Timedelta(minutes=7)
+    log = pd.DataFrame({"contact_type": "calls", "arrived": at.reset_index(drop=True), "wait_s": 1.0, "handle_s": 9.0})
+    a, b = (
+        forecast(History.from_contacts(f, tz="Asia/Manila"), start=day, days=7, samples=20, method="mean-4")
+        for f in (log, log[log["arrived"].dt.tz_convert("Asia/Manila").dt.date < day])
+    )
+    assert a.starts.equals(b.starts) and (a.expected == b.expected).all() and (a.array == b.array).all()
+
+
+@pytest.mark.parametrize(("country", "weeks"), [(None, 0), ("PH", 1)])
+def test_open_days_without_counts_are_zero_on_holidays_and_else_drop_their_week(country, weeks):
+    # The twelfth of June is a public holiday in the Philippines, the first within this history.
+    history = nhpp(168, 1)
+    history = history[history["interval_start"].dt.date != date(2023, 6, 12)]
+    test = forecast(history, days=7, samples=20, method="mean-4", country=country).backtest(origins=["2023-06-12"])
+    cells = test.cells[test.cells["method"] == "mean-4"]
+    week = cells[cells["by"] == "week"]
+    assert len(week) == weeks and (cells["by"] == "day").sum() == 6 + weeks
+    assert any("forecast as open have no counts (2023-06-12)" in n for n in test.notes) == (weeks == 0)
+    if weeks:
+        assert (cells.loc[cells["by"] == "day", "actual"].iloc[0]) == 0

@@ -226,3 +226,12 @@ def test_events_on_intervals_keep_days_and_intervals_together():
     assert len(ahead.starts) == 7 * len(list(HOURS))
     assert np.isclose(ahead.mean("day")["contacts"].sum(), ahead.expected.sum())
     assert (ahead.array >= 0).all()
+
+
+def test_an_event_of_given_size_does_not_widen_the_error():
+    days = pd.date_range("2023-01-02", periods=196)
+    factor = np.where(np.isin(np.arange(196), np.arange(70, 196, 9)), 3.0, 1.0)
+    mails = [Event(f"mail {k}", str(days[k].date()), lift=2.0) for k in range(70, 196, 9)]
+    plain = forecast(world(np.ones(196)), days=7, samples=5)._parts.outlooks[0].error
+    told = forecast(world(factor), days=7, samples=5, events=mails)._parts.outlooks[0].error
+    assert told.factor < 3 * plain.factor + 0.001

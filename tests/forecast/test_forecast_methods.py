@@ -204,3 +204,12 @@ def test_the_bank_is_forecast_better_by_its_level_than_by_four_weeks():
         both = ahead.mean().merge(bank(), on="interval_start")
         wape[method] = (both["contacts_x"] - both["contacts_y"]).abs().sum() / both["contacts_y"].sum()
     assert wape["level"] < wape["mean-4"]
+
+
+def test_auto_takes_events_that_are_to_be_learnt():
+    from bposim.forecast import Event
+
+    days = pd.date_range("2023-01-02", periods=160)
+    mail = [Event("mail", str(days[k].date())) for k in (20, 50, 80, 110, 145)]
+    ahead = forecast(nhpp(140, 1), days=14, samples=5, method="auto", events=mail)
+    assert any("auto kept prophet: no other method estimates the event 'mail'" in n for n in ahead.notes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from datetime import date
 
 import numpy as np
 
@@ -13,8 +13,8 @@ from bposim.forecast._counts import Counts
 from bposim.forecast._days import Outlook
 from bposim.forecast._events import Extra
 
-#: Days with contacts from which a contact type is forecast from its own history.
-OWN_DAYS = 14
+#: Days with contacts from which a contact type is forecast from its own history, and no longer by analogy.
+OWN_DAYS = 56
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,17 @@ class Analogy:
 
 
 def with_analogies(
-    counts: Counts, analogies: Mapping[str, Analogy] | None, caller: str
-) -> tuple[Counts, dict[str, Analogy], list[str]]:
-    """Return counts that hold the new contact types, without contacts, the analogies, and what is wrong with them."""
+    counts: Counts, analogies: Mapping[str, Analogy] | None, caller: str, start: date | None = None
+) -> tuple[Counts, dict[str, Analogy], list[str], tuple[str, ...]]:
+    """Return counts that hold the new contact types, without contacts, the analogies, what is wrong with them, and notes."""
     if analogies is None:
-        return counts, {}, []
+        return counts, {}, [], ()
     if not isinstance(analogies, Mapping) or not all(isinstance(a, Analogy) for a in analogies.values()):
         rule = 'a mapping such as {"chat": Analogy(like="voice", share=0.4)}'
-        return counts, {}, [parameter("analogies", caller, rule, analogies)]
+        return counts, {}, [parameter("analogies", caller, rule, analogies)], ()
     problems, notes = [], []
-    table, types = counts.table, list(counts.types)
+    types = list(counts.types)
+    past = counts.until(start) if start is not None else counts
     for name, analogy in analogies.items():
         if analogy.like not in counts.types or analogy.like in analogies:
             known = ", ".join(t for t in counts.types if t not in analogies) or "none"
@@ -68,7 +69,7 @@ def with_analogies(
             problems.append(parameter("analogies", caller, rule, analogy.like))
             continue
         if name in counts.types:
-            own = int((counts.totals[counts.types.index(name)] > 0).sum())
+            own = int((past.totals[counts.types.index(name)] > 0).sum())
             if own >= OWN_DAYS:
                 problems.append(
                     f"The analogies parameter of {caller} names {name!r}, whose history has {own} days with contacts: "
@@ -79,14 +80,11 @@ def with_analogies(
                 notes.append(
                     f"{name!r}: its own {own} days with contacts, fewer than {OWN_DAYS}, are not used; see its analogy."
                 )
-            table = table.copy()
-            table[counts.types.index(name)] = 0
         else:
             types.append(name)
-            table = np.concatenate([table, np.zeros((1, *table.shape[1:]), dtype=table.dtype)])
     if problems:
-        return counts, {}, problems
-    return replace(counts, table=table, types=tuple(types), notes=(*counts.notes, *notes)), dict(analogies), []
+        return counts, {}, problems, ()
+    return counts.of_types(tuple(types)).without(analogies), dict(analogies), [], tuple(notes)
 
 
 def by_analogy(outlooks: Sequence[Outlook], types: Sequence[str], analogies: Mapping[str, Analogy]) -> list[Outlook]:
@@ -125,5 +123,4 @@ def own_errors(analogies: Mapping[str, Analogy], types: Sequence[str], n_days: i
 
 def without_analogies(counts: Counts, analogies: Mapping[str, Analogy]) -> Counts:
     """Return the counts of the contact types that have a history of their own."""
-    keep: list[Any] = [k for k, t in enumerate(counts.types) if t not in analogies]
-    return replace(counts, types=tuple(counts.types[k] for k in keep), table=counts.table[keep])
+    return counts.of_types(tuple(t for t in counts.types if t not in analogies))

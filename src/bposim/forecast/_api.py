@@ -82,7 +82,7 @@ def forecast(
         expected to do the same unless they say what they add. See :class:`Event`.
     analogies : mapping or None
         New contact types by name, ``{"chat": Analogy(like="voice", share=0.4)}``: those that the history lacks, or holds
-        on fewer than 14 days. See :class:`Analogy`.
+        on fewer than 56 days. See :class:`Analogy`.
     workers : int or None
         Processes for the fits; None takes every core where there are many.
     progress : callable or None
@@ -125,7 +125,8 @@ def forecast(
     [90.0, 80.0, 80.0, 70.0, 60.0, 0.0, 0.0]
     """
     counts = read_counts(history, opening_hours)
-    counts, alike, problems = with_analogies(counts, analogies, _CALLER)
+    first = as_day(start) if start is not None else (counts.dates[-1] + timedelta(days=1)).date()
+    counts, alike, problems, told = with_analogies(counts, analogies, _CALLER, first)
     problems += country_problems(country, subdivision, _CALLER)
     for name, number, least in (
         ("days", days, 1),
@@ -143,7 +144,6 @@ def forecast(
             problems.append(parameter("closed", _CALLER, 'a list of days such as "2024-12-25"', value))
         else:
             shut.append(day)
-    first = as_day(start) if start is not None else (counts.dates[-1] + timedelta(days=1)).date()
     if first is None:
         problems.append(parameter("start", _CALLER, 'a day such as "2024-12-01"', start))
     elif first <= counts.dates[0].date():
@@ -164,14 +164,19 @@ def forecast(
         problems += found
     require(problems, ParameterError)
     assert first is not None
-    settings = Settings(first, days, method, country, subdivision, known, samples, seed, tuple(shut), planned, alike)
+    settings = Settings(
+        first, days, method, country, subdivision, known, samples, seed, tuple(shut), planned, alike, told
+    )
     parts = build(counts, settings, progress, workers)
+    if counts.holes:
+        warnings.warn(counts.holes, ForecastWarning, stacklevel=2)
     if parts.thin:
         warnings.warn(parts.thin, ForecastWarning, stacklevel=2)
     inputs = {
         "start": str(first), "days": days, "method": method, "country": country, "subdivision": subdivision,
         "samples": samples, "seed": seed, "closed": [str(d) for d in shut],
-        "regressors": [] if known is None else list(map(str, known)),
+        "regressors": None if known is None else content_hash([list(map(str, known)), list(map(str, known.index)), known.to_numpy(dtype=float).tolist()]),
+        "opening_hours": {d: s for d, s in sorted(counts.until(first).spans.items()) if s},
         "events": [str(e) for e in planned], "analogies": {k: str(a) for k, a in alike.items()},
         "history": content_hash([counts.types, list(map(str, counts.dates)), counts.table.tolist()]),
     }  # fmt: skip

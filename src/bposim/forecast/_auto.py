@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from bposim.forecast._counts import Counts
-from bposim.forecast._days import Inputs
-from bposim.forecast._fits import made, task
+from bposim.forecast._days import Inputs, Outlook
+from bposim.forecast._fits import Task, made, task
 
 #: What is tried; the first stays unless another is better by more than the standard error of the difference.
 CANDIDATES = ("prophet", "level", "mean-8", "mean-4", "seasonal-naive")
@@ -19,8 +20,38 @@ _ORIGINS, _APART, _FEWEST = 6, 28, 3
 _NEEDS = 28
 
 
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """The forecasts to be made before one contact type's method can be chosen, and what came.
+
+    Attributes
+    ----------
+    tasks : list of Task
+        Of each origin, one for every candidate.
+    came, where : list of ndarray
+        Contacts of the days that came at each origin, and their places in the forecast.
+    length, step : int
+        Days of each horizon and between origins.
+    settled : str
+        Why nothing is to be tried, if so.
+    """
+
+    tasks: list[Task]
+    came: list[np.ndarray]
+    where: list[np.ndarray]
+    length: int
+    step: int
+    settled: str = ""
+
+
 def choose(counts: Counts, kind: int, inputs: Inputs, days: int) -> tuple[str, str]:
-    """Return the method for one contact type, and in a sentence why.
+    """Return the method for one contact type, and in a sentence why."""
+    found = trial(counts, kind, inputs, days)
+    return preferred(found, made(found.tasks))
+
+
+def trial(counts: Counts, kind: int, inputs: Inputs, days: int) -> Trial:
+    """Return what is to be tried before the method of one contact type can be chosen.
 
     Parameters
     ----------
@@ -42,7 +73,7 @@ def choose(counts: Counts, kind: int, inputs: Inputs, days: int) -> tuple[str, s
     """
     first, dates = CANDIDATES[0], counts.dates
     if not counts.totals[kind].any():
-        return first, f"auto kept {first}: there were no contacts to try other methods on."
+        return Trial([], [], [], 7, 7, f"auto kept {first}: there were no contacts to try other methods on.")
     length = max(int(days), 7)
     step = min(length, _APART)
     tasks, came, where = [], [], []
@@ -61,12 +92,20 @@ def choose(counts: Counts, kind: int, inputs: Inputs, days: int) -> tuple[str, s
             tasks.append(task(past, kind, replace(inputs, method=m, regressors=known), int(lead[-1])))
         came.append(actual)
         where.append(lead - 1)
+    settled = ""
     if len(came) < _FEWEST:
-        return (
-            first,
-            f"auto kept {first}: the history gives {len(came)} origins to try other methods on, fewer than {_FEWEST}.",
+        settled = (
+            f"auto kept {first}: the history gives {len(came)} origins to try other methods on, fewer than {_FEWEST}."
         )
-    views = iter(made(tasks))
+    return Trial([] if settled else tasks, came, where, length, step, settled)
+
+
+def preferred(found: Trial, made_of_it: Sequence[Outlook]) -> tuple[str, str]:
+    """Return the method that the forecasts of a trial prefer, and in a sentence why."""
+    first, came, where, length, step = CANDIDATES[0], found.came, found.where, found.length, found.step
+    if found.settled:
+        return first, found.settled
+    views = iter(made_of_it)
     gap = np.array(
         [[np.abs(next(views).expected[w] - a).sum() for _ in CANDIDATES] for w, a in zip(where, came, strict=True)]
     )

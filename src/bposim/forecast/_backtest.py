@@ -13,7 +13,8 @@ import pandas as pd
 from scipy.special import gammaln
 
 from bposim.errors import ForecastError, ParameterError, parameter, require
-from bposim.forecast._build import Parts, Settings, build, check_length, fits
+from bposim.forecast._build import Parts, Settings, build, candidates, check_length, fits, young
+from bposim.forecast._calendar import load_holidays
 from bposim.forecast._counts import Counts
 from bposim.forecast._days import METHODS
 from bposim.forecast._fits import made
@@ -217,22 +218,53 @@ def run_backtest(
         )
         for origin in starts for method in methods
     ]  # fmt: skip
+    # A contact type that was not there yet, or for too short a time, could not have been forecast.
+    known, absent = {}, {}
+    for origin in starts:
+        past = counts.until(origin)
+        too_young = young(past)
+        known[origin] = tuple(
+            t for k, t in enumerate(counts.types)
+            if t not in too_young and (past.totals[k].any() or not counts.totals[k].any())
+        )  # fmt: skip
+        if len(known[origin]) < len(counts.types):
+            absent[origin] = ", ".join(t for t in counts.types if t not in known[origin])
+    starts = [o for o in starts if known[o]]
+    wanted = [w for w in wanted if known[w.start]]
+    if not wanted:
+        raise ForecastError("no contact type has two whole weeks of history before any origin. Give later origins.")
+    made([t for w in wanted for t in candidates(counts.of_types(known[w.start]), w)], workers, progress)
     # Fits that several origins share are made once, all of them side by side.
-    made([t for w in wanted for t in fits(counts, w)], workers, progress)
+    made([t for w in wanted for t in fits(counts.of_types(known[w.start]), w)], workers, progress)
     parts = []
-    unscored: dict[date, str] = {}
+    unscored: dict[tuple[date, str], str] = {}
     for w in wanted:
-        past = counts.until(w.start)
-        ahead = counts.since(pd.Timestamp(w.start)).until(w.start + timedelta(days=days))
+        own = counts.of_types(known[w.start])
+        past = own.until(w.start)
+        ahead = own.came(w.start, w.start + timedelta(days=days))
         whole = build(past, w)
-        parts.append(_score(whole, past, ahead, w.start, days).assign(method=w.method, measure="volume", weight=1.0))
+        shown, holes = _closed(own, ahead, whole, w)
+        if holes:
+            days_text = ", ".join(map(str, holes[:3])) + (", …" if len(holes) > 3 else "")
+            unscored[w.start, "days"] = (
+                f"origin {w.start}: {len(holes)} days that were forecast as open have no counts ({days_text}); they and "
+                "their weeks and months are not scored."
+            )
+        parts.append(
+            _score(whole, past, shown, w.start, days, holes).assign(method=w.method, measure="volume", weight=1.0)
+        )
         if handled is not None:
             try:
-                parts.append(score_handle(whole, w, past, ahead, handled).assign(method=w.method))
+                parts.append(
+                    score_handle(whole, w, past, ahead, handled.of(counts.types, own.types)).assign(method=w.method)
+                )
             except ForecastError as error:
-                unscored[w.start] = f"origin {w.start}: handle times are not scored, {error}"
+                unscored[w.start, "handle"] = f"origin {w.start}: handle times are not scored, {error}"
     cells = pd.concat(parts, ignore_index=True)
     notes = tuple(f"origin {d} was left out: fewer than two weeks of history before it." for d in skipped)
+    notes += tuple(
+        f"origin {d} leaves out {t}: fewer than two weeks of its own history before it." for d, t in absent.items()
+    )
     notes = (*notes, *unscored.values())
     inputs = {"origins": [str(d) for d in starts], "days": days, "method": settings.method, "seed": settings.seed}
     return Backtest(cells, tuple(starts), days, settings.method, Provenance("backtest", inputs), notes)
@@ -266,7 +298,7 @@ def _origins(counts: Counts, origins: Any, days: int) -> tuple[list[date], list[
     kept, skipped = [], []
     for day in wanted:
         try:
-            check_length(counts.until(day))
+            check_length(counts.until(day), counts.types)
         except ForecastError:
             skipped.append(day)
         else:
@@ -279,7 +311,24 @@ def _origins(counts: Counts, origins: Any, days: int) -> tuple[list[date], list[
     return kept, skipped
 
 
-def _score(parts: Parts, past: Counts, ahead: Counts, origin: date, days: int) -> pd.DataFrame:
+def _closed(counts: Counts, ahead: Counts, parts: Parts, settings: Settings) -> tuple[Counts, list[date]]:
+    """Return what came with a zero for each public holiday without counts, and the other open days without counts."""
+    grid = parts.grid
+    every = pd.Timestamp(settings.start) + pd.to_timedelta(np.unique(grid.day), unit="D")
+    lacking = every[(every <= counts.dates[-1]) & ~every.isin(ahead.dates)]
+    public = load_holidays(settings.country, settings.subdivision, sorted(set(every.year))).public
+    feast = np.array([d in public for d in lacking.date], dtype=bool)
+    holes = list(lacking[~feast].date)
+    if not feast.any():
+        return ahead, holes
+    dates = ahead.dates.append(lacking[feast])
+    order = np.argsort(dates)
+    times = np.concatenate([ahead.times, counts.open_slots[lacking[feast].day_of_week].astype(ahead.times.dtype)])
+    table = np.concatenate([ahead.table, np.zeros((len(ahead.types), int(feast.sum()), ahead.table.shape[2]))], axis=1)
+    return replace(ahead, dates=dates[order], table=table[:, order], times=times[order]), holes
+
+
+def _score(parts: Parts, past: Counts, ahead: Counts, origin: date, days: int, holes: list[date]) -> pd.DataFrame:
     """Compare a forecast with the days that came, on every interval either side knows."""
     grid = parts.grid
     slot = np.minimum(np.searchsorted(past.minutes, grid.minute), len(past.minutes) - 1)
@@ -318,6 +367,12 @@ def _score(parts: Parts, past: Counts, ahead: Counts, origin: date, days: int) -
         e = np.add.reduceat(full_expected[:end], first, axis=0)
         a = np.add.reduceat(actual[:end], first, axis=0)
         sums = np.add.reduceat(full_paths[:, :end], first, axis=1)
+        if by != "interval" and holes:
+            broken = {(d - origin).days // length for d in holes}
+            whole_ones = np.array([k not in broken for k in (lead // length)[first]], dtype=bool)
+            first, e, a, sums = first[whole_ones], e[whole_ones], a[whole_ones], sums[:, whole_ones]
+            if not len(first):
+                continue
         bands = np.quantile(sums, QUANTILES, axis=0)
         inside = {cover: covered(sums, a, cover / 100) for cover in (50, 80, 95)}
         miss = a - bands

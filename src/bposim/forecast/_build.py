@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bposim.errors import ForecastError
+from bposim.errors import ForecastError, require
 from bposim.forecast._analogy import Analogy, by_analogy, own_errors
-from bposim.forecast._auto import choose
+from bposim.forecast._auto import CANDIDATES, Trial, preferred, trial
 from bposim.forecast._calendar import Holidays, closed_days, load_holidays, unseen_holidays
 from bposim.forecast._counts import Counts
 from bposim.forecast._days import (
@@ -27,7 +27,7 @@ from bposim.forecast._days import (
     with_error,
 )  # fmt: skip
 from bposim.forecast._events import Event, Extra, with_events
-from bposim.forecast._fits import Task, made, task
+from bposim.forecast._fits import Task, ended, made, of_type, task
 from bposim.forecast._paths import BLOCK, draw_paths
 from bposim.units import Grid, make_grid
 
@@ -50,6 +50,7 @@ class Settings:
     closed: tuple[date, ...]
     events: tuple[Event, ...] = ()
     analogies: Mapping[str, Analogy] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,7 @@ def build(counts: Counts, settings: Settings, progress: Any = None, workers: int
         Processes for the fits; None takes what is worth it.
     """
     counts = counts.until(settings.start)
-    thin = check_length(counts)
+    thin = check_length(counts, settings.analogies)
     dates = counts.dates
     horizon = [settings.start + timedelta(days=k) for k in range(settings.days)]
     holidays = _holidays(counts, settings)
@@ -123,7 +124,7 @@ def build(counts: Counts, settings: Settings, progress: Any = None, workers: int
     )
     array.setflags(write=False)
     expected.setflags(write=False)
-    notes = [*counts.notes, *([thin] if thin else [])]
+    notes = [*counts.notes, *settings.notes, *([counts.holes] if counts.holes else []), *([thin] if thin else [])]
     notes += [f"{d} is closed: {why}." for d, why in sorted(shut.items())]
     for d, name in unseen_holidays(future.date, dates, holidays).items():
         notes.append(
@@ -131,6 +132,15 @@ def build(counts: Counts, settings: Settings, progress: Any = None, workers: int
         )
     notes += _notes(counts, settings, outlooks, (future[0] - dates[-1]).days)
     notes += told
+    unseen = (slot < 0) | ~_ever(counts)[grid.weekday, np.maximum(slot, 0)]
+    blank = unseen & (expected.sum(axis=1) == 0)
+    if blank.any():
+        clock = sorted({f"{m // 60:02d}:{m % 60:02d}" for m in grid.minute[blank].tolist()})
+        some = ", ".join(clock[:4]) + (", …" if len(clock) > 4 else "")
+        notes.append(
+            f"{int(blank.sum())} open intervals of the horizon (from {some}) were never open in the history: nothing is expected "
+            "in them. Contacts that come there are to be added, for instance as an Event with contacts."
+        )
     for event in settings.events:
         for name, o in zip(counts.types, outlooks, strict=True):
             learnt = any(word.startswith(f"{event.name} (event") for word in o.effects)
@@ -161,36 +171,100 @@ def fits(counts: Counts, settings: Settings) -> list[Task]:
     ahead = max(TRIED_DAYS, _last_lead(counts, settings))
     kinds = range(len(counts.types))
     tasks = [task(counts, k, inputs[k], ahead) for k in kinds]
-    return tasks + [task(counts.until(o), k, inputs[k], TRIED_DAYS) for k in kinds for o in earlier_origins(counts)]
+    before = {o: counts.until(o) for o in set().union(*(_tries(counts, k) for k in kinds))}
+    return tasks + [task(before[o], k, inputs[k], TRIED_DAYS) for k in kinds for o in _tries(counts, k)]
+
+
+def _tries(counts: Counts, kind: int) -> list[date]:
+    """Return the earlier origins of one contact type."""
+    return [] if ended(counts, kind) is not None else earlier_origins(of_type(counts, kind))
 
 
 def _last_lead(counts: Counts, settings: Settings) -> int:
     return (settings.start + timedelta(days=settings.days - 1) - counts.dates[-1].date()).days
 
 
-def _inputs(counts: Counts, settings: Settings) -> list[tuple[Inputs, str]]:
+def _inputs(
+    counts: Counts, settings: Settings, workers: int | None = None, progress: Any = None
+) -> list[tuple[Inputs, str]]:
     """Return for each contact type what is known in advance with its method, and why that method was chosen, if it was."""
     given = Inputs(settings.method, _holidays(counts, settings), settings.regressors, settings.seed, settings.events)
     if settings.method != "auto":
         return [(given, "")] * len(counts.types)
+    trials = _trials(counts, settings)
+    views = made([t for found in trials for t in found.tasks], workers, progress)
+    result, at = [], 0
+    for found in trials:
+        method, why = preferred(found, views[at : at + len(found.tasks)])
+        at += len(found.tasks)
+        result.append((replace(given, method=method), why))
+    return result
+
+
+def _trials(counts: Counts, settings: Settings) -> list[Trial]:
+    """Return what is to be tried for each contact type with ``method="auto"``."""
+    given = Inputs("auto", _holidays(counts, settings), settings.regressors, settings.seed, settings.events)
     ahead = _last_lead(counts, settings)
-    chosen = [choose(counts, k, given, ahead) for k in range(len(counts.types))]
-    return [(replace(given, method=method), why) for method, why in chosen]
+    horizon = pd.date_range(settings.start, periods=settings.days)
+    found = []
+    for k, name in enumerate(counts.types):
+        own = [e.name for e in settings.events if not e.known and e.moves(name) and e.height(horizon).any()]
+        if own:
+            why = f"auto kept {CANDIDATES[0]}: no other method estimates the event {own[0]!r} from its past."
+            found.append(Trial([], [], [], 7, 7, why))
+        else:
+            found.append(trial(counts, k, given, ahead))
+    return found
+
+
+def candidates(counts: Counts, settings: Settings) -> list[Task]:
+    """Return the fits by which ``method="auto"`` chooses."""
+    if settings.method != "auto":
+        return []
+    return [t for found in _trials(counts.until(settings.start), settings) for t in found.tasks]
 
 
 def _outlooks(
     counts: Counts, settings: Settings, future: pd.DatetimeIndex, workers: int | None, progress: Any
 ) -> list[Outlook]:
     """Return the forecast of each contact type, its error from forecasts made at earlier origins."""
+    whys = [why for _, why in _inputs(counts, settings, workers, progress)]
     views = made(fits(counts, settings), workers, progress)
-    origins, kinds = earlier_origins(counts), range(len(counts.types))
-    result = []
+    kinds = range(len(counts.types))
+    result, begin = [], len(kinds)
     for k in kinds:
-        begin = len(kinds) + k * len(origins)
-        tried = list(zip(origins, views[begin : begin + len(origins)], strict=True))
-        result.append(on_days(with_error(counts, k, views[k], tried), counts.dates[-1], future))
-    whys = [why for _, why in _inputs(counts, settings)]
+        origins = _tries(counts, k)
+        then = views[begin : begin + len(origins)]
+        tried = [(o, _told(counts, k, o, v, settings.events)) for o, v in zip(origins, then, strict=True)]
+        begin += len(origins)
+        view = with_error(of_type(counts, k), 0, views[k], tried)
+        last_day = ended(counts, k)
+        if last_day is not None:
+            note = (
+                f"had no contacts since {last_day.date()}, {(counts.dates[-1] - last_day).days} days: it is taken as ended and "
+                "its forecast is zero. If it goes on, give the history until then with start=…, or an analogy."
+            )
+            view = replace(view, notes=(note,))
+        result.append(on_days(view, counts.dates[-1], future))
     return [replace(v, notes=(*v.notes, why)) if why else v for v, why in zip(result, whys, strict=True)]
+
+
+def _told(counts: Counts, kind: int, origin: date, view: Outlook, events: Sequence[Event]) -> Outlook:
+    """Return a forecast made at an earlier origin with the events in it whose size the planner gave; other types as they were."""
+    if not any(e.known for e in events):
+        return view
+    last = view.residual.index[-1]
+    days = counts.dates[(counts.dates > last) & (counts.dates <= last + pd.Timedelta(days=len(view.expected)))]
+    if not len(days):
+        return view
+    lead = (days - last).days.to_numpy() - 1
+    before = np.asarray(counts.dates <= last)
+    usual = counts.totals[:, before][:, -THIN_DAYS:].mean(axis=1)
+    own = np.tile(usual, (len(days), 1)).astype(float)
+    own[:, kind] = view.expected[lead]
+    expected = view.expected.copy()
+    expected[lead] = with_events(events, counts.types, own, days, counts.spans)[0][:, kind]
+    return replace(view, expected=expected)
 
 
 def further_paths(types: tuple[str, ...], settings: Settings, parts: Parts, first: int, samples: int) -> np.ndarray:
@@ -221,8 +295,23 @@ def further_paths(types: tuple[str, ...], settings: Settings, parts: Parts, firs
     return array
 
 
-def check_length(counts: Counts) -> str:
-    """Raise if the history is too short; return a sentence if it is thin."""
+def young(counts: Counts) -> dict[str, str]:
+    """Return the contact types with contacts on too few days to be forecast, each with a sentence why."""
+    found = {}
+    for k, name in enumerate(counts.types):
+        own = of_type(counts, k)
+        weekdays = max(sum(bool(s) for s in own.spans.values()), 1)
+        if own.totals[0].any() and len(own.dates) < 2 * weekdays <= len(counts.dates):
+            found[name] = (
+                f"contact type {name!r} begins on {own.dates[0].date()}: {len(own.dates)} days of its own before the horizon, "
+                f"fewer than two whole weeks ({2 * weekdays} days). Forecast it by analogy, "
+                f"analogies={{{name!r}: Analogy(like=…, share=…)}}, or leave it out of the history."
+            )
+    return found
+
+
+def check_length(counts: Counts, analogies: Collection[str] = ()) -> str:
+    """Raise if the history, or that of a contact type, is too short; return a sentence if it is thin."""
     if not len(counts.dates):
         raise ForecastError("there is no history before the start of the horizon. Give a later start or more history.")
     open_weekdays = max(sum(bool(s) for s in counts.spans.values()), 1)
@@ -233,12 +322,27 @@ def check_length(counts: Counts) -> str:
             f"{open_weekdays} open weekdays ({2 * open_weekdays} days): the pattern of the week cannot be told from "
             "chance. Give at least 14 days, better eight weeks or more."
         )
+    require([why for name, why in young(counts).items() if name not in analogies], ForecastError)
+    means = (
+        f"less than {THIN_DAYS // 7} weeks: drift and day factor lean on "
+        "assumed values, the bands are wider, and effects of month, season and most holidays cannot be estimated."
+    )
     if span < THIN_DAYS:
-        return (
-            f"The history spans {span} days, less than {THIN_DAYS // 7} weeks: drift and day factor lean on "
-            "assumed values, the bands are wider, and effects of month, season and most holidays cannot be estimated."
-        )
-    return ""
+        return f"The history spans {span} days, {means}"
+    thin = []
+    for k, name in enumerate(counts.types):
+        dates = of_type(counts, k).dates
+        own = (dates[-1] - dates[0]).days + 1
+        if own < THIN_DAYS:
+            thin.append(f"The history of {name!r} spans {own} days, {means} An analogy can be given for it instead.")
+    return " ".join(thin)
+
+
+def _ever(counts: Counts) -> np.ndarray:
+    """Return whether the wall-clock interval was ever observed on the weekday, shape (7, n_slots)."""
+    seen = np.zeros((7, len(counts.minutes)), dtype=bool)
+    np.logical_or.at(seen, counts.dates.day_of_week, counts.times > 0)
+    return seen
 
 
 def _slots(counts: Counts, grid: Grid) -> np.ndarray:

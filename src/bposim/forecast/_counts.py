@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,7 +18,30 @@ from bposim.schema import VOLUMES
 
 #: Days of history used.
 RECENT_DAYS = 913
+#: Median contacts a day up to which a day without any is no wonder.
+FEW = 10
 Spans = Mapping[int, tuple[tuple[int, int], ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What was counted, before opening hours are told from it.
+
+    Attributes
+    ----------
+    dates, table, passes
+        As in :class:`Counts`, of all days and intervals with data.
+    hours : callable
+        Returns the opening hours that the first so many days show.
+    gaps : bool
+        Whether an open interval without a row had no contacts, rather than being unknown.
+    """
+
+    dates: pd.DatetimeIndex
+    table: np.ndarray
+    passes: np.ndarray
+    hours: Callable[[int], Spans]
+    gaps: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +70,8 @@ class Counts:
     times: np.ndarray
     notes: tuple[str, ...] = ()
     provenance: Provenance | None = None
+    source: Source | None = None
+    holes: str = ""
 
     @cached_property
     def totals(self) -> np.ndarray:
@@ -70,9 +95,41 @@ class Counts:
         return result
 
     def until(self, day: date) -> Counts:
-        """Return the history strictly before a day."""
+        """Return the history strictly before a day; opening hours and rare weekdays are told from those days alone."""
+        if self.source is not None:
+            n = int((self.source.dates < pd.Timestamp(day)).sum())
+            return self if n == len(self.source.dates) else _laid(self, n)
         keep = np.asarray(self.dates < pd.Timestamp(day))
         return replace(self, dates=self.dates[keep], table=self.table[:, keep], times=self.times[keep])
+
+    def came(self, day: date, end: date) -> Counts:
+        """Return what came from one day until before another, in the opening hours of then or of all of the history."""
+        source = self.source
+        if source is None:
+            return self.since(pd.Timestamp(day)).until(end)
+        is_open = (self.open_slots | self.until(day).open_slots)[source.dates.day_of_week]
+        times = source.passes
+        if source.gaps:
+            times = _fill(times, source.dates, is_open, self.zone)
+        use = is_open.any(axis=1) & np.asarray((source.dates >= pd.Timestamp(day)) & (source.dates < pd.Timestamp(end)))
+        table, times = np.where(is_open, source.table, 0.0)[:, use], np.where(is_open, times, 0)[use]
+        return replace(self, dates=source.dates[use], table=table, times=times, source=None)
+
+    def of_types(self, types: tuple[str, ...]) -> Counts:
+        """Return the counts of some contact types; one that the history lacks has no contacts."""
+        at = pd.Index(self.types).get_indexer(list(types))
+
+        def taken(table: np.ndarray) -> np.ndarray:
+            return np.where((at >= 0)[:, None, None], table[np.maximum(at, 0)], 0)
+
+        source = None if self.source is None else replace(self.source, table=taken(self.source.table))
+        return replace(self, types=types, table=taken(self.table), source=source)
+
+    def without(self, names: Collection[str]) -> Counts:
+        """Return counts in which some contact types have no contacts."""
+        keep = np.array([t not in names for t in self.types])[:, None, None]
+        source = None if self.source is None else replace(self.source, table=self.source.table * keep)
+        return replace(self, table=self.table * keep, source=source)
 
     def recent(self) -> Counts:
         """Return the days that are learnt from, the last two and a half years."""
@@ -81,7 +138,7 @@ class Counts:
     def since(self, day: pd.Timestamp) -> Counts:
         """Return the history from a day on."""
         keep = np.asarray(self.dates >= day)
-        return replace(self, dates=self.dates[keep], table=self.table[:, keep], times=self.times[keep])
+        return replace(self, dates=self.dates[keep], table=self.table[:, keep], times=self.times[keep], source=None)
 
 
 def read_counts(source: Any, opening_hours: Any = None) -> Counts:
@@ -89,8 +146,8 @@ def read_counts(source: Any, opening_hours: Any = None) -> Counts:
     if isinstance(source, pd.DataFrame):
         frame, given = source, None
     elif hasattr(source, "volumes"):
-        own = opening_hours is None or getattr(source, "contacts", None) is None
-        frame, given = source.volumes() if own else source.volumes(hours=opening_hours), source
+        log = getattr(source, "contacts", None) is not None
+        frame, given = source.volumes(hours="all") if log else source.volumes(), source
     else:
         raise ForecastError(
             f"forecast() takes a History or a Volumes frame. Got {type(source).__name__}. "
@@ -138,30 +195,61 @@ def read_counts(source: Any, opening_hours: Any = None) -> Counts:
     passes = np.zeros((len(dates), len(minutes)), dtype=np.int64)
     seen = pd.DataFrame({"stamp": stamps.tz_convert("UTC"), "at": at, "slot": slot}).drop_duplicates("stamp")
     np.add.at(passes, (seen["at"].to_numpy(), seen["slot"].to_numpy()), 1)
-    spans: Spans
+    hours: Callable[[int], Spans]
     if opening_hours is not None:
         from bposim.scenario.fields import parse_hours
 
         try:
-            spans = parse_hours(opening_hours)
+            always: Spans = parse_hours(opening_hours)
         except ValueError as error:
             raise ForecastError(f"forecast(): {error}") from None
+        hours = lambda n: always  # noqa: E731
     elif given is not None:
-        hours = given.opening_hours
-        spans = {d: tuple((int(a), int(b)) for a, b in hours.get(d, ())) for d in range(7)}
+        hours = _history_hours(given, dates)
     else:
-        spans = _infer_spans(dates, minutes, passes, interval_s)
-    if interval_s >= 86400:
+        hours = lambda n: _infer_spans(dates[:n], minutes, passes[:n], interval_s)  # noqa: E731
+    whole = Counts(
+        zone, interval_s, {}, types, dates, minutes, table, passes, (), getattr(given, "provenance", None),
+        Source(dates, table, passes, hours, given is None),
+    )  # fmt: skip
+    return replace(_laid(whole, len(dates)), holes=_holes(whole) if given is None else "")
+
+
+def _holes(counts: Counts) -> str:
+    """Say that a frame seems to leave out the days without contacts: few a day are usual, and many open days have no row."""
+    source = counts.source
+    assert source is not None
+    dates, daily = source.dates, source.table.sum(axis=(0, 2))
+    every = pd.date_range(dates[0], dates[-1])
+    every = every[every.day_of_week.isin(np.unique(dates.day_of_week))]
+    lacking = len(every) - len(dates)
+    if np.median(daily) > FEW or not daily.all() or lacking < max(5, 0.1 * len(every)):
+        return ""
+    return (
+        f"{lacking} of {len(every)} open days have no row, none of the others is 0, and {np.median(daily):g} contacts a day are "
+        "usual: days without contacts seem to be left out, and the forecast is too high. Give them as zeros "
+        "(reindex each contact type to all open days, fill_value=0), or read the counts with History.from_counts()."
+    )
+
+
+def _laid(counts: Counts, n: int) -> Counts:
+    """Return the first days of what was counted, within the opening hours that these days show."""
+    source = counts.source
+    assert source is not None
+    dates, table, passes = source.dates[:n], source.table[:, :n], source.passes[:n]
+    before = replace(source, dates=dates, table=table, passes=passes)
+    if not n:
+        return replace(counts, dates=dates, table=table, times=passes, notes=(), source=before)
+    spans = source.hours(n)
+    if counts.interval_s >= 86400:
         spans = {d: (((0, 1440),) if s else ()) for d, s in spans.items()}
     spans, notes = _drop_rare_weekdays(spans, dates)
-    if given is None:
+    result = replace(counts, spans=spans, dates=dates, table=table, times=passes)
+    is_open = result.open_slots[dates.day_of_week]
+    if source.gaps:
         # A frame may leave zero intervals out; on a day with data every open interval was observed, except those
         # that the clock change skipped.
-        passes = _fill(passes, dates, minutes, spans, zone)
-    result = Counts(
-        zone, interval_s, spans, types, dates, minutes, table, passes, (), getattr(given, "provenance", None)
-    )  # fmt: skip
-    is_open = result.open_slots[dates.day_of_week]
+        passes = _fill(passes, dates, is_open, counts.zone)
     outside = float((table * ~is_open).sum())
     if outside:
         notes.append(f"{outside:,.0f} contacts ({outside / table.sum():.1%}) outside the opening hours are left out.")
@@ -172,7 +260,28 @@ def read_counts(source: Any, opening_hours: Any = None) -> Counts:
         table=np.where(is_open, table, 0.0)[:, worked],
         times=np.where(is_open, passes, 0)[worked],
         notes=tuple(notes),
+        source=before,
     )
+
+
+def _history_hours(history: Any, dates: pd.DatetimeIndex) -> Callable[[int], Spans]:
+    """Return the opening hours that the first so many days of a History show."""
+    day, slot = history._day_slot
+    size = int(slot.max()) + 1
+    cell, at = np.unique(day * size + slot, return_inverse=True)
+    weight = np.bincount(at, np.nan_to_num(history._weight))
+    day, slot = cell // size, cell % size
+    ends = (dates.to_numpy().astype("datetime64[D]").astype(np.int64)) + 1
+
+    @lru_cache(maxsize=256)
+    def hours(n: int) -> Spans:
+        from bposim.history.hours import infer_hours
+
+        use = day < ends[n - 1]
+        found = infer_hours(day[use], slot[use], weight[use], history._slot_min)
+        return {d: tuple((int(a), int(b)) for a, b in found.get(d, ())) for d in range(7)}
+
+    return hours
 
 
 def _zone(stamps: pd.DatetimeIndex) -> ZoneInfo:
@@ -225,13 +334,8 @@ def _drop_rare_weekdays(spans: Spans, dates: pd.DatetimeIndex) -> tuple[Spans, l
     return kept, notes
 
 
-def _fill(passes: np.ndarray, dates: pd.DatetimeIndex, minutes: np.ndarray, spans: Spans, zone: ZoneInfo) -> np.ndarray:
-    result = passes.copy()
-    for day, parts in spans.items():
-        rows = np.flatnonzero(dates.day_of_week == day)
-        for low, high in parts:
-            cols = np.flatnonzero((minutes >= low) & (minutes < high))
-            result[np.ix_(rows, cols)] = np.maximum(result[np.ix_(rows, cols)], 1)
+def _fill(passes: np.ndarray, dates: pd.DatetimeIndex, is_open: np.ndarray, zone: ZoneInfo) -> np.ndarray:
+    result = np.where(is_open, np.maximum(passes, 1), passes)
     offset = (dates + pd.Timedelta(days=1)).tz_localize(zone, ambiguous=True, nonexistent="shift_forward")
     start = dates.tz_localize(zone, ambiguous=True, nonexistent="shift_forward")
     change = np.asarray((offset - start) != pd.Timedelta(days=1))

@@ -28,15 +28,13 @@ from bposim.forecast._errors import (
 from bposim.forecast._events import Event, event_columns, event_notes, event_words
 from bposim.forecast._profile import ShapeNoise, fit_profile, half_life, shape_noise
 from bposim.forecast._regressors import prepare, recorded
-from bposim.forecast._twin import screen
+from bposim.forecast._twin import BUSY, counting, screen, smearing
 
 METHODS = ("prophet", "seasonal-naive", "mean-4")
 #: Days from which a year shows.
 YEAR_NEEDS = 475
 #: Days below which a history is thin.
 THIN_DAYS = 56
-#: Median contacts a day from which a day without contacts is taken for an outage.
-BUSY = 50
 #: Share of Poisson variance below which counts are taken as regular.
 REGULAR = 0.5
 #: Weight of the latest residual in their running mean, and the share of that mean that is left an open day later.
@@ -128,7 +126,7 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
         notes += found.notes
     moved = event_columns(inputs.events, counts.types[kind], days, np.isfinite(logs))
     extra = pd.concat([given, moved], axis=1)
-    kept, masked, words = screen(past, logs, table.iloc[:n], groups, yearly, extra.iloc[:n].to_numpy())
+    kept, masked, words = screen(past, logs, table.iloc[:n], groups, yearly, extra.iloc[:n].to_numpy(), totals)
     names = [c for g in kept for c in groups[g]]
     table = pd.concat([table[names], extra], axis=1)
     freedom = freedom | {str(k): COMMON for k in extra}
@@ -146,14 +144,14 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
     ahead = fit.ahead + surprise[0] * surprise[1] ** worked
     ok = np.isfinite(residual)
     recent = ok & np.asarray(past >= past[-1] - pd.Timedelta(days=364))
-    fitted = np.maximum(np.exp(fit.fitted) - c, 0.0)
-    smear = float(np.clip(totals[recent].sum() / max(fitted[recent].sum(), 1e-9), 0.8, 1.5)) if recent.any() else 1.0
-    expected = np.maximum(np.exp(np.minimum(ahead, np.nanmax(logs) + 3.0)) - c, 0.0) * smear
+    smear = smearing(totals[recent], fit.fitted[recent], c) if recent.any() else 1.0
+    expected = np.maximum(np.exp(np.minimum(ahead, np.nanmax(logs) + 3.0)) * smear - c, 0.0)
+    fitted = np.maximum(np.exp(fit.fitted) * (smear if c else 1.0) - c, 0.0)
     level = pd.Series(np.where(ok, logs - fit.calendar, np.nan), index=past)
     parameters = 7 + len(kept) * 2 + 2 * yearly + min(n // 15, 20)
     series = pd.Series(residual, index=past)
     steady = not outlying.any() and (span >= THIN_DAYS or _repeats(counts, kind))
-    error = _error(series, fitted, level, parameters, shape_noise(counts, kind, share, ok, weeks), steady)
+    error = _error(series, fitted, level, parameters, shape_noise(counts, kind, share, ok, weeks), steady, c)
     effects = ("day of the week", *(("time of the year",) if yearly else ()), *words)
     return Outlook(expected, share, series, error, effects, int(ok.sum()), int(masked.sum()), tuple(notes), parts)
 
@@ -171,7 +169,7 @@ def _by_baseline(counts: Counts, kind: int, future: pd.DatetimeIndex, method: st
     level = logs - logs.groupby(counts.dates.day_of_week).transform("mean")
     every = np.ones(len(totals), dtype=bool)
     shape = shape_noise(counts, kind, fit_profile(counts, kind, every), every).times(1 + found.excess)
-    error = _error(residual, np.nan_to_num(found.before), level, found.parameters, shape)
+    error = _error(residual, np.nan_to_num(found.before), level, found.parameters, shape, c=c)
     parts = pd.DataFrame(0.0, index=future, columns=list(EFFECTS))
     usual = pd.Series(found.expected).groupby(future.day_of_week).mean()
     seen = usual[usual > 0].mean() if (usual > 0).any() else 1.0
@@ -209,7 +207,13 @@ def _persistent(residual: np.ndarray) -> tuple[float, float]:
 
 
 def _error(
-    residual: pd.Series, fitted: np.ndarray, level: pd.Series, parameters: int, shape: ShapeNoise, steady: bool = True
+    residual: pd.Series,
+    fitted: np.ndarray,
+    level: pd.Series,
+    parameters: int,
+    shape: ShapeNoise,
+    steady: bool = True,
+    c: float = 0.0,
 ) -> Error:
     r = residual.to_numpy()
     ok = np.isfinite(r) & (fitted > 0)
@@ -219,13 +223,17 @@ def _error(
     r, mean = r[ok], fitted[ok]
     freedom = n / max(n - parameters, n / 3)
     square = float((r**2).mean()) * freedom
-    poisson = float((1 / np.maximum(mean, 0.5)).mean())
-    regular = steady and float((r**2 * mean).mean()) * freedom < REGULAR
-    factor = square if regular else max(square - poisson, 0.0)
+    poisson = float(counting(mean, c).mean())
+    apparent = square / poisson if c else float((r**2 * mean).mean()) * freedom
+    regular = steady and apparent < REGULAR
+    # A factor moves log(y + c) by less than itself; days that hardly show one say little of it.
+    shown = float(((mean / (mean + c)) ** 2).mean())
+    factor = square if regular else max(square - poisson, 0.0) / shown
     weeks = max(len(residual) / 5, 1.0)
     drift = _drift(level)
     if not regular:
-        factor = (n * factor + FACTOR_WEIGHT * FACTOR_PRIOR) / (n + FACTOR_WEIGHT)
+        told = n * shown**2
+        factor = (told * factor + FACTOR_WEIGHT * FACTOR_PRIOR) / (told + FACTOR_WEIGHT)
         drift = (weeks * drift + DRIFT_WEIGHT * DRIFT_PRIOR) / (weeks + DRIFT_WEIGHT)
     near = float((r[1:] * r[:-1]).mean())
     persistence = float(np.clip(near / factor, 0.0, 0.95)) if factor > 1e-12 else 0.0
@@ -281,8 +289,8 @@ def with_error(counts: Counts, kind: int, view: Outlook, tried: list[tuple[date,
     dates = counts.dates
     span = (dates[-1] - dates[0]).days + 1
     found: list[Missed] = []
-    for origin, then in tried:
-        last = dates[dates < pd.Timestamp(origin)][-1]
+    for _, then in tried:
+        last = then.residual.index[-1]
         ahead = np.asarray((dates > last) & (dates <= last + pd.Timedelta(days=len(then.expected))))
         actual = counts.totals[kind][ahead].astype(float)
         outage, _ = _outages(actual)

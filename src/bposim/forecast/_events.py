@@ -252,7 +252,7 @@ def event_problems(
             continue
         if event.known or not event.height(horizon).any():
             continue
-        if method != "prophet":
+        if method not in ("prophet", "auto"):
             rule = f"given contacts or lift with method={method!r}, which estimates nothing ({event.name!r})"
             problems.append(parameter("events", caller, rule, "neither"))
             continue

@@ -58,10 +58,45 @@ class Task:
         return digest.digest()
 
 
+#: A silence is a type's beginning or end if it is longer than its longest silence in between by this factor …
+_LONGER = 2
+#: … and an end only from so many days on.
+_ENDED = 28
+
+
+def of_type(counts: Counts, kind: int) -> Counts:
+    """Return one contact type from its first day on: days before it existed say nothing of it.
+
+    Silence before the first contact is a beginning where it is more than twice as long as any silence since.
+    """
+    own = replace(counts, types=(counts.types[kind],), table=counts.table[kind : kind + 1], notes=(), provenance=None)
+    own = replace(own, source=None)
+    on = np.flatnonzero(own.totals[0] > 0)
+    if len(on) and on[0] > _LONGER * _silence(on, len(own.dates)):
+        own = own.since(own.dates[on[0]])
+    return own
+
+
+def ended(counts: Counts, kind: int) -> pd.Timestamp | None:
+    """Return the last day with contacts of a type that has come to its end, None while it lasts."""
+    on = np.flatnonzero(counts.totals[kind] > 0)
+    quiet = len(counts.dates) - 1 - on[-1] if len(on) else 0
+    if len(on) > 1 and quiet >= _ENDED and quiet > _LONGER * _silence(on, int(on[-1]) + 1):
+        return counts.dates[on[-1]]
+    return None
+
+
+def _silence(on: np.ndarray, n: int) -> int:
+    """Return the longest run of days without contacts after the first with one."""
+    return int(np.diff(np.append(on, n)).max()) - 1
+
+
 def task(counts: Counts, kind: int, inputs: Inputs, ahead: int) -> Task:
     """Return the task of one contact type, cut to the days that are learnt from."""
-    own = replace(counts, types=(counts.types[kind],), table=counts.table[kind : kind + 1], notes=(), provenance=None)
-    own = own.recent()
+    own = of_type(counts, kind).recent()
+    last_day = ended(own, 0)
+    if last_day is not None:
+        own = replace(own, table=np.zeros_like(own.table))
     first, last = own.dates[0] - _NEAR, own.dates[-1] + pd.Timedelta(days=ahead) + _NEAR
     return Task(own, replace(inputs, holidays=inputs.holidays.between(first.date(), last.date())), ahead)
 
@@ -120,4 +155,4 @@ def forget() -> None:
     _kept.clear()
 
 
-__all__: Any = ["Task", "forget", "made", "task"]
+__all__: Any = ["Task", "ended", "forget", "made", "of_type", "task"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -49,6 +50,12 @@ class Handled:
     total: np.ndarray
     number: np.ndarray
     square: np.ndarray | None
+
+    def of(self, types: Sequence[str], wanted: Sequence[str]) -> Handled:
+        """Return some of its contact types."""
+        at = [list(types).index(t) for t in wanted]
+        square = None if self.square is None else self.square[at]
+        return Handled(self.dates, self.total[at], self.number[at], square)
 
     def between(self, low: date | None, high: date | None) -> Handled:
         """Return the days from ``low`` until before ``high``."""
@@ -131,6 +138,7 @@ def read_handled(source: Any, counts: Counts) -> Handled:
     day = counts.dates.get_indexer(local.normalize())
     kind = pd.Index(counts.types).get_indexer(frame["contact_type"].astype(str))
     use = (day >= 0) & (kind >= 0) & (counts.minutes[slot] == minute)
+    use &= counts.times[day, slot] > 0
     at = kind[use], day[use], slot[use]
     tables = []
     for values in (total, number, square):

@@ -13,7 +13,7 @@ import pandas as pd
 from bposim.errors import ForecastError, parameter
 from bposim.forecast._counts import Counts
 from bposim.forecast._profile import fit_profile
-from bposim.forecast._twin import OUTLIER
+from bposim.forecast._twin import OUTLIER, smearing, strange
 
 #: Methods by name; ``mean-N`` takes any number of weeks.
 NAMES = ("prophet", "auto", "level", "seasonal-naive", "mean-4", "ets", "mstl")
@@ -111,10 +111,12 @@ def baseline(
     before = np.maximum(np.exp(fitted) - c, 0.0)
     gap = np.abs(logs - fitted)
     usual = gap <= OUTLIER * max(1.4826 * float(np.nanmedian(gap)), 0.01) if np.isfinite(gap).any() else gap < 0
+    usual |= np.isfinite(gap) & ~strange(totals, logs, logs - fitted)
     known = usual & np.asarray(counts.dates > counts.dates[-1] - pd.Timedelta(days=365))
-    # Duan's smearing estimate: an expectation, not a median.
-    smear = float(np.clip(totals[known].sum() / max(before[known].sum(), 1e-9), 0.8, 1.5)) if known.any() else 1.0
-    expected = np.maximum(np.exp(np.minimum(ahead, np.nanmax(logs) + 3.0)) - c, 0.0) * smear
+    smear = smearing(totals[known], fitted[known], c) if known.any() else 1.0
+    expected = np.maximum(np.exp(np.minimum(ahead, np.nanmax(logs) + 3.0)) * smear - c, 0.0)
+    if c:
+        before = np.where(np.isfinite(fitted), np.maximum(np.exp(fitted) * smear - c, 0.0), np.nan)
     return Baseline(expected, before, share, effect, parameters)
 
 

@@ -33,7 +33,7 @@ def correlation(residuals: list[pd.Series]) -> np.ndarray:
     result = np.eye(k)
     for i in range(k):
         for j in range(i):
-            both = pd.concat([residuals[i], residuals[j]], axis=1).dropna()
+            both = pd.concat([residuals[i], residuals[j]], axis=1, sort=True).dropna()
             n = len(both)
             if n >= CORRELATION_NEEDS and (both.std() > 1e-9).all():
                 r = float(both.corr().iloc[0, 1]) * n / (n + CORRELATION_WEIGHT)
@@ -133,14 +133,16 @@ def shape_factor(
     spread = np.sqrt(np.log1p(np.where(slots >= 0, law.by_slot[slots], law.variance)))[:, None]
     rho = law.rho
     wrong = np.sqrt(np.log1p(np.where(slots >= 0, law.profile[slots], 0.0)))[:, None]
-    once = generator.standard_normal((len(law.profile), samples))
+    # One draw for each interval of the horizon: intervals that it lacks do not shift the stream.
+    used, at = np.unique(np.maximum(slots, 0), return_inverse=True)
+    once = generator.standard_normal((len(used), samples))
     noise = generator.standard_normal((n, samples))
     starts = set(first.tolist())
     keep = np.sqrt(1 - rho**2)
     for i in range(n):
         if i not in starts:
             noise[i] = rho * noise[i - 1] + keep * noise[i]
-    log_factor = spread * heavier(noise, law.tail) - spread**2 / 2 + wrong * once[np.maximum(slots, 0)] - wrong**2 / 2
+    log_factor = spread * heavier(noise, law.tail) - spread**2 / 2 + wrong * once[at] - wrong**2 / 2
     factor = np.exp(log_factor).T
     weight = np.add.reduceat(expected, first)
     moved = np.add.reduceat(expected * factor, first, axis=1)

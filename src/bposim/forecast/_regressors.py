@@ -56,7 +56,16 @@ def read_regressors(
         rule = "a frame with the column 'date' and at least one numeric column"
         got = list(frame.columns) if isinstance(frame, pd.DataFrame) else type(frame).__name__
         return None, [parameter("regressors", _CALLER, rule, got)]
-    dates = pd.DatetimeIndex(pd.to_datetime(frame["date"]))
+    try:
+        dates = pd.DatetimeIndex(pd.to_datetime(frame["date"]))
+        unread = frame["date"][np.asarray(dates.isna())]
+    except (ValueError, TypeError, OverflowError):
+        found = [as_stamp(v) for v in frame["date"]]
+        unread = frame["date"][np.array([pd.isna(v) for v in found], dtype=bool)]
+        dates = pd.DatetimeIndex([])
+    if len(unread) or len(dates) != len(frame):
+        got = ", ".join(map(repr, unread[:3])) or "dates of several kinds or zones"
+        return None, [parameter("regressors", _CALLER, "a frame with days such as \"2024-12-01\" in 'date'", got)]
     if dates.tz is not None:
         dates = dates.tz_convert(counts.zone).tz_localize(None)
     table = frame.drop(columns="date").set_axis(dates.normalize(), axis=0)
@@ -64,6 +73,12 @@ def read_regressors(
     for name in table:
         if table[name].dtype.kind not in "iufb":
             problems.append(parameter("regressors", _CALLER, f"numeric in {name!r}", str(table[name].dtype)))
+        elif (endless := np.isinf(table[name].to_numpy(dtype=float, na_value=np.nan))).any():
+            on = table.index[endless][0].date()
+            rule = f"finite in {name!r}; leave out what is not known"
+            problems.append(
+                parameter("regressors", _CALLER, rule, f"{int(endless.sum())} infinite values (first {on})")
+            )
     if table.index.has_duplicates:
         twice = table.index[table.index.duplicated()][0].date()
         problems.append(parameter("regressors", _CALLER, "a frame with each date once", f"{twice} twice"))
@@ -91,6 +106,11 @@ def read_regressors(
                 rule = "known on every day of the history from the first on which it is"
             problems.append(parameter("regressors", _CALLER, rule, got))
     return table, problems
+
+
+def as_stamp(value: object) -> pd.Timestamp:
+    """Return a time, NaT where it cannot be read."""
+    return pd.to_datetime(value, errors="coerce")  # type: ignore[call-overload, no-any-return]
 
 
 def recorded(counts: Counts, known: pd.DataFrame | None) -> tuple[Counts, list[str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -10,6 +12,10 @@ from scipy import stats
 LEVEL = 0.01
 #: Robust standard deviations beyond which a day is masked.
 OUTLIER = 4.5
+#: Median contacts a day from which a day without contacts is taken for an outage.
+BUSY = 50
+#: Days, and share of days, from which days of many contacts in a quiet operation belong to it.
+AGAIN, AGAIN_SHARE = 5, 0.02
 
 
 def base_design(days: pd.DatetimeIndex, yearly: int) -> np.ndarray:
@@ -32,6 +38,7 @@ def screen(
     groups: dict[str, list[str]],
     yearly: int,
     given: np.ndarray | None = None,
+    totals: np.ndarray | None = None,
 ) -> tuple[list[str], np.ndarray, list[str]]:
     """Return the groups of effects that the data show, the days to mask, and the tests in words.
 
@@ -44,6 +51,8 @@ def screen(
     groups : dict of group to its columns
     given : ndarray, shape (n_days, n_given), optional
         Columns that the planner gave: kept without a test, and no day that they explain is masked.
+    totals : ndarray, shape (n_days,), optional
+        Contacts, where ``log_total`` is their logarithm: a day within what counting alone leaves is no outlier.
     """
     base = base_design(days, yearly)
     if given is not None:
@@ -58,6 +67,8 @@ def screen(
         centre = np.median(residual[ok])
         spread = 1.4826 * np.median(np.abs(residual[ok] - centre))
         wild = np.isfinite(residual) & (np.abs(residual - centre) > OUTLIER * max(spread, 0.01))
+        if totals is not None:
+            wild &= strange(totals, log_total, residual)
         # A day that a fitted column of its own explains is no outlier; what is left is. At most one day in ten goes.
         if wild.sum() > 0.1 * len(days):
             wild &= np.abs(residual - centre) >= np.sort(np.abs(residual[wild] - centre))[-max(len(days) // 10, 1)]
@@ -95,6 +106,49 @@ def screen(
             break
         kept.remove(worst)
     return kept, np.isfinite(log_total) & ~ok, words
+
+
+def strange(totals: np.ndarray, logs: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    """Return the days whose contacts lie beyond what counting leaves of their fit.
+
+    Notes
+    -----
+    ``2 √(y + 3/8)`` of a Poisson count has a standard deviation of about one (Anscombe 1948). Where few contacts a day are usual,
+    days of many that come again and again are how such contacts come, and none is strange.
+    """
+    c = 1.0 if np.median(totals) < BUSY else 0.0
+    mean = np.maximum(np.exp(np.nan_to_num(logs - residual)) - c, 0.0)
+    gap = 2 * np.abs(np.sqrt(totals + 0.375) - np.sqrt(mean + 0.375))
+    found = np.isfinite(residual) & (gap > OUTLIER)
+    if c and found.sum() >= max(AGAIN, AGAIN_SHARE * len(totals)):
+        return np.zeros_like(found)
+    return np.asarray(found)
+
+
+def smearing(totals: np.ndarray, fitted: np.ndarray, c: float) -> float:
+    """Return Duan's smearing estimate for logs of (contacts + c): what makes an expectation of a median.
+
+    Where days of few contacts are usual their spread is that of the operation, and the estimate is not limited.
+    """
+    ratio = float((totals + c).sum() / max(np.exp(fitted).sum(), 1e-9))
+    return float(np.clip(ratio, 0.8, np.inf if c else 1.5))
+
+
+@lru_cache(maxsize=4)
+def _log_variances() -> tuple[np.ndarray, np.ndarray]:
+    mean = np.geomspace(1e-3, 200, 120)
+    y = np.arange(400)
+    p = stats.poisson.pmf(y, mean[:, None])
+    first = p @ np.log1p(y)
+    return mean, p @ np.log1p(y) ** 2 - first**2
+
+
+def counting(mean: np.ndarray, c: float) -> np.ndarray:
+    """Return the variance of log(y + c) that Poisson counting alone gives."""
+    if not c:
+        return np.asarray(1 / np.maximum(mean, 0.5))
+    grid, values = _log_variances()
+    return np.where(mean > grid[-1], 1 / np.maximum(mean, 1.0), np.interp(mean, grid, values))
 
 
 def _explain(gram: np.ndarray, cross: np.ndarray, square: float, use: np.ndarray) -> tuple[float, int]:

@@ -108,7 +108,7 @@ def _together(volume: pd.Series, view: HandleOutlook | None) -> float:
     """
     if view is None:
         return 0.0
-    both = pd.concat([volume, view.residual], axis=1).dropna()
+    both = pd.concat([volume, view.residual], axis=1, sort=True).dropna()
     n = len(both)
     if n < CORRELATION_NEEDS or not (both.std() > 1e-9).all():
         return 0.0
