@@ -221,11 +221,11 @@ def updated(parts: Parts, settings: Settings, counts: Counts, known: np.ndarray)
     part = np.divide(to_come, by_day, out=np.zeros_like(by_day), where=by_day > 0)
     variance = np.zeros(by_day.shape)
     for j in range(len(types)):
-        block = left[j * mean.shape[1] : (j + 1) * mean.shape[1], j * mean.shape[1] : (j + 1) * mean.shape[1]]
-        variance[later:, j] = np.diag(block)[r:]
+        own = left[j * mean.shape[1] : (j + 1) * mean.shape[1], j * mean.shape[1] : (j + 1) * mean.shape[1]]
+        variance[later:, j] = np.diag(own)[r:]
         if r:
             w = shares(expected[today, j])
-            variance[whole, j] = float(w @ block[:r, :r] @ w)
+            variance[whole, j] = float(w @ own[:r, :r] @ w)
     state = Update(known, today, prior, mean, root_of(left), variance, part)
     silent = [
         d
