@@ -14,6 +14,8 @@ from bposim.forecast._events import Extra
 _STEPS, _CLOSE = 50, 1e-9
 #: Rounds in which days that are over get their weights, and past days that a covariance within the day needs.
 _ROUNDS, _NEEDS = 12, 20
+#: Robust standard deviations from which a past day's total is no usual one.
+_OUTLYING = 3.5
 
 
 def day_root(error: Error, leads: np.ndarray) -> np.ndarray:
@@ -173,10 +175,9 @@ def within(past: Counts, kind: int, view: Outlook, slot: np.ndarray, expected: n
     -----
     How past days left their expectation, interval by interval, counting noise taken off, drawn towards the day factor and an
     autoregressive shape as far as chance may have made the difference (Ledoit & Wolf 2004, with half as many independent days as
-    there are). A busy morning says much of noon and little of the evening: one factor for the whole day says the same of both. The day
-    factor is bounded by what these intervals had in common, deviations clipped at three robust standard deviations: the variance of
-    day totals holds outages too, and of those a usual morning says nothing. Added is the error of the level alone, which the residuals
-    of a fit do not hold.
+    there are). A busy morning says much of noon and little of the evening: one factor for the whole day says the same of both. The
+    day factor is bounded by what these intervals had in common on usual days: the variance of day totals holds outages too, and of
+    those a usual morning says nothing. Added is the error of the level alone, which the residuals of a fit do not hold.
     """
     error, n = view.error, len(slot)
     if error.regular:
@@ -204,6 +205,9 @@ def within(past: Counts, kind: int, view: Outlook, slot: np.ndarray, expected: n
     total = past.totals[kind]
     use = np.isfinite(residual) & past.normal & (total > 0) & (share > 0).all(axis=1)
     level = error.level + error.drift * lead
+    if use.any():
+        # A day that broke down is none that a usual morning comes from.
+        use &= np.abs(residual) <= _OUTLYING * 1.4826 * np.maximum(np.median(np.abs(residual[use])), 1e-9)
     if use.sum() >= _NEEDS:
         mean = total[use, None] * share[use]
         u = residual[use, None] + np.log((table[use] + 0.5) / (mean + 0.5))
@@ -221,8 +225,10 @@ def within(past: Counts, kind: int, view: Outlook, slot: np.ndarray, expected: n
         result = (1 - lent) * found + lent * assumed
         values, vectors = np.linalg.eigh(result)
         result = (vectors * np.maximum(values, 0.0)) @ vectors.T
-    short = error.factor + level - float(weight @ result @ weight)
-    return np.asarray(result + np.clip(short, 0.0, level))
+    told = float(weight @ result @ weight)
+    # What made too much of the day factor made too much of the level.
+    level *= min(1.0, told / error.factor) if error.factor > 0 else 1.0
+    return np.asarray(result + np.clip(error.factor + level - told, 0.0, level))
 
 
 def shares(expected: np.ndarray) -> np.ndarray:
