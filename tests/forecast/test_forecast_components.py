@@ -9,7 +9,7 @@ from bposim.errors import ParameterError
 from bposim.forecast import Analogy, Event, forecast
 from bposim.forecast._components import log_effects
 
-EFFECTS = ("weekday", "season", "month", "holiday", "events", "regressors", "clock")
+EFFECTS = ("weekday", "season", "month", "holiday", "events", "regressors", "clock", "update")
 
 
 def product(table: pd.DataFrame) -> np.ndarray:
@@ -76,6 +76,25 @@ def test_a_new_type_has_the_effects_of_its_model(rich):
     table = rich[0].components()
     a, b = (table[table["contact_type"] == t].reset_index(drop=True) for t in ("calls", "chat"))
     assert np.allclose(a["weekday_percent"], b["weekday_percent"]) and np.allclose(0.5 * a["level"], b["level"])
+
+
+def test_an_update_is_an_effect_of_its_own():
+    ahead = forecast(nhpp(140, 2, cv=0.25), days=4, samples=20, method="mean-4")
+    seen = pd.DataFrame(
+        {"contact_type": "calls", "interval_start": ahead.starts, "contacts": np.rint(1.5 * ahead.expected[:, 0])}
+    )
+    later = ahead.update(seen.iloc[:11])
+    before, after = ahead.components(), later.components()
+    assert (before["update_percent"] == 0).all()
+    assert (after["clock_percent"] == 0).all()
+    assert np.allclose(product(after), after["expected"]) and np.allclose(
+        after["expected"], later.mean("day")["contacts"]
+    )
+    assert np.isclose(after["update_percent"].iloc[0], 50, atol=1.5) and (after["update_percent"].iloc[1:] > 0).all()
+    same = [c for c in before if c not in ("update_percent", "expected")]
+    pd.testing.assert_frame_equal(before[same], after[same])
+    nobody = ahead.update(seen.assign(contacts=0).iloc[:8]).components()
+    assert np.isclose(nobody["level"].iloc[0], before["level"].iloc[0]) and nobody["update_percent"].iloc[0] == -100
 
 
 @pytest.mark.parametrize("method", ["prophet", "mean-4"])

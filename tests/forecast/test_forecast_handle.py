@@ -10,7 +10,7 @@ from handle_worlds import COURSE, PATTERN, contacts, log
 
 import bposim as bp
 from bposim.errors import ForecastError, ParameterError
-from bposim.forecast import forecast
+from bposim.forecast import Analogy, _handle, forecast
 from bposim.forecast._counts import read_counts
 from bposim.forecast._handle import read_handled
 from bposim.forecast._workload import draw_handle_times
@@ -300,3 +300,64 @@ def test_a_thin_history_has_wider_bands(n_days, usual):
         q = wide(f.handle_times("week", q=[0.1, 0.9]), "week", "handle_s")
         widths.append(float((q[0.9] / q[0.1]).mean()))
     assert widths[0] > widths[1]
+
+
+@pytest.fixture(scope="module")
+def coupled():
+    """A history whose busy days have long handle times, and its forecast."""
+    history, _, _ = parted(5, per_hour=60.0, together=0.9, day_sd=0.1, volume_sd=0.2)
+    return forecast(history, days=4, method="level", samples=4000)
+
+
+def test_an_updated_workload_is_measured_against_the_forecast_before(coupled):
+    day = coupled.starts.normalize()
+    seen = pd.DataFrame(
+        {"contact_type": "calls", "interval_start": coupled.starts, "contacts": np.rint(1.3 * coupled.expected[:, 0])}
+    )
+    later = coupled.update(seen[day == day[0]].iloc[: 8 + 8])
+    handle, parts = later._handle, later._parts
+    assert handle.together[0] > 0.5
+    over = np.arange(len(day)) < 16
+    # The day that came was busy: its handle times are those of a busy day, not those of a usual one.
+    usual = coupled._handle.expected[:, 0]
+    assert handle.load[over, 0].sum() / (parts.expected[over, 0] @ usual[over]) > 1.03
+    # What is expected is the mean of the paths, on the day that is over, on the day after it, and in a morning.
+    for view in (later, coupled.update(seen.iloc[: 16 + 6]), coupled):
+        paths = (view.array[:, :, 0] * view.handle_paths[:, :, 0]).mean(axis=0)
+        load = view._handle.load[:, 0]
+        for d in day.unique():
+            assert paths[day == d].sum() == pytest.approx(load[day == d].sum(), rel=0.012)
+
+
+def test_a_new_type_has_the_handle_time_of_its_model():
+    history, _, _ = parted()
+    ahead = forecast(
+        history, days=7, method="level", samples=50,
+        analogies={"chat": Analogy("calls", 0.5), "mail": Analogy("calls", 0.2, handle_time="10min")},
+    )  # fmt: skip
+    handle = ahead._handle.expected
+    assert np.array_equal(handle[:, 1], handle[:, 0])
+    assert np.average(handle[:, 2], weights=ahead.expected[:, 2]) == pytest.approx(600)
+    assert handle[:, 2] / handle[:, 0] == pytest.approx(handle[0, 2] / handle[0, 0])
+    assert set(ahead.workload("day")["contact_type"]) == {"calls", "chat", "mail"}
+    assert any("'chat'" in n and "handle time is that of 'calls'" in n for n in ahead.notes)
+    assert any("'mail'" in n and "10min on average (given)" in n for n in ahead.notes)
+    with pytest.raises(ParameterError, match="more than 0 s"):
+        Analogy("calls", 0.5, handle_time="0s")
+    with pytest.raises(ParameterError, match="handle_time of Analogy"):
+        Analogy("calls", 0.5, handle_time="long")
+
+
+def test_fits_are_remembered(monkeypatch):
+    history, _, _ = parted(7)
+    made = []
+    fit = _handle._fit_means
+    monkeypatch.setattr(_handle, "_fit_means", lambda *a: made.append(a) or fit(*a))
+    _handle.forget()
+    first = forecast(history, days=7, method="level", samples=5).workload("day")
+    n = len(made)
+    again = forecast(history, days=7, method="level", samples=5).workload("day")
+    assert n > 1 and len(made) == n
+    pd.testing.assert_frame_equal(first, again)
+    forecast(history, days=14, method="level", samples=5).workload("day")
+    assert len(made) == n + 1

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 
-from bposim.errors import ParameterError, parameter, require
+from bposim.errors import ParameterError, UnitError, parameter, require
 from bposim.forecast._counts import Counts
 from bposim.forecast._days import Outlook
 from bposim.forecast._events import Extra
+from bposim.units import seconds
 
 #: Days with contacts from which a contact type is forecast from its own history, and no longer by analogy.
 OWN_DAYS = 56
@@ -29,17 +30,21 @@ class Analogy:
         Expected contacts of the new one for each contact of ``like``.
     uncertainty : float
         Assumed relative standard error of ``share``; each path has one lognormal share for the whole horizon.
+    handle_time : str, timedelta or None
+        Mean handle time of its contacts over the horizon, such as ``"6min"``, with the weekdays and hours of ``like``; None takes
+        that of ``like``.
 
     Examples
     --------
     >>> from bposim.forecast import Analogy
     >>> Analogy(like="voice", share=0.4)
-    Analogy(like='voice', share=0.4, uncertainty=0.3)
+    Analogy(like='voice', share=0.4, uncertainty=0.3, handle_time=None)
     """
 
     like: str
     share: float
     uncertainty: float = 0.3
+    handle_time: str | timedelta | None = None
 
     def __post_init__(self) -> None:
         problems = []
@@ -47,6 +52,12 @@ class Analogy:
             if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not least <= value < np.inf:
                 rule = "a number above 0" if name == "share" else "a number of at least 0"
                 problems.append(parameter(name, "Analogy()", rule, value))
+        if self.handle_time is not None:
+            try:
+                if not seconds(self.handle_time, what="handle_time of Analogy()") > 0:
+                    problems.append(parameter("handle_time", "Analogy()", "None or more than 0 s", self.handle_time))
+            except UnitError as error:
+                problems += error.problems
         require(problems, ParameterError)
 
 
@@ -99,7 +110,12 @@ def by_analogy(outlooks: Sequence[Outlook], types: Sequence[str], analogies: Map
         model = outlooks[types.index(analogy.like)]
         sentence = (
             f"has no history of its own: {analogy.share:g} times {analogy.like!r}, with its days, profile and errors, and "
-            f"an assumed standard error of {analogy.uncertainty:.0%} of that share."
+            f"an assumed standard error of {analogy.uncertainty:.0%} of that share. Its handle time is "
+            + (
+                f"that of {analogy.like!r}."
+                if analogy.handle_time is None
+                else f"{analogy.handle_time} on average (given)."
+            )
         )
         result[types.index(name)] = replace(
             model,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,10 @@ FACTOR_PRIOR, LEVEL_PRIOR, DRIFT_PRIOR = 0.05**2, 0.03**2, 1e-5
 _TRUST, _FACTOR_WEIGHT = np.array([1.0, 1.0, 1.5]), 10.0
 #: Earlier origins at most, the days tried from each, and the days of history that one needs.
 _ORIGINS, HORIZON, _NEEDS = 8, 56, 21
+
+#: Fits remembered, by a digest of what they were made from.
+KEPT = 1024
+_kept: OrderedDict[bytes, tuple[np.ndarray, np.ndarray, np.ndarray]] = OrderedDict()
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,9 +208,31 @@ def _learnt(total: np.ndarray, number: np.ndarray) -> np.ndarray:
 def _day_means(
     handled: Handled, kind: int, future: pd.DatetimeIndex, method: str, seed: int, cv: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return mean handle times of the days to come, of those past by the same model, and the days learnt."""
-    dates = handled.dates
+    """Return mean handle times of the days to come, of those past by the same model, and the days learnt; made once."""
     total, number = handled.total[kind].sum(axis=1), handled.number[kind].sum(axis=1)
+    digest = blake2b(repr((method, seed, cv, len(total))).encode(), digest_size=16)
+    for values in (handled.dates.as_unit("s").asi8, future.as_unit("s").asi8, total, number):
+        digest.update(np.ascontiguousarray(values).data)
+    key = digest.digest()
+    if key not in _kept:
+        _kept[key] = _fit_means(handled.dates, total, number, future, method, seed, cv)
+        for values in _kept[key]:
+            values.setflags(write=False)
+    _kept.move_to_end(key)
+    while len(_kept) > KEPT:
+        _kept.popitem(last=False)
+    return _kept[key]
+
+
+def forget() -> None:
+    """Drop what is remembered."""
+    _kept.clear()
+
+
+def _fit_means(
+    dates: pd.DatetimeIndex, total: np.ndarray, number: np.ndarray, future: pd.DatetimeIndex, method: str, seed: int,
+    cv: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     use = _learnt(total, number)
     back = weeks_of(method)
     if back is not None:

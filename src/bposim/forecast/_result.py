@@ -173,9 +173,12 @@ class Forecast:
         ----------
         observed : History or DataFrame
             Counts of the horizon's beginning (a Volumes frame ``contact_type, interval_start, contacts``). An open interval before
-            ``until`` without a row had no contacts; rows before the horizon or after ``until`` are not looked at.
+            ``until`` without a row had no contacts; rows before the horizon or after ``until`` are not counted.
         until : str, Timestamp or None
-            Up to when counts are complete, local time unless it has a zone; None is the end of the last interval of ``observed`` (of a History: the last with a contact).
+            Up to when counts are complete, local time unless it has an offset; an hour that the clock repeats needs one. None takes
+            the end of the last row of a frame, by the frame's own step; of a log of contacts the time of the last one, so that an
+            interval in progress is not taken as over; of a report the end of its last interval with a contact. A note names the last
+            interval known.
 
         Returns
         -------
@@ -185,13 +188,14 @@ class Forecast:
         Raises
         ------
         ParameterError
-            Counts outside the horizon or the opening hours, of unknown contact types, or after ``until``.
+            No row within the horizon; contacts before ``until`` outside the opening hours; unknown contact types; counts that are
+            missing or negative; ``until`` no time, ambiguous, or before the end of the first interval; a forecast updated already.
         """
         from bposim.forecast._update import known_counts, updated
 
         if self._parts.update is not None:
             raise ParameterError("this forecast is updated already. Update the one that was made before the day began.")
-        known, n = known_counts(observed, self._counts, self.starts, until)
+        known, n = known_counts(observed, self._counts, self._parts.grid, until)
         parts = updated(self._parts, self._settings, self._counts, known)
         made = Provenance("update", {"known_intervals": n, "observed": array_hash(known)}, (self.provenance,))
         return replace(self, _parts=parts, provenance=made)
@@ -425,7 +429,8 @@ class Forecast:
         DataFrame
             One row per contact type and open day: ``date, contact_type, level`` (contacts of a usual day),
             ``weekday_percent, season_percent, month_percent, holiday_percent, events_percent, regressors_percent,
-            clock_percent`` (an hour that the clock drops or repeats), ``expected``.
+            clock_percent`` (an hour that the clock drops or repeats), ``update_percent`` (what came against the forecast
+            before, and what it says of the rest), ``expected``.
 
         Notes
         -----
@@ -433,7 +438,8 @@ class Forecast:
         weekdays, a regressor against its past mean, holidays and events against a day without them.
         """
         p = self._parts
-        return components(self.contact_types, p.outlooks, p.grid, p.expected, p.totals, p.by_events, p.future)
+        prior = None if p.update is None else p.update.prior
+        return components(self.contact_types, p.outlooks, p.grid, p.expected, p.totals, p.by_events, p.future, prior)
 
     def plot_components(self, contact_type: str | None = None, axes: Any = None) -> Any:
         """Draw the expectation of each day with its level, and below each effect in per cent.

@@ -11,33 +11,12 @@ import pandas as pd
 from bposim.errors import ParameterError, parameter, require
 from bposim.forecast._build import Parts, Settings
 from bposim.forecast._counts import Counts
-from bposim.forecast._days import BUSY, Outlook
-from bposim.forecast._errors import Error
-from bposim.forecast._paths import shape_factor, stream
+from bposim.forecast._days import BUSY
+from bposim.forecast._errors import heavier, log_mean
+from bposim.forecast._paths import correlation, shape_factor, stream
+from bposim.forecast._posterior import covariance, posterior, root_of, shares, within
 from bposim.schema import VOLUMES
-
-_STEPS, _CLOSE = 50, 1e-9
-
-
-@dataclass(frozen=True, eq=False)
-class Rest:
-    """The posterior of one contact type.
-
-    Attributes
-    ----------
-    mean : ndarray, shape (n_known_intervals_of_today + n_days,)
-        Log rate over expectation: the intervals left of the day in progress, then the days after it.
-    root : ndarray, shape (n, n)
-        A root of its covariance.
-    """
-
-    mean: np.ndarray
-    root: np.ndarray
-
-    @property
-    def factor(self) -> np.ndarray:
-        """Expected rate over the expectation before."""
-        return np.asarray(np.exp(self.mean + (self.root**2).sum(axis=1) / 2))
+from bposim.units import Grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,17 +30,79 @@ class Update:
         Intervals left of the day in progress.
     prior : ndarray, shape (n_intervals, n_types)
         Expectation before.
-    rests : tuple of Rest
-        One per contact type.
+    mean : ndarray, shape (n_types, n_rows)
+        Log rate over expectation: the intervals left of the day in progress, then the days after it.
+    root : ndarray, shape (n_types * n_rows, n_types * n_rows)
+        A root of its covariance, contact type by contact type.
+    variance : ndarray, shape (n_days, n_types)
+        Variance of the log of each day's contacts that is left, counting noise apart; nought for days that are over.
+    left : ndarray, shape (n_days, n_types)
+        Part of the day's expected contacts that is still to come.
     """
 
     known: np.ndarray
     today: slice
     prior: np.ndarray
-    rests: tuple[Rest, ...]
+    mean: np.ndarray
+    root: np.ndarray
+    variance: np.ndarray
+    left: np.ndarray
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Standard deviations of the log rates, shape (n_types, n_rows)."""
+        return np.asarray(np.sqrt((self.root**2).sum(axis=1)).reshape(self.mean.shape))
+
+    @property
+    def factor(self) -> np.ndarray:
+        """Expected rate over the expectation before, shape (n_types, n_rows)."""
+        return np.asarray(np.exp(self.mean + self.spread**2 / 2))
 
 
-def known_counts(observed: Any, counts: Counts, starts: pd.DatetimeIndex, until: Any) -> tuple[np.ndarray, int]:
+def _until(until: Any, counts: Counts) -> tuple[pd.Timestamp | None, list[str]]:
+    """Return the time given, and what is wrong with it."""
+    rule = 'a time such as "2024-12-02 11:00"'
+    try:
+        given = pd.Timestamp(until)
+    except (ValueError, TypeError):
+        return None, [parameter("until", "update()", rule, until)]
+    if pd.isna(given):
+        return None, [parameter("until", "update()", rule, until)]
+    if given.tzinfo is not None:
+        return given, []
+    early, late = (given.tz_localize(counts.zone, ambiguous=a, nonexistent="NaT") for a in (True, False))
+    if pd.isna(early):
+        return None, [
+            parameter("until", "update()", f"a time that {counts.zone.key} has", f"{given}, which the clock skips")
+        ]
+    if early != late:
+        way = f"Say which of the two it is: {str(early)!r} or {str(late)!r}."
+        rule = "a time with its offset where the clock repeats an hour"
+        return None, [parameter("until", "update()", rule, given, way)]
+    return early, []
+
+
+def _end(
+    observed: Any, frame: pd.DataFrame, counts: Counts, starts: pd.DatetimeIndex, ends: pd.DatetimeIndex
+) -> pd.Timestamp:
+    """Return up to when counts are complete if nobody says so: the frame's last interval, or a log's last contact."""
+    log = None if isinstance(observed, pd.DataFrame) else getattr(observed, "contacts", None)
+    if log is not None:
+        # The interval of the last contact may be half over, however full the history writes it.
+        return pd.DatetimeIndex(log["arrived"]).max()
+    stamps = pd.DatetimeIndex(frame["interval_start"])
+    if not isinstance(observed, pd.DataFrame) and (frame["contacts"] > 0).any():
+        stamps = stamps[frame["contacts"].to_numpy() > 0]  # a report is filled with empty intervals up to closing time
+    last = stamps.max()
+    steps = np.diff(np.unique(pd.DatetimeIndex(frame["interval_start"]).as_unit("s").asi8))
+    at = max(int(starts.searchsorted(last, side="right")) - 1, 0)
+    step = float(steps.min()) if len(steps) else counts.interval_s if last == starts[at] else 0.0
+    if step >= min(counts.interval_s, 82800.0):
+        return ends[at] if last < ends[at] else last
+    return last + pd.Timedelta(seconds=step)
+
+
+def known_counts(observed: Any, counts: Counts, grid: Grid, until: Any) -> tuple[np.ndarray, int]:
     """Return the contacts of the intervals that are over, shape (n_known, n_types), and their number.
 
     An open interval before ``until`` without a row had no contacts; later rows are not looked at.
@@ -73,7 +114,8 @@ def known_counts(observed: Any, counts: Counts, starts: pd.DatetimeIndex, until:
         [parameter("observed", "update()", "counts with a time zone in interval_start", "none")] if stamps.tz is None else [],
         ParameterError,
     )  # fmt: skip
-    ends = starts + pd.Timedelta(seconds=counts.interval_s)
+    starts = grid.starts
+    ends = starts + pd.to_timedelta(grid.hours, unit="h").round("s")
     inside = np.asarray((stamps >= starts[0]) & (stamps < ends[-1]))
     problems = []
     unknown = sorted(set(frame["contact_type"].astype(str)) - set(counts.types))
@@ -88,17 +130,13 @@ def known_counts(observed: Any, counts: Counts, starts: pd.DatetimeIndex, until:
         problems.append(parameter("observed", "update()", "contacts of 0 or more", "missing or negative ones"))
     last = ends[-1]
     if until is not None:
-        try:
-            given = pd.Timestamp(until)
-            last = given.tz_localize(counts.zone) if given.tzinfo is None else given
-        except (ValueError, TypeError):
-            problems.append(parameter("until", "update()", 'a time such as "2024-12-02 11:00"', until))
+        given, wrong = _until(until, counts)
+        problems += wrong
+        last = last if given is None else given
     require(problems, ParameterError)
     frame, stamps = frame[inside], stamps[inside]
     if until is None:
-        # A history fills its last day with empty intervals up to closing time: it ends with its last contact.
-        came = stamps if isinstance(observed, pd.DataFrame) else stamps[frame["contacts"].to_numpy() > 0]
-        last = (came if len(came) else stamps).max() + pd.Timedelta(seconds=counts.interval_s)
+        last = _end(observed, frame, counts, starts, ends)
     n = int((ends <= last).sum())
     at = starts.searchsorted(stamps, side="right") - 1
     closed = np.asarray((stamps >= ends[np.minimum(at, len(ends) - 1)]) & (stamps < last))
@@ -121,12 +159,11 @@ def updated(parts: Parts, settings: Settings, counts: Counts, known: np.ndarray)
 
     Notes
     -----
-    Log rates are normal around the expectation: over days with the covariance that earlier forecasts showed, within the day in progress
-    with that of its intervals in past days. Counts are Poisson given the rates; the posterior
-    is taken at its mode (Laplace; Rasmussen & Williams 2006, algorithm 3.1), intervals of the day in progress one by one, days
-    that are over by their totals. Contact types are updated each by its own counts.
+    Log rates of all contact types are jointly normal around the expectation: over days with the covariance that earlier forecasts
+    showed, sizes of events and levels of new contact types included; within the day in progress with that of its intervals in past
+    days. Intervals of the day in progress are taken one by one, days that are over by their totals and with Student's weights.
     """
-    n, grid = len(known), parts.grid
+    n, grid, types = len(known), parts.grid, counts.types
     days, first = np.unique(grid.day, return_index=True)
     of_day = np.searchsorted(days, grid.day)
     end = np.append(first[1:], len(grid))
@@ -134,22 +171,62 @@ def updated(parts: Parts, settings: Settings, counts: Counts, known: np.ndarray)
     start = int(first[whole]) if whole < len(days) else len(grid)
     today = slice(n, int(end[whole])) if start < n else slice(n, n)
     later = whole + 1 if start < n else whole
-    spot = slice(start, today.stop) if today.start < today.stop else slice(0, 0)
-    past = counts.until(settings.start)
-    slot = np.searchsorted(past.minutes, grid.minute[spot])
-    rests = []
-    for j, view in enumerate(parts.outlooks):
-        between = _between(view.error, parts.leads)
-        inside = _within(past, j, view, slot, parts.expected[spot, j], float(between[whole, whole])) if len(slot) else np.zeros((0, 0))  # fmt: skip
-        rests.append(_rest(between, inside, parts.expected[:, j], known[:, j], of_day, whole, start, today, later))
-    expected = parts.expected.copy()
+    spot = slice(start, today.stop) if start < n else slice(0, 0)
+    m = spot.stop - spot.start
+    past, prior = counts.until(settings.start), parts.expected
+    lead = float(parts.leads[whole]) if m else 0.0
+    inside, weights = [], []
+    for j, (name, view) in enumerate(zip(types, parts.outlooks, strict=True)):
+        like = settings.analogies[name].like if name in settings.analogies else name
+        inside.append(
+            within(past, types.index(like), view, parts.slots[spot], prior[spot, j], lead) if m else np.zeros((0, 0))
+        )
+        weights.append(shares(prior[spot, j]) if m else np.zeros(0))
+    errors = [o.error for o in parts.outlooks]
+    # Rows of each contact type: days that are over, intervals of the day in progress, days to come.
+    rows = np.concatenate([np.arange(whole), np.full(m, whole), np.arange(later, len(days))]).astype(int)
+    mix = correlation([o.residual for o in parts.outlooks])
+    cov = covariance(errors, parts.leads, mix, parts.extras, rows, whole, inside, weights)
+    over = n - start if m else 0
+    e = np.concatenate(
+        [np.add.reduceat(prior[:start], first[:whole]) if whole else prior[:0], prior[start : start + over]]
+    )
+    y = np.concatenate(
+        [np.add.reduceat(known[:start], first[:whole]) if whole else known[:0], known[start : start + over]]
+    )
+    is_day = np.arange(whole + over) < whole
+    # A busy day without contacts was closed, or is missing: it says nothing of the others.
+    use = (e > 0) & ((y > 0) | (e < BUSY) | ~is_day[:, None])
+    seen, asked, tails = [], [], []
+    for j, error in enumerate(errors):
+        seen.append(j * len(rows) + np.flatnonzero(use[:, j]))
+        asked.append(j * len(rows) + np.arange(whole + over, len(rows)))
+        tails.append(np.where(is_day, error.tail, np.inf)[use[:, j]])
+    mean, left = posterior(
+        cov, e.T[use.T], y.T[use.T], np.concatenate(seen), np.concatenate(asked), np.concatenate(tails)
+    )  # fmt: skip
+    mean = mean.reshape(len(types), -1)
+    r = today.stop - today.start
+    expected = prior.copy()
     expected[:n] = known
-    for j, rest in enumerate(rests):
-        m = today.stop - today.start
-        expected[today, j] *= rest.factor[:m]
-        after = of_day >= later
-        expected[after, j] *= rest.factor[m:][of_day[after] - later]
-    state = Update(known, today, parts.expected, tuple(rests))
+    after = of_day >= later
+    for j in range(len(types)):
+        block = slice(j * mean.shape[1], (j + 1) * mean.shape[1])
+        factor = np.exp(mean[j] + np.diag(left)[block] / 2)
+        expected[today, j] *= factor[:r]
+        expected[after, j] *= factor[r:][of_day[after] - later]
+    by_day, to_come = (
+        np.add.reduceat(v, first) for v in (expected, np.where(np.arange(len(grid))[:, None] < n, 0.0, expected))
+    )
+    part = np.divide(to_come, by_day, out=np.zeros_like(by_day), where=by_day > 0)
+    variance = np.zeros(by_day.shape)
+    for j in range(len(types)):
+        own = left[j * mean.shape[1] : (j + 1) * mean.shape[1], j * mean.shape[1] : (j + 1) * mean.shape[1]]
+        variance[later:, j] = np.diag(own)[r:]
+        if r:
+            w = shares(expected[today, j])
+            variance[whole, j] = float(w @ own[:r, :r] @ w)
+    state = Update(known, today, prior, mean, root_of(left), variance, part)
     silent = [
         d
         for d in range(whole)
@@ -168,113 +245,12 @@ def updated(parts: Parts, settings: Settings, counts: Counts, known: np.ndarray)
                 f"the rest is expected at {expected[n:, j].sum() / rest_before - 1:+.1%}."
             )
     upto = grid.starts[n - 1] + pd.Timedelta(hours=float(grid.hours[n - 1]))
-    result = replace(
-        parts, expected=expected, update=state, notes=(*parts.notes, f"Updated with the counts to {upto}.", *said)
-    )
+    told = f"Updated with the counts to {upto}; the last interval known is that of {grid.starts[n - 1]}."
+    result = replace(parts, expected=expected, update=state, notes=(*parts.notes, told, *said))
     array = updated_paths(result, counts.types, settings, settings.samples, None)
     array.setflags(write=False)
     expected.setflags(write=False)
     return replace(result, array=array)
-
-
-def _between(error: Error, leads: np.ndarray) -> np.ndarray:
-    """Return the covariance of the days' log levels, shape (n_days, n_days)."""
-    n = len(leads)
-    if error.regular:
-        return np.zeros((n, n))
-    distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
-    both = error.level + error.drift * np.minimum.outer(leads, leads)
-    return np.asarray(both + error.factor * error.persistence**distance)
-
-
-def _rest(
-    between: np.ndarray, inside: np.ndarray, expected: np.ndarray, known: np.ndarray, of_day: np.ndarray, whole: int,
-    start: int, today: slice, later: int,
-) -> Rest:  # fmt: skip
-    n_days, m = len(between), today.stop - today.start
-    # Observed: totals of whole days, intervals of today; then what is asked for: the rest of today, the days after.
-    rows = np.concatenate([np.arange(whole), np.full(len(inside), whole), np.arange(later, n_days)]).astype(int)
-    cov = between[np.ix_(rows, rows)]
-    cov[whole : whole + len(inside), whole : whole + len(inside)] = inside
-    over = today.start - start if m else 0
-    seen = np.r_[0:whole, whole : whole + over].astype(int)
-    asked = np.setdiff1d(np.arange(len(rows)), seen)
-    totals = np.bincount(of_day[:start], known[:start], minlength=whole)[:whole] if whole else np.empty(0)
-    means = np.bincount(of_day[:start], expected[:start], minlength=whole)[:whole] if whole else np.empty(0)
-    y, e = (
-        np.concatenate([totals, known[start : start + over]]),
-        np.concatenate([means, expected[start : start + over]]),
-    )
-    # A busy day without contacts was closed, or is missing: it says nothing of the others.
-    use = (e > 0) & ((y > 0) | (e < BUSY) | (seen >= whole))
-    y, e, seen = y[use], e[use], seen[use]
-    prior = -np.diag(cov) / 2
-    inner, cross = cov[np.ix_(seen, seen)], cov[np.ix_(asked, seen)]
-    f = prior[seen].copy()
-    slope = np.zeros_like(f)
-    for _ in range(_STEPS):
-        rate = e * np.exp(np.clip(f, -6, 6))
-        # Newton's step in the form that never inverts the prior.
-        target = rate * (f - prior[seen]) + (y - rate)
-        slope = target - rate * np.linalg.solve(np.eye(len(f)) + inner * rate, inner @ target)
-        new = prior[seen] + inner @ slope
-        step = float(np.abs(new - f).max()) if len(f) else 0.0
-        f = f + np.clip(new - f, -2, 2)
-        if step < _CLOSE:
-            break
-    rate = e * np.exp(f)
-    root = np.sqrt(rate)
-    inside = np.eye(len(f)) + root[:, None] * inner * root
-    back = np.linalg.solve(inside, (root[:, None] * cross.T)) * root[:, None]
-    mean = prior[asked] + cross @ slope
-    left = cov[np.ix_(asked, asked)] - cross @ back
-    values, vectors = np.linalg.eigh((left + left.T) / 2)
-    return Rest(mean, vectors * np.sqrt(np.maximum(values, 0.0)))
-
-
-def _within(
-    past: Counts, kind: int, view: Outlook, slot: np.ndarray, expected: np.ndarray, variance: float
-) -> np.ndarray:
-    """Return the covariance of the log rates of a day's intervals, shape (n, n).
-
-    Notes
-    -----
-    How past days left their expectation, interval by interval, counting noise taken off, drawn towards the day factor and an
-    autoregressive shape as far as chance may have made the difference (Ledoit & Wolf 2004, with half as many independent days as
-    there are). A busy morning says much of noon and little of the evening: one factor for the whole day says the same of both.
-    """
-    error, n = view.error, len(slot)
-    if error.regular:
-        return np.zeros((n, n))
-    apart = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
-    weight = expected / expected.sum() if expected.sum() > 0 else np.full(n, 1 / n)
-    free = np.eye(n) - weight[None, :]
-    spread = np.sqrt(np.log1p(error.shape.by_slot[slot]))
-    shape = np.outer(spread, spread) * (error.shape.rho**apart if error.shape.rho > 0 else np.eye(n))
-    assumed = free @ shape @ free.T + error.factor
-    result = assumed
-    table = past.table[kind][:, slot]
-    share = view.share[past.dates.day_of_week][:, slot]
-    residual = view.residual.reindex(past.dates).to_numpy()
-    total = past.totals[kind]
-    use = np.isfinite(residual) & past.normal & (total > 0) & (share > 0).all(axis=1)
-    if use.sum() >= 20:
-        mean = total[use, None] * share[use]
-        u = residual[use, None] + np.log((table[use] + 0.5) / (mean + 0.5))
-        limit = 3 * 1.4826 * np.maximum(np.median(np.abs(u), axis=0), 1e-9)
-        u = np.clip(u, -limit, limit)
-        days = len(u)
-        seen = u.T @ u / days
-        chance = ((u**2).T @ u**2 / days - seen**2) / (days / 2)
-        apart_from = ~np.eye(n, dtype=bool)
-        found = seen - np.diag((1 / (mean + 0.5)).mean(axis=0))
-        gap = float(((found - assumed) ** 2)[apart_from].sum())
-        lent = min(1.0, float(chance[apart_from].sum()) / gap) if gap > 0 else 1.0
-        result = (1 - lent) * found + lent * assumed
-        values, vectors = np.linalg.eigh(result)
-        result = (vectors * np.maximum(values, 0.0)) @ vectors.T
-    # What the residuals of a fit do not hold: the error of its level.
-    return np.asarray(result + max(variance - float(weight @ result @ weight), 0.0))
 
 
 def updated_paths(
@@ -289,10 +265,15 @@ def updated_paths(
     n, m = len(state.known), state.today.stop - state.today.start
     out = np.zeros((samples, len(grid), len(types)), dtype=np.int32)
     out[:, :n] = np.rint(state.known).astype(np.int32)
-    for j, (name, rest) in enumerate(zip(types, state.rests, strict=True)):
-        generator = stream(settings.seed, f"{name} updated", block)
+    streams = [stream(settings.seed, f"{name} updated", block) for name in types]
+    wide = state.mean.shape[1]
+    # Contact types are drawn together: what is left of them is correlated as their errors are.
+    joint = np.concatenate([g.standard_normal((samples, wide)) for g in streams], axis=1) @ state.root.T
+    joint = joint.reshape(samples, len(types), wide)
+    for j, (generator, spread) in enumerate(zip(streams, state.spread, strict=True)):
         error = parts.outlooks[j].error
-        luck = rest.mean + generator.standard_normal((samples, len(rest.mean))) @ rest.root.T
+        z = joint[:, j] / np.maximum(spread, 1e-12)
+        luck = state.mean[j] + spread**2 / 2 - log_mean(spread, error.tail) + spread * heavier(z, error.tail)
         rate = np.broadcast_to(state.prior[:, j], (samples, len(grid))).copy()
         rate[:, state.today] *= np.exp(luck[:, :m])
         after = np.arange(len(grid)) >= state.today.stop

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,7 +69,14 @@ def build_handle(counts: Counts, handled: Handled, settings: Settings, parts: Pa
     slot = np.minimum(np.searchsorted(past.minutes, grid.minute), len(past.minutes) - 1)
     known = past.minutes[slot] == grid.minute
     with untouched():
-        made = [handle_outlook(past, seen, k, future, settings.method, settings.seed) for k in range(len(counts.types))]
+        made = [
+            None if t in settings.analogies else handle_outlook(past, seen, k, future, settings.method, settings.seed)
+            for k, t in enumerate(counts.types)
+        ]
+    made = [
+        v if t not in settings.analogies else made[counts.types.index(settings.analogies[t].like)]
+        for t, v in zip(counts.types, made, strict=True)
+    ]
     lacking = [t for t, v, e in zip(counts.types, made, parts.expected.T, strict=True) if v is None and e.any()]
     require(
         [
@@ -87,14 +94,19 @@ def build_handle(counts: Counts, handled: Handled, settings: Settings, parts: Pa
             for v in made
         ]
     )
+    for j, name in enumerate(counts.types):
+        analogy, view = settings.analogies.get(name), made[j]
+        if analogy is not None and analogy.handle_time is not None and view is not None:
+            usual = np.average(expected[:, j], weights=_prior(parts)[:, j] + 1e-12)
+            ratio = seconds(analogy.handle_time) / usual
+            expected[:, j] *= ratio
+            made[j] = replace(view, expected=view.expected * ratio)
     together = np.array([_together(o.residual, v) for o, v in zip(parts.outlooks, made, strict=True)])
     load = np.zeros(expected.shape)
     for j, v in enumerate(made):
         if v is None:
             continue
-        spread = _day_spread(parts, j, of_day)
-        # Of two lognormal factors that move together, E[XY] = E[X] E[Y] exp(covariance of the logs).
-        load[:, j] = parts.expected[:, j] * expected[:, j] * np.exp(together[j] * spread * np.sqrt(v.factor))[of_day]
+        load[:, j] = parts.expected[:, j] * expected[:, j] * _moved(parts, j, of_day, together[j], np.sqrt(v.factor))
     for values in (expected, load):
         values.setflags(write=False)
     return HandleForecast(tuple(made), expected, load, together)
@@ -118,10 +130,42 @@ def _together(volume: pd.Series, view: HandleOutlook | None) -> float:
     return float(np.clip(r * clearer, -0.9, 0.9))
 
 
+def _prior(parts: Parts) -> np.ndarray:
+    """Return the expected contacts before any of them came, shape (n_intervals, n_types)."""
+    return parts.expected if parts.update is None else parts.update.prior
+
+
+def _moved(parts: Parts, j: int, of_day: np.ndarray, rho: float, sd: float) -> np.ndarray:
+    """Return by how much the handle seconds of an interval are more than contacts × handle time, shape (n_intervals,).
+
+    Notes
+    -----
+    Of two lognormal factors that move together, ``E[XY] = E[X] E[Y] exp(covariance of the logs)``. After an update the log of a day's
+    volume is normal around what came and is to come; the handle-time factor follows it, ``exp(ρ sd z − ρ² sd² / 2)``, and intervals
+    that are over do not move any more.
+    """
+    spread = _day_spread(parts, j, of_day)
+    if parts.update is None:
+        return np.asarray(np.exp(rho * spread * sd)[of_day])
+    state, n = parts.update, len(parts.update.known)
+    before, after = (np.bincount(of_day, v[:, j]) + 0.5 for v in (state.prior, parts.expected))
+    left = state.left[:, j]
+    noise = 0.0 if parts.outlooks[j].error.regular else left / after
+    rest = np.where(
+        left > 0, state.variance[:, j] + np.divide(noise, left**2, out=np.zeros(len(left)), where=left > 0), 0.0
+    )
+    variance = left**2 * rest
+    slope = np.where(spread > 1e-6, rho * sd / np.maximum(spread, 1e-9), 0.0)
+    z = np.log(after / before) - variance / 2 + spread**2 / 2
+    same = np.exp(slope * z + slope**2 * variance / 2 - (slope * spread) ** 2 / 2)
+    to_come = np.exp(slope * left * rest)
+    return np.where(np.arange(len(of_day)) < n, same[of_day], (same * to_come)[of_day])
+
+
 def _day_spread(parts: Parts, j: int, of_day: np.ndarray) -> np.ndarray:
-    """Return the standard deviation of the log of each open day's volume, counting noise included."""
+    """Return the standard deviation of the log of each open day's volume before it began, counting noise included."""
     error = parts.outlooks[j].error
-    day = np.bincount(of_day, parts.expected[:, j])
+    day = np.bincount(of_day, _prior(parts)[:, j])
     noise = 0.0 if error.regular else 1 / (day + 0.5)
     return np.asarray(np.sqrt(error.level + error.factor + error.drift * parts.leads + noise))
 
@@ -186,7 +230,7 @@ def _normals(seed: int, name: str, first_sample: int, samples: int, widths: tupl
 
 def _busy(parts: Parts, j: int, first: np.ndarray, of_day: np.ndarray) -> np.ndarray:
     """Return the log of each path's day volume in standard deviations of its law."""
-    expected = np.bincount(of_day, parts.expected[:, j]) + 0.5
+    expected = np.bincount(of_day, _prior(parts)[:, j]) + 0.5
     spread = _day_spread(parts, j, of_day)
     came = np.add.reduceat(parts.array[:, :, j], first, axis=1) + 0.5
     z = (np.log(came / expected) + spread**2 / 2) / np.maximum(spread, 1e-9)
