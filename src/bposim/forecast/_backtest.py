@@ -14,7 +14,6 @@ from scipy.special import gammaln
 
 from bposim.errors import ForecastError, ParameterError, parameter, require
 from bposim.forecast._build import Parts, Settings, build, candidates, check_length, fits, young
-from bposim.forecast._calendar import load_holidays
 from bposim.forecast._counts import Counts
 from bposim.forecast._days import METHODS
 from bposim.forecast._fits import made
@@ -243,16 +242,14 @@ def run_backtest(
         past = own.until(w.start)
         ahead = own.came(w.start, w.start + timedelta(days=days))
         whole = build(past, w)
-        shown, holes = _closed(own, ahead, whole, w)
+        holes = _lacking(ahead, own.dates[-1], whole, w)
         if holes:
             days_text = ", ".join(map(str, holes[:3])) + (", …" if len(holes) > 3 else "")
             unscored[w.start, "days"] = (
-                f"origin {w.start}: {len(holes)} days that were forecast as open have no counts ({days_text}); they and "
-                "their weeks and months are not scored."
+                f"origin {w.start}: {len(holes)} days that were forecast as open have no counts ({days_text}): taken as "
+                "closed and known to be, they are left out of what was forecast and of what came."
             )
-        parts.append(
-            _score(whole, past, shown, w.start, days, holes).assign(method=w.method, measure="volume", weight=1.0)
-        )
+        parts.append(_score(whole, past, ahead, w.start, days).assign(method=w.method, measure="volume", weight=1.0))
         if handled is not None:
             try:
                 parts.append(
@@ -311,24 +308,13 @@ def _origins(counts: Counts, origins: Any, days: int) -> tuple[list[date], list[
     return kept, skipped
 
 
-def _closed(counts: Counts, ahead: Counts, parts: Parts, settings: Settings) -> tuple[Counts, list[date]]:
-    """Return what came with a zero for each public holiday without counts, and the other open days without counts."""
-    grid = parts.grid
-    every = pd.Timestamp(settings.start) + pd.to_timedelta(np.unique(grid.day), unit="D")
-    lacking = every[(every <= counts.dates[-1]) & ~every.isin(ahead.dates)]
-    public = load_holidays(settings.country, settings.subdivision, sorted(set(every.year))).public
-    feast = np.array([d in public for d in lacking.date], dtype=bool)
-    holes = list(lacking[~feast].date)
-    if not feast.any():
-        return ahead, holes
-    dates = ahead.dates.append(lacking[feast])
-    order = np.argsort(dates)
-    times = np.concatenate([ahead.times, counts.open_slots[lacking[feast].day_of_week].astype(ahead.times.dtype)])
-    table = np.concatenate([ahead.table, np.zeros((len(ahead.types), int(feast.sum()), ahead.table.shape[2]))], axis=1)
-    return replace(ahead, dates=dates[order], table=table[:, order], times=times[order]), holes
+def _lacking(ahead: Counts, last: pd.Timestamp, parts: Parts, settings: Settings) -> list[date]:
+    """Return the days of the horizon, up to the end of the history, that were forecast as open and have no counts."""
+    every = pd.Timestamp(settings.start) + pd.to_timedelta(np.unique(parts.grid.day), unit="D")
+    return list(every[(every <= last) & ~every.isin(ahead.dates)].date)
 
 
-def _score(parts: Parts, past: Counts, ahead: Counts, origin: date, days: int, holes: list[date]) -> pd.DataFrame:
+def _score(parts: Parts, past: Counts, ahead: Counts, origin: date, days: int) -> pd.DataFrame:
     """Compare a forecast with the days that came, on every interval either side knows."""
     grid = parts.grid
     slot = np.minimum(np.searchsorted(past.minutes, grid.minute), len(past.minutes) - 1)
@@ -367,12 +353,6 @@ def _score(parts: Parts, past: Counts, ahead: Counts, origin: date, days: int, h
         e = np.add.reduceat(full_expected[:end], first, axis=0)
         a = np.add.reduceat(actual[:end], first, axis=0)
         sums = np.add.reduceat(full_paths[:, :end], first, axis=1)
-        if by != "interval" and holes:
-            broken = {(d - origin).days // length for d in holes}
-            whole_ones = np.array([k not in broken for k in (lead // length)[first]], dtype=bool)
-            first, e, a, sums = first[whole_ones], e[whole_ones], a[whole_ones], sums[:, whole_ones]
-            if not len(first):
-                continue
         bands = np.quantile(sums, QUANTILES, axis=0)
         inside = {cover: covered(sums, a, cover / 100) for cover in (50, 80, 95)}
         miss = a - bands
