@@ -117,7 +117,7 @@ def test_few_agents_tell_nothing():
     fit = fit_agents(*draw(1, agents=3, n=3000)[0])
     (only,) = fit.estimates
     assert only.source == "assumed"
-    assert "too few" in only.detail
+    assert "3 agents" in only.detail and "are needed" in only.detail
     assert len(fit.agents) == 0
 
 
@@ -169,7 +169,10 @@ def test_slow_agents_and_days_enter_as_they_should(history):
     stretched = bp.History.from_contacts(
         contacts.drop(columns=["replication", "handle_s", "wait_s", "source_row"], errors="ignore"), tz=truth.time_zone
     )
-    cal = bp.calibrate(datasets.base_scenario(truth), stretched)
+    with warnings.catch_warnings():
+        # Stretched contacts cut into the pauses after them: what follows a contact is in doubt, and said to be.
+        warnings.simplefilter("ignore", bp.errors.CalibrationWarning)
+        cal = bp.calibrate(datasets.base_scenario(truth), stretched)
     frame = cal.agents.set_index("agent")
     assert np.corrcoef(np.log(frame["speed"]), np.log(pd.Series(speed)[frame.index]))[0, 1] > 0.97
     assert cal.scenario.contact_types["billing"].handle_day_factor.cv == pytest.approx(0.1, abs=0.04)

@@ -209,7 +209,7 @@ def test_the_backtest_shows_what_the_promise_rests_on(changed):
     assert done.verdict == "pass", done
     assert done.profile.verdict == "fail"
     assert "service_level" in done.profile.reason
-    assert done.beside.startswith("With the heads that the scenario expects instead of those on duty: fail. Off:")
+    assert done.beside.startswith("With the heads that the scenario expects instead of those on duty: fail. ")
     assert done.beside in repr(done)
     table = done.summary().set_index(["heads", "metric"])
     assert (

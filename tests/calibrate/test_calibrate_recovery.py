@@ -491,7 +491,7 @@ PLANTED = {
     "redial share of abandonments": 0.5,
     "mean handle time": 300.0,
     "mean patience": 240.0,
-    "presence gap": 84.7,
+    "presence gap": 102.8,  # where a pause of the planted law is as likely work as absence
     "after-contact pause": 15.0,
 }
 
