@@ -235,3 +235,9 @@ def test_an_event_of_given_size_does_not_widen_the_error():
     plain = forecast(world(np.ones(196)), days=7, samples=5)._parts.outlooks[0].error
     told = forecast(world(factor), days=7, samples=5, events=mails)._parts.outlooks[0].error
     assert told.factor < 3 * plain.factor + 0.001
+
+
+def test_an_event_after_the_horizon_is_named():
+    late = Event("letter", "2023-09-05", contacts=600)
+    ahead = forecast(nhpp(140, 1), days=14, samples=20, method="mean-4", events=[late])
+    assert any("begins after the horizon, which ends on 2023-06-04" in n for n in ahead.notes)

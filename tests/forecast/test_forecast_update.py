@@ -9,7 +9,7 @@ from forecast_worlds import HOURS, day_counts, nhpp, volumes
 from handle_worlds import contacts, log
 from scipy import stats
 
-from bposim.errors import ParameterError
+from bposim.errors import ForecastWarning, ParameterError
 from bposim.forecast import Analogy, Event, forecast
 from bposim.forecast._posterior import posterior
 from bposim.history import History
@@ -225,7 +225,7 @@ def test_a_time_that_the_clock_repeats_or_skips_is_told():
         ahead.update(seen, until="2024-10-27 02:30")
     with pytest.raises(ParameterError, match="clock skips"):
         ahead.update(seen, until="2025-03-30 02:30")
-    with pytest.raises(ParameterError, match="a time such as"):
+    with pytest.raises(ParameterError, match="a time with its day"):
         ahead.update(seen, until="noon")
 
 
@@ -253,7 +253,8 @@ def test_known_intervals_hold_their_counts_in_every_path(usual):
 
 def test_an_interval_without_a_row_had_no_contacts(usual):
     seen = came(usual, 1.0).iloc[:1]
-    silent = usual.update(seen, until=usual.starts[3])
+    with pytest.warns(ForecastWarning, match="count as 0"):
+        silent = usual.update(seen, until=usual.starts[3])
     assert (silent.array[:, 1:3] == 0).all()
     assert silent.expected[3:8].sum() < 0.8 * usual.expected[3:8].sum()
 
@@ -310,3 +311,24 @@ def test_mornings_that_come_improve_the_rest_of_days():
         total += actual.sum()
     assert plain / total > 0.12
     assert informed < 0.6 * plain
+
+
+@pytest.mark.parametrize("until", ["11:00", "05/06/2026 11:00", 11, "2031-01-01 11:00"])
+def test_a_time_that_may_mean_another_day_is_refused(usual, until):
+    with pytest.raises(ParameterError, match=r"with its day|within the horizon"):
+        usual.update(came(usual, 1.0).iloc[:3], until=until)
+
+
+def test_rows_that_end_before_until_are_told_as_a_silence(usual):
+    with pytest.warns(ForecastWarning, match="later intervals before .* have none and count as 0"):
+        usual.update(came(usual, 1.0).iloc[:2], until=usual.starts[6])
+
+
+def test_a_contact_type_without_rows_is_no_silence():
+    two = pd.concat([nhpp(84, 1), nhpp(84, 2, kind="chat")])
+    ahead = forecast(two, days=7, samples=50, method="mean-4")
+    only = pd.DataFrame({"contact_type": "calls", "interval_start": ahead.starts[:3], "contacts": [30, 40, 50]})
+    with pytest.raises(ParameterError, match="no row of 'chat'"):
+        ahead.update(only)
+    given = pd.concat([only, only.assign(contact_type="chat", contacts=0)])
+    assert ahead.update(given).array[:, :3, ahead.contact_types.index("chat")].sum() == 0

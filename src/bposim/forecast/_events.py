@@ -268,6 +268,15 @@ def event_problems(
     return given, problems
 
 
+def _beyond(event: Event, future: pd.DatetimeIndex) -> list[str]:
+    """Return a note on an event that begins after the horizon."""
+    if pd.Timestamp(event.start) <= future[-1]:
+        return []
+    return [
+        f"event {event.name!r} of {event.start} begins after the horizon, which ends on {future[-1].date()}: it adds nothing."
+    ]
+
+
 def with_events(
     events: Sequence[Event],
     types: tuple[str, ...],
@@ -296,12 +305,14 @@ def with_events(
         added = np.zeros_like(expected)
         if event.lift is not None:
             if not height.any():
+                notes += _beyond(event, future)
                 continue
             added[:, which] = expected[:, which] * ((1 + event.lift) ** height - 1)[:, None]
             size = f"{event.lift:+.0%} at its peak"
         elif event.contacts is not None:
             height, moved = _on_open_days(event, future, spans)
             if not height.any():
+                notes += _beyond(event, future)
                 continue
             weight = np.where(which, np.maximum(expected, 0.0), 0.0)
             total = weight.sum(axis=1, keepdims=True)

@@ -195,7 +195,7 @@ class Forecast:
 
         if self._parts.update is not None:
             raise ParameterError("this forecast is updated already. Update the one that was made before the day began.")
-        known, n = known_counts(observed, self._counts, self._parts.grid, until)
+        known, n = known_counts(observed, self._counts, self._parts.grid, until, self._parts.expected)
         parts = updated(self._parts, self._settings, self._counts, known)
         made = Provenance("update", {"known_intervals": n, "observed": array_hash(known)}, (self.provenance,))
         return replace(self, _parts=parts, provenance=made)

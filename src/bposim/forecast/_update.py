@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bposim.errors import ParameterError, parameter, require
+from bposim.errors import ForecastWarning, ParameterError, parameter, require
 from bposim.forecast._build import Parts, Settings
 from bposim.forecast._counts import Counts
 from bposim.forecast._days import BUSY
@@ -17,6 +19,9 @@ from bposim.forecast._paths import correlation, shape_factor, stream
 from bposim.forecast._posterior import covariance, posterior, root_of, shares, within
 from bposim.schema import VOLUMES
 from bposim.units import Grid
+
+#: Contacts due in intervals without a row from which their silence is told.
+SILENCE = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +64,16 @@ class Update:
         return np.asarray(np.exp(self.mean + self.spread**2 / 2))
 
 
+#: A time that begins with its day, year first.
+_YEAR_FIRST = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
+
+
 def _until(until: Any, counts: Counts) -> tuple[pd.Timestamp | None, list[str]]:
     """Return the time given, and what is wrong with it."""
-    rule = 'a time such as "2024-12-02 11:00"'
+    rule = 'a time with its day such as "2024-12-02 11:00"'
+    # A bare hour would be read as today's, a day with slashes month first, a number as nanoseconds.
+    if (isinstance(until, str) and not _YEAR_FIRST.match(until.strip())) or isinstance(until, int | float):
+        return None, [parameter("until", "update()", rule, until)]
     try:
         given = pd.Timestamp(until)
     except (ValueError, TypeError):
@@ -102,7 +114,7 @@ def _end(
     return last + pd.Timedelta(seconds=step)
 
 
-def known_counts(observed: Any, counts: Counts, grid: Grid, until: Any) -> tuple[np.ndarray, int]:
+def known_counts(observed: Any, counts: Counts, grid: Grid, until: Any, expected: np.ndarray) -> tuple[np.ndarray, int]:
     """Return the contacts of the intervals that are over, shape (n_known, n_types), and their number.
 
     An open interval before ``until`` without a row had no contacts; later rows are not looked at.
@@ -132,6 +144,8 @@ def known_counts(observed: Any, counts: Counts, grid: Grid, until: Any) -> tuple
     if until is not None:
         given, wrong = _until(until, counts)
         problems += wrong
+        if given is not None and given > last:
+            problems.append(parameter("until", "update()", f"within the horizon, up to {last}", given))
         last = last if given is None else given
     require(problems, ParameterError)
     frame, stamps = frame[inside], stamps[inside]
@@ -147,6 +161,22 @@ def known_counts(observed: Any, counts: Counts, grid: Grid, until: Any) -> tuple
         some = ", ".join(str(s) for s in stamps[closed][:3])
         problems.append(parameter("observed", "update()", "counts of open intervals", f"contacts when closed ({some})"))
     require(problems, ParameterError)
+    told = set(frame["contact_type"].astype(str))
+    for j, name in enumerate(counts.types):
+        due = float(expected[:n, j].sum())
+        if name not in told and due >= 1:
+            rule = f"counts of every contact type, with 0 where nobody came; {due:,.0f} contacts of {name!r} were due"
+            problems.append(parameter("observed", "update()", rule, f"no row of {name!r}"))
+    require(problems, ParameterError)
+    # The docstring's rule holds, but a report that lags looks like a silence.
+    final = int(at.max()) + 1
+    if final < n and (due := float(expected[final:n].sum())) >= SILENCE:
+        warnings.warn(
+            f"update(): the last row is that of {starts[at.max()]}; {n - final} later intervals before {last} have none and count as "
+            f"0 contacts, {due:,.0f} were due. If the report lags, leave until out.",
+            ForecastWarning,
+            stacklevel=3,
+        )
     result = np.zeros((n, len(counts.types)))
     kind = frame["contact_type"].astype(str).map({t: k for k, t in enumerate(counts.types)}).to_numpy(dtype=int)
     use = at < n
@@ -240,9 +270,17 @@ def updated(parts: Parts, settings: Settings, counts: Counts, known: np.ndarray)
     for j, name in enumerate(counts.types):
         before, rest_before = parts.expected[:n, j][known_of[:n]].sum(), parts.expected[n:, j].sum()
         if before > 0 and rest_before > 0:
+            now = []
+            for what, span in (
+                ("the rest of the day", today),
+                ("the days after", slice(max(today.stop, n), len(grid))),
+            ):
+                due = parts.expected[span, j].sum()
+                if due > 0:
+                    now.append(f"{what} {expected[span, j].sum() / due - 1:+.1%}")
             said.append(
                 f"{name!r}: {known[:, j].sum():,.0f} contacts came by then, {known[:, j].sum() / before - 1:+.1%} against the forecast; "
-                f"the rest is expected at {expected[n:, j].sum() / rest_before - 1:+.1%}."
+                f"expected now, against the forecast: {', '.join(now)}."
             )
     upto = grid.starts[n - 1] + pd.Timedelta(hours=float(grid.hours[n - 1]))
     told = f"Updated with the counts to {upto}; the last interval known is that of {grid.starts[n - 1]}."
