@@ -153,6 +153,8 @@ class Backtest:
         gain, error = self._gain(best)
         tried = f"over {len(self.origins)} origins"
         against = f"WAPE {wape[self.method]:.1%} against {others[best]:.1%} of {best}, {tried}"
+        if len(self.origins) < 2:
+            return f"{self.method} on days: WAPE {wape[self.method]:.1%} against {others[best]:.1%} of {best}, at one origin, which proves nothing."
         if abs(gain) <= error:
             return (
                 f"{self.method} and the best other method are level on days: {against}, which is within the standard "
