@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from bposim.erlang._offered import presence
 from bposim.units import Grid
 
 DEMANDS = ("sipp", "sipp-max", "lag", "lag-max", "mol")
-#: Instants of an interval at which the offered load is taken.
+#: Most instants of an interval at which the offered load is taken: so many where it lasts as long as a contact.
 POINTS = 8
 #: Erlangs below which an interval in which nobody arrives counts as empty.
 _EMPTY = 0.01
@@ -23,16 +24,18 @@ class Demand:
 
     ``sipp`` takes the mean rate of the interval, ``sipp-max`` its largest (Green, Kolesar and Soares, 2001); ``lag`` and
     ``lag-max`` take the mean or the largest rate over an interval earlier by the mean handle time; ``mol`` the rate whose
-    steady load is the offered load m(t) (Jennings et al., 1996), at eight instants. All but the two ``max`` rules take the
+    steady load is the offered load m(t) (Jennings et al., 1996), at up to eight instants. All but the two ``max`` rules take the
     rate as constant within an interval, as the simulation does; they draw it linear through the ends of the half
     intervals, with the interval's mean.
     """
 
-    def __init__(self, name: str, grid: Grid) -> None:
+    def __init__(self, name: str, grid: Grid, shortest: float = 0.0) -> None:
         self.name = name
         self.starts, self.ends = grid.start_ms / 1000, grid.end_ms / 1000
         self.length = self.ends - self.starts
-        self.points = POINTS if name == "mol" else 1
+        # Within an interval much shorter than a contact the load is a straight line: two instants say it all.
+        longest = float(self.length.max(initial=0.0))
+        self.points = min(POINTS, max(2, math.ceil(POINTS * longest / shortest))) if shortest > 0 else POINTS
 
     def rates(self, contacts: np.ndarray, laws: list[Any], means: np.ndarray) -> np.ndarray:
         """Return contacts per second to staff for, shape (n_intervals, n_points, n_states).
@@ -68,9 +71,12 @@ class Demand:
         return (until - since) / self.length[:, None]
 
     def _offered(self, rate: np.ndarray, laws: list[Any], means: np.ndarray) -> np.ndarray:
-        part = (np.arange(POINTS) + 0.5) / POINTS
+        # Two instants stand where Gauss puts them, equally weighted as the others are.
+        part = (
+            (np.arange(self.points) + 0.5) / self.points if self.points > 2 else 0.5 + np.array([-1, 1]) / np.sqrt(12)
+        )
         at = (self.starts[:, None] + self.length[:, None] * part).ravel()
-        load = (presence(self.starts, self.ends, laws, at) @ rate).reshape(len(rate), POINTS, -1)
+        load = (presence(self.starts, self.ends, laws, at) @ rate).reshape(len(rate), self.points, -1)
         load[(rate.max(axis=1) == 0) & (load.max(axis=(1, 2)) < _EMPTY)] = 0.0
         return load / means[:, None, None]
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from bposim.erlang import QueueMeasures, _staffing, erlang_a, erlang_c, mmng, mmnkm
+from bposim.erlang import _staffing, erlang_a, erlang_c, mmng
+from bposim.erlang._lines import many_lines
 from bposim.errors import StabilityError
 
 Shares = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -93,10 +94,27 @@ def square_root(rate: np.ndarray, handle: np.ndarray, n: np.ndarray, goal: Goal)
 def general(rate: np.ndarray, handle: np.ndarray, n: np.ndarray, laws: Sequence[Any], goal: Goal) -> Shares:
     """M/M/n+G, each with the patience of its own."""
 
-    def solve(k: int) -> QueueMeasures:
-        return mmng(rate[k], handle[k], n[k], patience=laws[k], within=goal.within)
-
-    return _one_by_one(rate, handle, goal, solve)
+    top, bottom, kept = np.zeros_like(rate), np.ones_like(rate), np.ones_like(rate)
+    if goal.metric != "service_level":
+        top[:] = np.inf  # where no steady state says otherwise
+    for k in np.flatnonzero(rate > 0):
+        try:
+            q = mmng(rate[k], handle[k], n[k], patience=laws[k], within=goal.within)
+        except StabilityError:
+            continue
+        kept[k] = q.carried_load / (rate[k] * handle[k])
+        level = q.service_level or {}
+        if goal.metric == "abandonment":
+            top[k] = q.p_abandon
+        elif goal.metric == "asa":
+            top[k], bottom[k] = q.asa * kept[k], kept[k]
+        elif goal.metric == "mean_wait":
+            top[k] = q.mean_wait
+        elif goal.counting in ("excl_T", "answered") and level["offered"] > 0:
+            top[k], bottom[k] = level["offered"], level["offered"] / level[goal.counting]
+        else:
+            top[k] = level["credit_T" if goal.counting == "credit_T" else "offered"]
+    return top, bottom, kept
 
 
 def limited(
@@ -105,33 +123,22 @@ def limited(
 ) -> Shares:  # fmt: skip
     """M/M/n/K+M: so many may wait, and so many are on the line in all; a blocked contact counts as missed, or lost."""
 
-    def solve(k: int) -> QueueMeasures:
-        agents = min(n[k], trunks[k])
-        lines = agents + max(min(places[k], trunks[k] - agents), 0.0)
-        return mmnkm(rate[k], handle[k], agents, patience=patience[k], lines=lines, within=goal.within)
-
-    return _one_by_one(rate, handle, goal, solve)
-
-
-def _one_by_one(rate: np.ndarray, handle: np.ndarray, goal: Goal, solve: Any) -> Shares:
     top, bottom, kept = np.zeros_like(rate), np.ones_like(rate), np.ones_like(rate)
-    if goal.metric in ("asa", "mean_wait", "abandonment"):
-        top[:] = np.inf  # where no steady state says otherwise
-    for k in np.flatnonzero(rate > 0):
-        try:
-            q = solve(k)
-        except StabilityError:
-            continue
-        kept[k] = q.carried_load / (rate[k] * handle[k])
-        level = q.service_level or {}
-        if goal.metric == "abandonment":
-            top[k] = q.p_abandon + q.p_block
-        elif goal.metric == "asa":
-            top[k], bottom[k] = q.asa * kept[k], kept[k]
-        elif goal.metric == "mean_wait":
-            top[k], bottom[k] = q.mean_wait, 1 - q.p_block
-        elif goal.counting in ("excl_T", "answered") and level["offered"] > 0:
-            top[k], bottom[k] = level["offered"], level["offered"] / level[goal.counting]
-        else:
-            top[k] = level["credit_T" if goal.counting == "credit_T" else "offered"]
+    come = np.flatnonzero(rate > 0)
+    agents = np.minimum(n, trunks)[come]
+    lines = agents + np.maximum(np.minimum(places[come], trunks[come] - agents), 0.0)
+    within = None if goal.within is None else np.full(len(come), goal.within)
+    q = many_lines(rate[come], handle[come], agents, patience[come], lines, within)
+    kept[come] = q["carried_load"] / (rate * handle)[come]
+    if goal.metric == "abandonment":
+        top[come] = q["p_abandon"] + q["p_block"]
+    elif goal.metric == "asa":
+        top[come], bottom[come] = q["asa"] * kept[come], kept[come]
+    elif goal.metric == "mean_wait":
+        top[come], bottom[come] = q["mean_wait"], 1 - q["p_block"]
+    else:
+        top[come] = q["credit_T" if goal.counting == "credit_T" else "offered"]
+        if goal.counting in ("excl_T", "answered"):
+            with np.errstate(invalid="ignore", divide="ignore"):
+                bottom[come] = np.where(q["offered"] > 0, q["offered"] / q[goal.counting], 1.0)
     return top, bottom, kept

@@ -59,8 +59,8 @@ class Cases:
 
     @property
     def slow(self) -> bool:
-        """Whether a case takes milliseconds: laws of patience, limits."""
-        return self.laws is not None or self.places is not None
+        """Whether each evaluation takes milliseconds."""
+        return self.laws is not None
 
     def distinct(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the first case of each kind, and the kind of each case."""
@@ -135,7 +135,8 @@ def _search(cases: Cases, goal: Goal | None, method: str, cap: float | None) -> 
     low = np.zeros_like(high)
     step = np.maximum(1.0, np.ceil(np.sqrt(load) / 2))
     if cases.slow and method != "square-root":
-        high, step = _guess(cases, goal, cap, high), np.ones_like(step)
+        near = _search(replace(cases, laws=None), goal, "erlang-a", cap)
+        high, step = np.maximum(near, 1).astype(float), np.ones_like(step)
     most = np.full(len(high), _MOST) if cases.trunks is None else np.minimum(np.floor(cases.trunks), _MOST)
     high = np.where(busy, np.minimum(high, np.maximum(most, 1.0)), 0.0)
     # Up from those that miss, down from those that meet, until each number is between one that does and one that does not.
@@ -165,14 +166,6 @@ def _search(cases: Cases, goal: Goal | None, method: str, cap: float | None) -> 
         good = meets(cases.take(todo), mid, goal, method, cap)
         high[todo[good]], low[todo[~good]] = mid[good], mid[~good]
     return high.astype(int)
-
-
-def _guess(cases: Cases, goal: Goal, cap: float | None, load: np.ndarray) -> np.ndarray:
-    """Return what the fast formula finds, from where a slow one has a short way."""
-    plain = replace(cases, laws=None, places=None, trunks=None)
-    if cases.places is not None and np.isinf(cases.patience).any():
-        return load  # without a limit endless patience may have no answer near
-    return np.maximum(_search(plain, goal, "erlang-a", cap), 1).astype(float)
 
 
 def _unreachable(goal: Goal, trunks: np.ndarray | None) -> None:

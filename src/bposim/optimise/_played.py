@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import SimulationWarning
+from bposim.metrics import ratio_interval
 from bposim.optimise._formulas import Goal
 from bposim.optimise._levels import Cases, expected, fraction, least
 from bposim.optimise._skills import JOIN
@@ -85,7 +86,7 @@ class Played:
         change, settled = 0, False
         for k in range(1, ROUNDS + 1):
             runs = pool.play(whole)
-            corrected = [_corrected(cases, whole, goal, _levels(runs, goal)) for goal in asked]
+            corrected = [_corrected(cases, whole, goal, *_levels(runs, goal)) for goal in asked]
             # A correction from a few delays in a far-off tail may not throw the whole away.
             step = np.maximum(1, np.ceil(np.sqrt(cases.load))).astype(int)
             better, real = self._by_formula(members, corrected, asked)
@@ -239,29 +240,38 @@ def _raised(goal: Goal, rung: float) -> Goal:
     return replace(goal, level=goal.level * left)
 
 
-def _levels(runs: SimulationResult, goal: Goal) -> np.ndarray:
-    """Return the simulated level of every interval, nan where nobody came."""
+def _levels(runs: SimulationResult, goal: Goal) -> tuple[np.ndarray, np.ndarray]:
+    """Return the simulated level of every interval, nan where nobody came, and its standard error."""
     within = None if goal.within is None else f"{goal.within:.10g}s"
     table = runs.windows(goal.metric, "interval", within=within, counting=goal.counting)
-    sums = table.groupby("window_start", sort=False)[["numerator", "denominator"]].sum()
-    sums = sums.reindex(runs.scenario.grid.starts)
-    top, bottom = (sums[c].to_numpy(float) for c in ("numerator", "denominator"))
-    return np.divide(top, bottom, out=np.full(len(top), np.nan), where=bottom > 0)
+    top, bottom = (
+        table.pivot(index="replication", columns="window_start", values=c).reindex(columns=runs.scenario.grid.starts)
+        for c in ("numerator", "denominator")
+    )
+    value, low, high, _ = ratio_interval(top.fillna(0.0).to_numpy(), bottom.fillna(0.0).to_numpy(), 0.95, runs.batch)
+    return np.asarray(value), np.asarray((high - low) / (2 * 1.96))
 
 
-def _corrected(cases: Cases, heads: np.ndarray, goal: Goal, level: np.ndarray) -> Cases:
-    """Scale the rates of every interval so that the formula says of these heads what simulation said."""
+def _corrected(cases: Cases, heads: np.ndarray, goal: Goal, level: np.ndarray, error: np.ndarray) -> Cases:
+    """Scale the rates of every interval so that the formula says of these heads what simulation said.
+
+    A difference is acted on by the part of its square that its sampling error does not explain.
+    """
     known = np.flatnonzero(np.isfinite(level) & (heads > 0) & (cases.load > 0))
     scale = np.ones(len(level))
     low, high = np.full(len(known), -np.log(_FAR)), np.full(len(known), np.log(_FAR))
-    some = cases.take(known)
+    some, agents = cases.take(known), heads[known].astype(float)
     for _ in range(24):
         mid = (low + high) / 2
-        value = expected(_scaled(some, np.exp(mid)), heads[known].astype(float), goal, "erlang-a")
+        value = expected(_scaled(some, np.exp(mid)), agents, goal, "erlang-a")
         # More load, worse level: too good a formula means that its load is too small.
         good = value > level[known] if goal.sense == ">=" else value < level[known]
         low, high = np.where(good, mid, low), np.where(good, high, mid)
-    scale[known] = np.exp((low + high) / 2)
+    gap = level[known] - expected(some, agents, goal, "erlang-a")
+    noise = np.where(np.isfinite(error[known]), error[known], 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        real = np.where(noise > 0, np.clip(1 - (noise / gap) ** 2, 0.0, 1.0), 1.0)
+    scale[known] = np.exp((low + high) / 2 * np.where(np.isfinite(real), real, 0.0))
     return _scaled(cases, scale)
 
 

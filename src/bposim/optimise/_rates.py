@@ -69,19 +69,20 @@ class Rates:
         return np.asarray(self._factors[list(self.scenario.contact_types).index(contact_type)])
 
 
-def in_classes(rate: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def in_classes(rate: np.ndarray, weight: np.ndarray, most: int = CLASSES) -> tuple[np.ndarray, np.ndarray]:
     """Sort states by rate into classes of equal probability; return the mean rate and the mean weight of each.
 
-    Both arrays have the shape (n_rows, n_states); so have the results, with at most ``CLASSES`` columns.
+    Both arrays have the shape (n_rows, n_states); so have the results, with at most so many columns.
     """
     if rate.shape[1] == 1:
         return rate, weight
     order = np.argsort(rate, axis=1, kind="stable")
-    return _means(np.take_along_axis(rate, order, axis=1)), _means(np.take_along_axis(weight, order, axis=1))
+    ordered = [np.take_along_axis(x, order, axis=1) for x in (rate, weight)]
+    return _means(ordered[0], most), _means(ordered[1], most)
 
 
-def _means(states: np.ndarray) -> np.ndarray:
-    parts = np.array_split(states, min(CLASSES, states.shape[1]), axis=1)
+def _means(states: np.ndarray, most: int) -> np.ndarray:
+    parts = np.array_split(states, min(most, states.shape[1]), axis=1)
     means = np.column_stack([p.mean(axis=1) for p in parts])
     if len({p.shape[1] for p in parts}) > 1:
         # Unequal parts: give every class the same weight and keep the mean.

@@ -16,6 +16,8 @@ from bposim.scenario import Scenario
 
 #: Occupancy at which deferred work is planned when no cap is given.
 DEFERRED_OCCUPANCY = 0.9
+#: Most classes of an interval; fewer where each takes milliseconds.
+_MANY, _FEW = 24, 6
 _TINY = 1e-9
 
 
@@ -36,7 +38,6 @@ class Work:
     ) -> None:
         grid = scenario.grid
         self.scenario, self.rates, self.method = scenario, rates, method
-        self.demand = Demand(demand, grid)
         self.seconds = grid.hours * 3600
         self.deferred = {t for t, c in scenario.contact_types.items() if c.deferred}
         self.handle, self.patience, self.contacts, self.load, self.slower = {}, {}, {}, {}, {}
@@ -57,6 +58,8 @@ class Work:
                 self.load[t] = np.where(mask, level[grid.day], 0.0)
             else:
                 self.load[t] = work / self.seconds
+        lengths = [float(self.handle[t].min(initial=math.inf)) for t in self.handle if t not in self.deferred]
+        self.demand = Demand(demand, grid, min(lengths, default=0.0))
 
     def wanted(self, contact_type: str) -> np.ndarray:
         """Return contacts per second to staff for, shape (n_intervals, n_points, n_states)."""
@@ -93,8 +96,12 @@ class Work:
             weights = None
         else:  # nobody comes: those who are still being served count
             weights = np.where(weights.sum(axis=1, keepdims=True) > 0, weights, rates)
-        places, trunks = self._limits(members)
-        return Cases(rates, handle, patience, weights, self._laws(members, share), places, trunks)
+        laws = self._laws(members, share)
+        most = _FEW if laws is not None else _MANY
+        if rates.shape[1] > most:  # states and instants of the interval together
+            rates, some = in_classes(rates, rates if weights is None else weights, most)
+            weights = None if weights is None else some
+        return Cases(rates, handle, patience, weights, laws, *self._limits(members))
 
     def required(
         self, members: tuple[str, ...], goals: dict[str, Goal], cap: float | None, floor: int

@@ -141,7 +141,7 @@ def required_agents(
     max_occupancy: float | None = None,
     min_heads: int = 0,
     day_factor: bool = True,
-    demand: str = "sipp",
+    demand: str | None = None,
     confidence: float | None = None,
     replications: int = REPLICATIONS,
     seed: int = 1,
@@ -170,9 +170,10 @@ def required_agents(
         Least agents present for each contact type while contacts of it come.
     day_factor : bool
         False takes the expected rate as certain.
-    demand : {"sipp", "sipp-max", "lag", "lag-max", "mol"}
+    demand : {"sipp", "sipp-max", "lag", "lag-max", "mol"}, optional
         Which rate an interval is staffed for: its own mean or largest one; that of an interval earlier by the mean handle
         time; that of the offered load, which remembers the contacts that came before and, past the closing, the gap.
+        None takes ``"mol"`` with ``method="simulation"``, where it is the beginning only, and ``"sipp"`` otherwise.
     confidence : float, optional
         Wanted probability that a window of the target meets it: ever higher expected levels are simulated until it is
         reached, and proven on fresh replications (``proof``).
@@ -202,6 +203,8 @@ def required_agents(
     Palm (1957); Halfin and Whitt (1981); Jennings, Mandelbaum, Massey and Whitt (1996); Green, Kolesar and Soares (2001);
     Garnett, Mandelbaum and Reiman (2002); Zeltyn and Mandelbaum (2005); Feldman, Mandelbaum, Massey and Whitt (2008).
     """
+    if demand is None:
+        demand = "mol" if method == "simulation" else "sipp"
     problems = _check_arguments(method, max_occupancy, min_heads, demand, confidence, replications)
     goals = _goals(scenario, target, method, problems)
     able = able_groups(scenario)
