@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import special
@@ -91,7 +89,7 @@ def square_root(rate: np.ndarray, handle: np.ndarray, n: np.ndarray, goal: Goal)
         return np.where(alive, delayed * handle / np.where(alive, n - load, 1.0), np.inf), ones, ones
 
 
-def general(rate: np.ndarray, handle: np.ndarray, n: np.ndarray, laws: Sequence[Any], goal: Goal) -> Shares:
+def general(rate: np.ndarray, handle: np.ndarray, n: np.ndarray, laws: np.ndarray, goal: Goal) -> Shares:
     """M/M/n+G, each with the patience of its own."""
 
     top, bottom, kept = np.zeros_like(rate), np.ones_like(rate), np.ones_like(rate)

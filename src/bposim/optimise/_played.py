@@ -31,6 +31,8 @@ _DRIFT = 0.01
 _FAR = 2.0
 #: Steps of the search over ever higher levels, and how many dearer plans may try to prove themselves.
 _STEPS, _TRIES = 12, 6
+#: Highest rung: e^−8 of what the target lets be missed.
+_TOP = 8.0
 
 
 class Played:
@@ -129,7 +131,7 @@ class Played:
             return all(row["probability"] >= confidence for row in rows)
 
         low, high = -1.0, 0.5
-        while not reached(high) and high < 8.0:
+        while not reached(high) and high < _TOP:
             low, high = high, high * 2
         for _ in range(_STEPS):
             if (ladder.heads(high)[0] == ladder.heads(low)[0]).all():
@@ -142,8 +144,9 @@ class Played:
             rows, total = self._prove(pool, heads[0], asked, confidence)
             if all(row["status"] == "met" for row in rows) or attempt == _TRIES - 1:
                 break
-            while (ladder.heads(high)[0] == heads[0]).all() and high < 20:
+            while (ladder.heads(high)[0] == heads[0]).all() and high < _TOP:
                 high += step
+                step *= 1.5
         said = [row["status"] for row in rows]
         if any(status != "met" for status in said):
             warnings.warn(

@@ -92,16 +92,14 @@ class Work:
         n, _, states = rate.shape
         weight = np.broadcast_to(come[:, None, :], rate.shape).reshape(-1, states)
         rates, weights = (x.reshape(n, -1) for x in in_classes(rate.reshape(-1, states), weight))
-        if self.demand.name == "sipp":
-            weights = None
-        else:  # nobody comes: those who are still being served count
-            weights = np.where(weights.sum(axis=1, keepdims=True) > 0, weights, rates)
+        # Where nobody comes, those who are still being served count.
+        weights = np.where(weights.sum(axis=1, keepdims=True) > 0, weights, rates)
         laws = self._laws(members, share)
         most = _FEW if laws is not None else _MANY
         if rates.shape[1] > most:  # states and instants of the interval together
-            rates, some = in_classes(rates, rates if weights is None else weights, most)
-            weights = None if weights is None else some
-        return Cases(rates, handle, patience, weights, laws, *self._limits(members))
+            rates, weights = in_classes(rates, weights, most)
+        come_so = None if self.demand.name == "sipp" else weights
+        return Cases(rates, handle, patience, come_so, laws, *self._limits(members))
 
     def required(
         self, members: tuple[str, ...], goals: dict[str, Goal], cap: float | None, floor: int
@@ -160,8 +158,8 @@ class Work:
             talk = _at(c.handle_time, slot)
             work = _at(c.after_contact_work, slot) if c.after_contact_work else None
             if (talk, work) not in made:
-                alone = work is None or work.mean == 0
-                made[talk, work] = talk.scaled(slow) if alone else Followed(talk.scaled(slow), work.scaled(slow))
+                own = talk.scaled(slow)
+                made[talk, work] = Followed(own, work.scaled(slow)) if work is not None and work.mean > 0 else own
             laws.append(made[talk, work])
         return laws
 
