@@ -1,6 +1,7 @@
 """Simulation in the loop: goals and their slopes, the search against enumeration, proofs, and what stands in the way."""
 
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,10 @@ import bposim as bp
 from bposim.errors import ParameterError
 from bposim.optimise import optimise_staffing
 from bposim.optimise._goals import goals_of
+from bposim.optimise._obstacles import out_of_reach
 from bposim.optimise._oracle import Oracle
+from bposim.optimise._shift_model import Limits, ShiftModel
+from bposim.optimise._tours import tours
 from bposim.simulate import simulate
 
 TARGET = bp.ServiceLevel(0.80, within="20s", window="day")
@@ -239,11 +243,16 @@ def test_an_hour_that_no_shift_covers_is_named_and_a_shift_there_helps():
     assert plan_of(line(), TARGET, each="interval", seed=1).status == "met"
 
 
-def test_a_target_beyond_the_lines_is_named():
-    world = line(trunks=3)
-    plan = plan_of(world, bp.ServiceLevel(0.95, within="20s", window="day"), seed=1)
-    assert plan.status == "infeasible" and list(plan.conflicts["kind"]) == ["target"]
-    assert "out of reach" in plan.conflicts["message"][0]
+def test_a_target_that_no_number_of_agents_reaches_is_named():
+    """An oracle that says 50 % whatever the heads."""
+    world = line()
+    every = tours(world, ("desk",), keep_all=True)
+    model = ShiftModel(world, {"calls": ("desk",)}, every, Limits({}, None, 0.0, None), free=False)
+    goals = goals_of(world, TARGET, None, "horizon")
+    always = SimpleNamespace(goals=goals, values=lambda heads: [np.array([0.5])])
+    need = pd.DataFrame({"interval_start": world.grid.starts, "required": 4})
+    found = out_of_reach(model, always, need)
+    assert list(found["kind"]) == ["target"] and "50.0 % is the most" in found["message"][0]
 
 
 @pytest.mark.parametrize("confidence", [None, 0.95])

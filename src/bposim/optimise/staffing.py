@@ -155,8 +155,15 @@ class _Asked:
         )
 
     def begin(self) -> None:
-        """Find the requirement by formula, and the cover that comes nearest to it within the limits."""
-        self.need = required_agents(self.scenario, self.volumes, target=self.target)
+        """Find the requirement by formula, and the cover that comes nearest to it within the limits.
+
+        It is only where the search begins: finite lines, which may put any level out of reach, are left to the simulation.
+        """
+        lines = {
+            f"contact_types.{k}.queue_limit": None for k, t in self.scenario.contact_types.items() if t.queue_limit
+        }
+        endless = self.scenario.replace(lines | ({"trunks": None} if self.scenario.trunks else {}))
+        self.need = required_agents(endless, self.volumes, target=self.target)
         dear = 50.0 * max((t.cost or t.paid_hours) for t in self.tours)
         names = self.need.frame.groupby("contact_types", sort=False)["required"]
         self.table = {tuple(str(k).split(JOIN)): v.to_numpy(dtype=float) for k, v in names}
