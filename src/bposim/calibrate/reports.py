@@ -226,7 +226,7 @@ def report_staffing(
             PoolFit(pool, cells, np.arange(len(profile)), profile, interval_prior(day, profile), known, np.zeros(0),
                     _mean_handle(pool, means, table), columns, day, free=False)
         )  # fmt: skip
-    replayer = Replayer(world, volumes, fits)
+    replayer = Replayer(world, volumes, fits, seed=1)
     for k in range(12):
         for fit, played in zip(fits, replayer.play(fits), strict=True):
             score = fit.scores()
