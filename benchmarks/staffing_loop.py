@@ -93,10 +93,10 @@ def six_groups() -> bp.Scenario:
 
 
 def large_week() -> bp.Scenario:
-    """Return a week of quarter hours with eight types, six groups, about 300 agents and 12,240 shifts a day and group."""
+    """Return a week of quarter hours with eight types, six groups, about 300 agents and about 12,000 shifts a day."""
     shape = np.interp(np.arange(56) / 4 + 7, [7, 9, 11, 13, 15, 18, 21], [0.3, 0.9, 1.0, 0.85, 0.95, 0.6, 0.2])
     week = [1.1, 1.05, 1.0, 0.98, 0.95, 0.6, 0.5]
-    size = [260, 200, 160, 130, 110, 90, 70, 50]
+    size = [900, 720, 560, 450, 380, 300, 240, 180]
     names = [f"type {k + 1}" for k in range(8)]
     days = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
     types = {
@@ -122,10 +122,10 @@ def large_week() -> bp.Scenario:
     }
     shifts = {
         f"{hours} h": {
-            "start": ["07:00", clock(21 * 60 - round((hours + 0.5) * 60))], "step": "30min", "paid": f"{hours}h",
+            "start": ["07:00", clock(21 * 60 - round((hours + 0.5) * 60))], "step": "60min", "paid": f"{hours}h",
             "breaks": [
-                {"after": ["60min", "120min"], "length": "15min", "paid": True},
-                {"after": [f"{hours * 30 - 45}min", f"{hours * 30 + 30}min"], "length": "30min"},
+                {"after": ["60min", "105min"], "length": "15min", "paid": True},
+                {"after": [f"{hours * 30 - 30}min", f"{hours * 30 + 30}min"], "length": "30min"},
                 {"after": [f"{hours * 60 - 90}min", f"{hours * 60 - 45}min"], "length": "15min", "paid": True},
             ],
             "break_step": "15min",

@@ -31,6 +31,8 @@ REACH_STOP = 0.26
 CONCAVE = 0.7
 #: Standard errors by which a tangent of the bound is lowered, and what its slopes are multiplied by: both carry noise.
 SURE, LOOSE = 2.0, 1.1
+#: Whole columns from which on cuts over several days are shared out to them.
+LARGE = 2000
 #: Slopes below this share of a cell's largest are noise.
 SMALL = 0.02
 
@@ -227,7 +229,7 @@ class Search:
                     master.cut(tangent.heads, names, at, slope * steep[c], more[c] - gap[c], heavy)
         left = max(self.until - time.monotonic(), 1.0)
         limit = min(self.solver.get("time_limit") or left, left)
-        found = master.model.solve(**{**self.solver, "time_limit": limit}).values
+        found = master.solve({**self.solver, "time_limit": limit})
         return None if found is None else found[: len(self.model.model.cost)]
 
 
@@ -236,6 +238,7 @@ class Master:
 
     def __init__(self, shifts: ShiftModel) -> None:
         self.model = _copy(shifts.model)
+        self.cuts: list[tuple[list[int], list[float], float, float | None]] = []
         self.heads: dict[tuple[str, int], int] = {}
         for (name, i), terms in shifts.present.items():
             column = self.model.column(0.0, stage=int(shifts.grid.day[i]))
@@ -254,11 +257,63 @@ class Master:
                 columns.append(column)
                 factors.append(float(s))
                 wanted += float(s) * float(here[name][i])
-        if heavy is not None:
-            columns.append(self.model.column(heavy, whole=False, stage=int(at.min(initial=0))))
-            factors.append(1.0)
         if columns:
-            self.model.row(columns, factors, ">=", wanted)
+            self.cuts.append((columns, factors, wanted, heavy))
+
+    def solve(self, options: dict[str, Any]) -> np.ndarray | None:
+        """Return the columns of the cheapest shifts, None where none was found.
+
+        Notes
+        -----
+        A large problem whose cuts reach over several days is solved in two steps: its relaxation says how much of each
+        cut each day bears, and then every day is solved on its own for its part.
+        """
+        stage = np.array(self.model.stage)
+        joint = [len({int(stage[c]) for c in cut[0]}) > 1 for cut in self.cuts]
+        if sum(self.model.whole) <= LARGE or not any(joint):
+            return self._with(self.cuts).solve(**options).values
+        relaxed = self._with(self.cuts)
+        relaxed.whole = [False] * len(relaxed.whole)
+        found = relaxed.solve(**options).values
+        if found is None:
+            return None
+        parts = []
+        for cut, over_days in zip(self.cuts, joint, strict=True):
+            parts += _by_day(cut, stage, found) if over_days else [cut]
+        return self._with(parts).solve(**options).values
+
+    def bound(self, options: dict[str, Any]) -> float:
+        """Return the least cost that any shifts can have; of a large problem that of its relaxation."""
+        whole = self._with(self.cuts)
+        if sum(whole.whole) > LARGE:
+            whole.whole = [False] * len(whole.whole)
+            found = whole.solve(**options)
+            return found.objective if found.status == "optimal" else math.nan
+        return whole.solve(**options).bound
+
+    def _with(self, cuts: Sequence[tuple[list[int], list[float], float, float | None]]) -> Model:
+        model = _copy(self.model)
+        for columns, factors, wanted, heavy in cuts:
+            if heavy is None:
+                model.row(columns, factors, ">=", wanted)
+            else:
+                short = model.column(heavy, whole=False, stage=model.stage[columns[0]])
+                model.row([*columns, short], [*factors, 1.0], ">=", wanted)
+        return model
+
+
+def _by_day(
+    cut: tuple[list[int], list[float], float, float | None], stage: np.ndarray, values: np.ndarray
+) -> list[tuple[list[int], list[float], float, float | None]]:
+    """Return a cut as one for each day, which bears what it bears in a solution."""
+    columns, factors, _, heavy = cut
+    day = stage[columns]
+    parts: list[tuple[list[int], list[float], float, float | None]] = []
+    for d in np.unique(day):
+        mine = np.flatnonzero(day == d)
+        own, weights = [columns[k] for k in mine], [factors[k] for k in mine]
+        parts.append((own, weights, float(values[own] @ np.array(weights)), heavy))
+    return parts
 
 
 def cells(
@@ -298,4 +353,4 @@ def lower_bound(model: ShiftModel, goals: Sequence[Goal], tangents: Sequence[Tan
                 if np.isfinite(value[c]) and not (goal.is_share and goal.sign > 0 and value[c] < CONCAVE):
                     wanted = goal.sign * (goal.target.level - float(value[c])) - SURE * float(error[c])
                     master.cut(tangent.heads, names, at, LOOSE * slope, wanted, None)
-    return master.model.solve(**solver).bound
+    return master.bound(solver)

@@ -16,7 +16,7 @@ from bposim.optimise._conflicts import relaxed
 from bposim.optimise._goals import EACH, Goal, goals_of
 from bposim.optimise._obstacles import out_of_reach
 from bposim.optimise._oracle import Oracle
-from bposim.optimise._search import Point, Search, lower_bound
+from bposim.optimise._search import LARGE, Point, Search, lower_bound
 from bposim.optimise._shift_model import Limits, ShiftModel
 from bposim.optimise._skills import JOIN, able_groups, groups_of
 from bposim.optimise._tours import Tour, tours
@@ -32,8 +32,10 @@ from bposim.scenario import Scenario, Target
 ROUGH, FINE = 150_000, 600_000
 #: Contacts that take the time of one replication's overhead.
 OVERHEAD = 400
-#: Replications of a look, at least and at most.
-FEWEST, MOST = 60, 4_000
+#: Replications of a look, at least (for an expected value, for a probability) and at most.
+FEWEST, FEWEST_WINDOWS, MOST = 4, 100, 4_000
+#: A step of the solver may take ten seconds, and one more for so many columns.
+COLUMNS_A_SECOND = 300
 #: Rounds of search and validation.
 ROUNDS = 6
 
@@ -167,7 +169,13 @@ class _Asked:
         dear = 50.0 * max((t.cost or t.paid_hours) for t in self.tours)
         names = self.need.frame.groupby("contact_types", sort=False)["required"]
         self.table = {tuple(str(k).split(JOIN)): v.to_numpy(dtype=float) for k, v in names}
-        self.start = self.model(self.table, under=dear).model.solve(**self.solver).values
+        covering = self.model(self.table, under=dear)
+        self.solver["time_limit"] += len(covering.model.cost) / COLUMNS_A_SECOND
+        if sum(covering.model.whole) > LARGE:  # near enough: the search goes on from it
+            covering.model.whole = [False] * len(covering.model.whole)
+            self.start = rounded(covering, covering.model.solve(**self.solver).values)
+        else:
+            self.start = covering.model.solve(**self.solver).values
 
     def limited(self) -> bool:
         """Whether limits other than the shifts themselves bind."""
@@ -194,6 +202,23 @@ class _Asked:
         ).replace(**more)  # fmt: skip
 
 
+def rounded(model: ShiftModel, values: np.ndarray | None) -> np.ndarray | None:
+    """Return whole heads near a relaxed solution: shifts rounded, their breaks by largest remainder."""
+    if values is None:
+        return None
+    result = np.zeros(len(values))
+    for column, choices in zip(model.heads, model.choices, strict=True):
+        total = int(np.floor(values[column] + 0.5))
+        result[column] = total
+        for chosen in choices:
+            part = values[chosen] * (total / max(values[column], 1e-9))
+            whole = np.floor(part + 1e-9)
+            first = np.argsort(whole - part, kind="stable")[: int(total - whole.sum())]
+            whole[first] += 1
+            result[chosen] = whole
+    return result
+
+
 def free_heads(scenario: Scenario, groups: tuple[str, ...]) -> list[Tour]:
     """Return a tour of one interval for every group and interval: heads without shifts."""
     grid = scenario.grid
@@ -211,7 +236,8 @@ def _rounds(
     """Search on draws of growing number, prove, and ask for more where the proof fails."""
     model = asked.model({})
     contacts = OVERHEAD + _contacts(asked.need)
-    rough, fine = (int(np.clip(n / contacts, FEWEST, MOST)) for n in (ROUGH, FINE))
+    fewest = FEWEST if asked.confidence is None else FEWEST_WINDOWS
+    rough, fine = (int(np.clip(n / contacts, fewest, MOST)) for n in (ROUGH, FINE))
     if replications is not None:
         rough, fine = min(rough, replications), replications
     conflicts = out_of_reach(
