@@ -270,5 +270,7 @@ class Profile:
             changes["outcomes"] = dict(self.outcomes) | {str(k).lower(): v for k, v in changes["outcomes"].items()}
         if "titles" in changes:
             more = {k: (v,) if isinstance(v, str) else tuple(v) for k, v in changes["titles"].items()}
-            changes["titles"] = {k: (*self.titles.get(k, ()), *more.get(k, ())) for k in (*self.titles, *more)}
+            changes["titles"] = {
+                k: tuple(dict.fromkeys((*self.titles.get(k, ()), *more.get(k, ())))) for k in (*self.titles, *more)
+            }
         return dataclasses.replace(self, **changes)
