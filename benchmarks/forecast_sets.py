@@ -213,7 +213,7 @@ def study(names: tuple[str, ...] = tuple(SETS)) -> dict[str, Cells]:
 
 
 def page(found: dict[str, Cells]) -> dict[str, pd.DataFrame]:
-    """Return the tables of the benchmark page: errors, years, bands, intraday."""
+    """Return the tables of the benchmark page: errors, years, bands."""
     what = {
         "p1": "interval",
         "p2": "interval",

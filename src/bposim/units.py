@@ -348,6 +348,12 @@ class Grid:
         return self.end_ms[last]
 
 
+def wall_slots(spans: Iterable[tuple[int, int]], interval_s: float) -> list[tuple[int, int]]:
+    """Cut the open spans of a day, minutes since midnight, into intervals (begin, end) by the wall clock; a last one may be shorter."""
+    length = round(interval_s / 60)
+    return [(b, min(b + length, high)) for low, high in sorted(spans) for b in range(low, high, length)]
+
+
 def make_grid(
     start: date,
     days: int,
@@ -388,15 +394,10 @@ def make_grid(
     weekday = local.day_of_week.to_numpy().astype(np.int64)
     slot_of = np.full((7, 1440), -1, dtype=np.int64)
     slot_start = np.zeros((7, 1440), dtype=np.int64)
-    length = round(interval_s / 60)
     for d in range(7):
-        slot = 0
-        for low, high in sorted(spans.get(d, ())):
-            for begin in range(low, high, length):
-                until = min(begin + length, high)
-                slot_of[d, begin:until] = slot
-                slot_start[d, begin:until] = begin
-                slot += 1
+        for slot, (begin, until) in enumerate(wall_slots(spans.get(d, ()), interval_s)):
+            slot_of[d, begin:until] = slot
+            slot_start[d, begin:until] = begin
     for shut in closed:
         k = (shut - start).days
         if 0 <= k < days:

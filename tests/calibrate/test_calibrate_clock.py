@@ -89,6 +89,19 @@ def test_a_spring_week_alone_leaves_no_hour_of_contacts_without_heads():
     no_hour_without_heads(cal)
 
 
+def test_redials_of_the_hour_that_spring_takes_are_taken_off_too():
+    again = {"after_abandonment": 0.6, "delay": {"exponential": {"mean": "30min"}}}
+    truth = spring_week().replace({"contact_types.a.redial": again, "agent_groups.g.heads": 1})
+    log = bp.simulate(truth, replications=1, seed=1, progress=False).contacts()
+    keep = ["contact_type", "arrived", "answered", "ended", "outcome", "agent", "agent_group"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CalibrationWarning)
+        cal = bp.calibrate(truth, bp.History.from_contacts(log[keep], tz=TZ))
+    came = np.array(cal.scenario.canonical["contact_types"]["a"]["arrivals"]["per_interval"]["sun"], dtype=float)
+    assert came[3] > 0 and came[6] > 0  # nothing was cut at 0: what is left is linear as both parts are
+    assert came[4:6] == pytest.approx(came[3] + (came[6] - came[3]) * np.array([1, 2]) / 3, abs=1e-3)
+
+
 def test_nor_does_a_report_of_that_week():
     truth = spring_week()
     columns = ["offered", "answered", "abandoned", "answered_within_s20", "wait_answered_sum_s", "handle_sum_s"]
@@ -103,9 +116,9 @@ def test_nor_does_a_report_of_that_week():
 def test_scheduled_heads_of_a_spring_week_have_the_hour_too():
     scenario = spring_week()
     grid = make_grid(date(2025, 3, 24), 7, zone(TZ), 1800, scenario.opening_hours)
-    found, notes = heads_by_weekday(np.full(len(grid), 4.0), grid, scenario)
+    found, notes = heads_by_weekday(np.full(len(grid), 4.0), grid, scenario, "scheduled heads")
     assert all(len(v) == 48 and v == pytest.approx(4.0) for v in found.values())
-    assert len(notes) == 1
+    assert len(notes) == 1 and "scheduled heads there" in notes[0]
 
 
 @pytest.mark.parametrize(("zone_name", "day", "gone"), [("America/Godthab", date(2023, 3, 25), 22), ("Asia/Beirut", date(2025, 3, 30), 0)])  # fmt: skip
@@ -113,7 +126,7 @@ def test_the_hour_may_be_the_last_of_the_day_or_the_first(zone_name, day, gone):
     scenario = spring_week().replace(time_zone=zone_name, interval="1h", start=day, days=1)
     grid = make_grid(day, 1, zone(zone_name), 3600, scenario.opening_hours)
     assert len(grid) == 23 and gone not in grid.slot
-    found, notes = heads_by_weekday(np.arange(23.0) + 1, grid, scenario)
+    found, notes = heads_by_weekday(np.arange(23.0) + 1, grid, scenario, "heads on duty")
     (values,) = found.values()
     assert len(values) == 24 and values.min() > 0
     assert f"{gone:02d}:00" in notes[0]

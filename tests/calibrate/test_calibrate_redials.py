@@ -14,7 +14,7 @@ import pytest
 
 import bposim as bp
 from bposim import datasets
-from bposim.calibrate.fresh import expected_redials, fresh_arrivals, redial_changes, without_redials
+from bposim.calibrate.fresh import expected_redials, fresh_arrivals, redial_changes
 from bposim.calibrate.redials import FOLLOW_S, closing_ms, fit_redials, named_customers
 from bposim.calibrate.redials_report import day_blocks, fit_redials_from_report
 from bposim.errors import CalibrationError
@@ -208,7 +208,6 @@ def test_changes_and_their_removal():
     changes, notes, assumed = redial_changes(fit_redials(log, truth), truth)
     assert notes == assumed == []
     assert changes["contact_types.sales.redial"]["after_abandonment"] == pytest.approx(0.3, abs=0.07)
-    assert without_redials(truth).contact_types["sales"].redial is None
     arrivals = object()
     assert fresh_arrivals(arrivals, log, world(), fit_redials(log, truth), None, None, set()) == (arrivals, [])
 

@@ -45,7 +45,7 @@ def found(rows):
 
 
 def test_what_no_estimator_touched_is_told_as_assumed():
-    rows, notes = kept_estimates(world(**MECHANICS), patience=["b"])
+    rows, notes = kept_estimates(world(**MECHANICS))
     assert found(rows) == {
         ("balking", "a"): 0.3,
         ("transfers", "a to b"): 0.2,
@@ -54,7 +54,7 @@ def test_what_no_estimator_touched_is_told_as_assumed():
     }
     assert "arrivals of 'b' too" in notes[0]
     path = {"contact_types.b.credit": "10s"}
-    rows, _ = kept_estimates(world(**MECHANICS), patience=["a", "b"], credits=path, work_known=True)
+    rows, _ = kept_estimates(world(**MECHANICS), told=["a"], credits=path, work_known=True)
     assert set(found(rows)) == {("transfers", "a to b")}
 
 
@@ -147,7 +147,7 @@ def test_one_warning_names_what_was_assumed_and_what_is_in_doubt():
     with pytest.warns(CalibrationWarning) as seen:
         warn_once(["mean patience of 'a'", "mean patience of 'a'"], ["patience of 'b'"], 1)
     assert [str(w.message) for w in seen] == [
-        "Assumed, for the history does not tell: mean patience of 'a'; in doubt: patience of 'b'. Why stands in the calibration's notes."
+        "Assumed, for the history does not tell: mean patience of 'a'; in doubt: patience of 'b'. Why stands in the calibration's notes and summary."
     ]
 
 
@@ -157,7 +157,7 @@ def test_groups_that_the_scenario_lacks_are_told():
     })  # fmt: skip
     (note,) = unknown_groups(log, world())
     assert "3 of 4 answered contacts" in note
-    assert "'h' (2 agents, 2 answered contacts), 'k' (1 agents, 1 answered contacts)" in note
+    assert "'h' (2 agents, 2 answered contacts), 'k' (1 agent, 1 answered contact)" in note
     assert "draft_scenario" in note
     assert unknown_groups(log.iloc[:1], world()) == []
     assert unknown_groups(log.iloc[1:], world()) == []  # nobody known: told elsewhere

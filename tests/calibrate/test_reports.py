@@ -6,6 +6,7 @@ histories with fixed seeds have to come back whole.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import warnings
 from pathlib import Path
@@ -254,6 +255,37 @@ def test_separate_lines_of_one_report_do_not_mix():
     table = table_of(calibrated(truth, report(truth, 6)))
     assert table.loc[("mean patience", "a"), "value"] == pytest.approx(240, rel=0.12)
     assert table.loc[("mean patience", "b"), "value"] == pytest.approx(90, rel=0.12)
+
+
+def test_transfers_and_call_backs_of_the_base_are_among_the_contacts_that_a_report_counts():
+    one = line().canonical
+    kind, group = one["contact_types"]["a"], one["agent_groups"]["g"]
+    truth = line(days=28, contact_types={"a": kind, "b": kind},
+                 agent_groups={"g": group | {"skills": ["a"]}, "h": group | {"skills": ["b"]}})  # fmt: skip
+    past = report(truth, 6)
+    again = {"contact_types.a.transfers": [{"to": "b", "probability": 0.5}],
+             "contact_types.a.callback": {"expected_wait": "60s", "acceptance": 0.8, "to": "a"}}  # fmt: skip
+    base = planned(truth)
+    with pytest.warns(CalibrationWarning) as seen:
+        cal = bp.calibrate(base.replace(again), past)
+    table, plain = (t[t["source"] == "estimated"] for t in (table_of(cal), table_of(calibrated(truth, past))))
+    pd.testing.assert_frame_equal(pd.DataFrame(table), pd.DataFrame(plain))
+    assert any("transfers of 'a to b'" in str(w.message) for w in seen)
+    assert cal.scenario.contact_types["a"].transfers and cal.scenario.contact_types["a"].callback
+    week = past.between(past.days[0], "2026-01-12")
+    without = dataclasses.replace(cal, scenario=cal.scenario.replace(dict.fromkeys(again)))
+    for found, due in zip(*(report_staffing(c, week)[1].values() for c in (cal, without)), strict=True):
+        np.testing.assert_array_equal(found, due)
+
+
+def test_balking_of_the_base_stays_beside_a_report_and_is_told():
+    truth = line(days=14)
+    base = planned(truth).replace({"contact_types.a.balking": [{"queue": 2, "probability": 0.2}]})
+    with pytest.warns(CalibrationWarning, match="balking of 'a'"):
+        cal = bp.calibrate(base, report(truth, 1))
+    assert cal.scenario.contact_types["a"].balking
+    row = table_of(cal).loc[("balking", "a")]
+    assert row["source"] == "assumed" and row["value"] == 0.2 and "a report does not tell it" in row["detail"]
 
 
 def test_types_that_share_a_group_share_their_patience_and_it_is_said():

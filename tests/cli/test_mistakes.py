@@ -120,6 +120,8 @@ CASES = {
     "from after the history": ("log.csv", DAYS, ["backtest", "s.yaml", "log.csv", *TZ, "--from", "2026-05-07", "--to", "soon"], ["--from 2026-05-07 leaves no days to play", "2026-05-04 to 2026-05-06", "also: --to 'soon' is no day"]),
     "to before from": ("log.csv", DAYS, ["backtest", "s.yaml", "log.csv", *TZ, "--from", "2026-05-06", "--to", "2026-05-06"], ["--to 2026-05-06 must lie after --from 2026-05-06", "2026-05-04 to 2026-05-06", "leave --to out"]),
     "to beyond the history": ("log.csv", DAYS, ["backtest", "s.yaml", "log.csv", *TZ, "--from", "2026-05-05", "--to", "2026-06-01"], ["--to 2026-06-01 lies beyond the history", "up to 2026-05-07"]),
+    "words that backtest lacks": ("log.csv", DAYS, ["backtest", "s.yaml", "log.csv", *TZ, "--from", "2026-05-06", "--heads", "planned", "--handle-times", "own"], ["--heads 'planned' is none of observed, profile", "also: --handle-times 'own' is none of fitted, observed"]),
+    "volumes of a back-test": ("log.csv", DAYS, ["backtest", "s.yaml", "log.csv", *TZ, "--from", "2026-05-06", "--volumes", "v.csv"], ["volumes file 'v.csv'", "does not exist"]),
     # Where to write
     "missing folder": ("log.csv", LOG, ["calibrate", "log.csv", *TZ, "-o", "nowhere/m.yaml"], ["'nowhere'", "does not exist", "Create it"]),
     "folder as output": ("s.yaml", TINY, ["report", "s.yaml", "-o", "folder"], ["'folder'", ".html"]),

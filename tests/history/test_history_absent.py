@@ -113,4 +113,7 @@ def test_a_mean_is_compared_with_its_sum_to_its_rounding(save):
     for told in (mean.round(0).astype(int), np.floor(mean).astype(int), mean.round(2)):
         assert not twice(read(save(frame.assign(aht_s=told))))
     off = np.floor(mean).astype(int).where(frame.index != 2, 3)
+    assert "'Talk' (aht_s) × 'answered' against 'handle_sum_s' in 1" in twice(
+        read(save(frame.assign(Talk=off)), columns={"aht_s": "Talk"})
+    )
     assert "'aht_s' × 'answered' against 'handle_sum_s' in 1 (row 3)." in twice(read(save(frame.assign(aht_s=off))))

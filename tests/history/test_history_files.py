@@ -142,6 +142,20 @@ def test_a_damaged_copy_of_a_good_file(log: pd.DataFrame, save: Callable, tmp_pa
             read(tmp_path / name)
 
 
+@pytest.mark.parametrize("at", [6, 10], ids=["version needed to unpack", "compression method"])
+def test_a_workbook_that_claims_an_unknown_packing_is_told_as_damaged(at: int, log: pd.DataFrame, tmp_path: Path):
+    path = tmp_path / "packed.xlsx"
+    log.to_excel(path, index=False)
+    data = bytearray(path.read_bytes())
+    entry = data.find(b"PK\x01\x02")
+    while entry >= 0:  # every entry of the archive's directory
+        data[entry + at] = 99
+        entry = data.find(b"PK\x01\x02", entry + 4)
+    path.write_bytes(data)
+    with pytest.raises(HistoryError, match=r"packed\.xlsx is no readable Excel workbook"):
+        read(path)
+
+
 def test_a_path_that_is_none(log: pd.DataFrame, save: Callable, tmp_path: Path):
     save(log)
     with pytest.raises(HistoryError, match=r"calls\.cvs does not exist\. Near it: 'calls\.csv'"):

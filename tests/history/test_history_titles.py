@@ -113,9 +113,8 @@ def test_a_part_below_a_title_that_nothing_reads_does_not_inherit_in_silence(put
     with pytest.raises(HistoryError, match="which nothing reads") as error:
         read(path)
     label = title.splitlines()[-1].partition(":")[0]
-    assert f'replace(titles={{…, "{held}": ({label!r}, …)}})' in error.value.problems[0]
-    titles = PROFILES["avaya_cms_report"].titles
-    told = PROFILES["avaya_cms_report"].replace(titles={**titles, held: (*titles[held], label)})
+    assert f'replace(titles={{"{held}": ({label!r},)}})' in error.value.problems[0]
+    told = PROFILES["avaya_cms_report"].replace(titles={held: (label,)})
     history = read_history(path, profile=told, tz=ZONE)
     assert len(history.intervals) == 6
     assert set(history.contact_types) == ({"Sales"} if held == "date" else {"Sales", "Billing"})
@@ -165,7 +164,20 @@ def test_a_range_of_one_day_is_that_day_and_a_date_of_two_readings_is_asked_for(
 def test_titles_that_nothing_reads_are_listed(put):
     history = read(put("Printed: by an operator\n" + TITLES + HEAD + "\n" + ROWS))
     assert history.check().count("unread_title") == 1
-    assert "'Printed: by an operator'" in str(history.check())
+    assert "(1): 'Printed: by an operator'" in str(history.check())
+
+
+def test_a_title_is_read_as_the_finding_advises_and_the_others_still_are(put):
+    path = put(TITLES.replace("Acceptable Service Level: 20", "Target: 20") + HEAD + "\n" + ROWS)
+    finding = read(path).check().frame.set_index("rule").loc["unread_title"]
+    assert "'Target: 20'" in finding["message"]
+    assert "replace(titles={'ours': ('label',)})" in finding["override"] and "--within 20s" in finding["override"]
+    told = PROFILES["avaya_cms_report"].replace(titles={"in_time_s": ("Target",)})
+    for history in (read_history(path, profile=told, tz=ZONE), read(path, within="20s")):
+        assert starts(history)[0] == "2026-03-13 08:00" and history.contact_types == ("Sales",)
+        assert history.within_s == 20 and history.intervals["answered_within_s20"].tolist() == [40, 10, 20]
+    assert told.titles["in_time_s"][:-1] == PROFILES["avaya_cms_report"].titles["in_time_s"]
+    assert told.replace(titles={"date": "Day"}).titles["date"][-1] == "Day", "a label alone is no list of letters"
 
 
 def test_rows_longer_than_the_headings_are_refused_and_a_row_without_a_time_is_no_midnight(put):

@@ -347,6 +347,17 @@ def test_cisco_ucce(kind: str, counting: str, put):
     assert first.metrics(metrics="service_level")["value"][0] == pytest.approx(expected)
 
 
+def test_a_setting_that_a_row_lacks_is_that_of_the_others():
+    table = pd.DataFrame({
+        "DateTime": ["2026-03-02 08:00:00", "2026-03-02 08:30:00", "2026-03-02 09:00:00"], "EnterpriseName": "Sales",
+        "CallsOffered": [10, 12, 11], "CallsHandled": [9, 12, 10], "TotalCallsAband": [1, 0, 1],
+        "ServiceLevelCalls": [8, 11, 9], "ServiceLevelAband": [0, 0, 1], "ServiceLevelType": ["2", None, "2"],
+    })  # fmt: skip
+    history = History.from_contacts(table, profile="cisco_ucce", tz="America/Chicago")
+    assert history.counting == "offered" and history.intervals["offered"].tolist() == [10, 12, 11]
+    assert "setting_varies" not in rules(history)
+
+
 #: Formula → numerator and denominator of 90 answered (70 within 20 s), 10 abandoned (4 within 20 s, 1 within 5 s), 5 deflected.
 FORMULAS = {
     "offered": (70, 100), "excl_T": (70, 96), "credit_T": (74, 100), "answered": (70, 90), "excl_short": (70, 99),

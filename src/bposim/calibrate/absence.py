@@ -431,8 +431,8 @@ def _heads(
         clock = WaitingClock(mine["begin_ms"].to_numpy(), mine["end_ms"].to_numpy())
         spans.append(pd.DataFrame({"begin_ms": clock.begin, "end_ms": clock.end}))
     heads = heads_on_grid(pd.concat(spans, ignore_index=True), start, grid.end_ms - grid.start_ms)
-    found, unseen = heads_by_weekday(heads, grid, base)
-    notes += [n for n in unseen if n not in notes]
+    found, unseen = heads_by_weekday(heads, grid, base, "scheduled heads")
+    notes += unseen
     return {d: mean.tolist() for d, mean in found.items()}
 
 

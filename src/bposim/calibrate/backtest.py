@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.calibrate.formulas import formula_errors, formula_intervals, means_by_slot
-from bposim.calibrate.played import Coarse, Spread, held_volumes, play_coarse
+from bposim.calibrate.played import Coarse, Spread, held_volumes, places, play_coarse
 from bposim.calibrate.replay import (
     as_seen,
     observed_staffing,
@@ -50,8 +50,8 @@ class Backtest:
         it were played, ``partial`` whether they are fewer than in the fullest week.
     coverage : DataFrame
         ``level, metric, windows, inside, expected``: the share of intervals, days and weeks whose observed value lies in the
-        band, and the share that should: 90 % of many replications, 74 % of 10, whose bands are narrower. Bands hold what chance leaves open once contacts and heads are known; that a handle time
-        drifts, say, is not in them.
+        band, and the share that should: 90 % of many replications, 74 % of 10, whose bands are narrower. Bands hold what chance
+        leaves open once contacts and heads are known; that a handle time drifts, say, is not in them.
     formulas : DataFrame
         ``model, level, metric, error, intervals, unstable``: mean absolute error of the simulation, of Erlang A and of Erlang
         C, by interval (weighted by the contacts that the metric is over), by day and over the stretch, as shares, of the ASA in
@@ -137,7 +137,7 @@ class Backtest:
             f"  {r.metric:<20} observed {r.observed:8.4g}  simulated {r.simulated:8.4g} [{r.low:.4g}, {r.high:.4g}]  {r.verdict}"
             for r in self.frame.itertuples()
         ]
-        lines += [f"  Limits: {RULE}."]
+        lines += [f"  {RULE}"]
         lines += [f"  {self.against}"] if self.against else []
         if self.profile is not None:
             lines += [self.beside, *repr(self.profile).splitlines()[1:]]
@@ -389,23 +389,18 @@ def _from_report(cal: Calibration, test: Any, first: date, last: date, absent: t
     return Stretch(own, own, test, volumes, dict(staffing), busy / present if present else np.nan, absent=absent)
 
 
-def _places(own: Scenario, world: Scenario) -> np.ndarray:
-    """Return the index of the own interval in which each fine interval lies."""
-    return np.searchsorted(own.grid.start_ms, world.grid.start_ms, side="right") - 1
-
-
 def _stretched(values: np.ndarray, own: Scenario, world: Scenario) -> np.ndarray:
-    return np.asarray(values)[_places(own, world)]
+    return np.asarray(values)[places(own, world)]
 
 
 def _coarse_heads(stretch: Stretch) -> dict[str, np.ndarray]:
-    place, n = _places(stretch.own, stretch.world), len(stretch.own.grid)
+    place, n = places(stretch.own, stretch.world), len(stretch.own.grid)
     hours = stretch.world.grid.hours
     return {g: np.bincount(place, h * hours, n) / stretch.own.grid.hours for g, h in stretch.staffing.items()}
 
 
 def _coarse_volumes(stretch: Stretch, *, factor: bool = False) -> pd.DataFrame:
-    place, n = _places(stretch.own, stretch.world), len(stretch.own.grid)
+    place, n = places(stretch.own, stretch.world), len(stretch.own.grid)
     rows = []
     for t in stretch.own.contact_types:
         mine = stretch.volumes[stretch.volumes["contact_type"] == t]

@@ -28,7 +28,7 @@ from bposim.calibrate.heads import (
     tells_groups,
     with_errors,
 )
-from bposim.calibrate.kept import kept_estimates, warn_once, without_counted_twice, without_followups
+from bposim.calibrate.kept import kept_estimates, kept_names, warn_once, without_counted_twice, without_followups
 from bposim.calibrate.presence import skills_of
 from bposim.calibrate.redials import fit_redials
 from bposim.calibrate.redials_report import fit_redials_from_report
@@ -168,7 +168,6 @@ def calibrate(
     of_work = wrap is not None and np.isfinite(wrap.mean_s)
     stays, told = kept_estimates(
         base,
-        patience=patience,
         told=deterred,
         credits=ruled,
         speeds=speeds,
@@ -177,6 +176,7 @@ def calibrate(
         no_speeds="" if speeds else _why_no_speeds(effects),
     )
     estimates += stays
+    assumed += kept_names(stays)
     notes += told
     away_s = ASSUMED_S if wrap is None else wrap.gap_s
     unusual = missing | set(arrivals.unusual)

@@ -13,6 +13,7 @@ import pandas as pd
 from bposim.calibrate.arrivals import day_factors
 from bposim.calibrate.estimates import Estimate, jackknife_ratio
 from bposim.calibrate.redials import WHAT, RedialFit, closing_ms
+from bposim.calibrate.slots import per_slot
 from bposim.units import make_grid, zone
 
 if TYPE_CHECKING:
@@ -101,8 +102,7 @@ def fresh_arrivals(
             # A day may have an interval twice, or lack it, where the clock changes.
             often = np.bincount(grid.slot[here], minlength=len(offered))[: len(offered)]
             total = np.bincount(grid.slot[here], redials[t][here], minlength=len(offered))[: len(offered)]
-            mean = total / np.maximum(often, 1)
-            left = np.asarray(offered) - mean
+            left = np.asarray(offered) - per_slot(total, often)
             cut += float(np.maximum(-left, 0).sum() * n)
             per_interval[t][d] = tuple(np.round(np.maximum(left, 0.0), 6).tolist())
         by_day = np.bincount(grid.day[use], redials[t][use], minlength=days)
@@ -144,13 +144,6 @@ def _factors_of_first_attempts(
         expected[weekday == d], usual[weekday == d] = left[weekday == d].mean(axis=0), again[weekday == d].mean(axis=0)
     stays = [1 - b.redial.after_abandonment if b.redial is not None else 1.0 for b in base.contact_types.values()]
     return day_factors(left, expected, weekday, arrivals.types, expected + usual * np.array(stays))
-
-
-def without_redials(scenario: Scenario) -> Scenario:
-    """Return a scenario for playing contacts that really came: the redials among them came already."""
-    return scenario.replace(
-        {f"contact_types.{t}.redial": None for t, b in scenario.contact_types.items() if b.redial is not None}
-    )
 
 
 def redial_changes(fit: RedialFit, base: Scenario) -> tuple[Mapping[str, Any], list[str], list[str]]:

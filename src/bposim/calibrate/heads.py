@@ -77,16 +77,18 @@ def unknown_groups(contacts: pd.DataFrame, base: Scenario) -> list[str]:
     lost = served[~group.isin(list(base.agent_groups))]
     if lost.empty:
         return []
-    rows = [
-        f"{str(g)!r} ({part['agent'].nunique():,} agents, {len(part):,} answered contacts)"
-        for g, part in lost.groupby(lost["agent_group"].astype(str))
-    ]
+    some = lost.groupby(lost["agent_group"].astype(str))
+    rows = [f"{g!r} ({_few(p['agent'].nunique(), 'agent')}, {_few(len(p), 'answered contact')})" for g, p in some]
     known = ", ".join(repr(g) for g in base.agent_groups)
     return [
         f"{len(lost):,} of {len(served):,} answered contacts were taken by agent groups that scenario {base.name!r} lacks: "
         f"{', '.join(rows[:6])}{' …' if len(rows) > 6 else ''}. Their agents are in no heads on duty, though their contacts are in the "
         f"arrivals. Known: {known}. Add the groups to agent_groups, rename them in the log, or start from draft_scenario(history)."
     ]
+
+
+def _few(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def fit_heads(
@@ -127,8 +129,8 @@ def fit_heads(
             hours[g].append(float(daily.mean()))
             if k:
                 continue
-            by_weekday, unseen = heads_by_weekday(heads, grid, base)
-            notes += [n for n in unseen if n not in notes]
+            by_weekday, unseen = heads_by_weekday(heads, grid, base, "heads on duty")
+            notes += unseen
             result[g] = {d: mean.tolist() for d, mean in by_weekday.items()}
             expected = np.zeros(len(grid))
             for d, mean in by_weekday.items():

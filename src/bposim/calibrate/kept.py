@@ -39,16 +39,15 @@ def without_counted_twice(base: Scenario, patience: Collection[str], deterred: C
 
 
 def kept_estimates(
-    base: Scenario, *, patience: Collection[str] = (), told: Collection[str] = (), credits: Mapping[str, Any] | None = None,
-    speeds: Collection[str] = (), work_known: bool = False, answered: Mapping[str, int] | None = None, no_speeds: str = "",
+    base: Scenario, *, told: Collection[str] = (), credits: Mapping[str, Any] | None = None, speeds: Collection[str] = (),
+    work_known: bool = False, answered: Mapping[str, int] | None = None, no_speeds: str = "",
+    no_balking: str = "the log holds too few who hang up",
 ) -> tuple[list[Estimate], list[str]]:  # fmt: skip
     """Return an estimate labelled assumed for everything that no estimator touched, and what a reader must know of it.
 
     Parameters
     ----------
     base : Scenario
-    patience : collection of str
-        Types whose patience was fitted.
     told : collection of str
         Types whose balking was fitted.
     credits : mapping
@@ -59,6 +58,8 @@ def kept_estimates(
         Contacts of each agent in the log.
     no_speeds : str
         Why no agent's speed was estimated; empty where some were.
+    no_balking : str
+        Why balking was not fitted.
     work_known : bool
         Whether the history tells the after-contact work that is not in its handle times.
     """
@@ -71,8 +72,8 @@ def kept_estimates(
         )
 
     for t, kind in base.contact_types.items():
-        if kind.balking and t not in told and t not in patience:
-            keep("balking", t, max(b.probability for b in kind.balking), "share", "the log holds too few who hang up")
+        if kind.balking and t not in told:
+            keep("balking", t, max(b.probability for b in kind.balking), "share", no_balking)
         for onward in kind.transfers:
             keep("transfers", f"{t} to {onward.to}", onward.probability, "share", "the history does not tell them")
         if kind.transfers:
@@ -98,6 +99,14 @@ def kept_estimates(
     return rows, notes
 
 
+def kept_names(rows: Sequence[Estimate]) -> list[str]:
+    """Return what was kept in the words of the warning; of more than three of a kind, as speeds of many agents, their number."""
+    by_kind: dict[str, list[str]] = {}
+    for e in rows:
+        by_kind.setdefault(e.parameter, []).append(repr(e.subject))
+    return [f"{k} of {', '.join(who) if len(who) <= 3 else f'{len(who)} ({who[0]}, …)'}" for k, who in by_kind.items()]
+
+
 def without_followups(scenario: Scenario) -> dict[str, Any]:
     """Return the changes for playing contacts that really came: transfers, call-backs and redials among them came already."""
     return {
@@ -117,4 +126,4 @@ def warn_once(assumed: Sequence[str], doubts: Sequence[str], stacklevel: int) ->
         said.append(f"in doubt: {', '.join(dict.fromkeys(doubts))}")
     if said:
         text = "; ".join(said)
-        warnings.warn(f"{text[0].upper()}{text[1:]}. Why stands in the calibration's notes.", CalibrationWarning, stacklevel=stacklevel + 1)  # fmt: skip
+        warnings.warn(f"{text[0].upper()}{text[1:]}. Why stands in the calibration's notes and summary.", CalibrationWarning, stacklevel=stacklevel + 1)  # fmt: skip

@@ -49,7 +49,7 @@ class Spread:
         from bposim.engines.volumes import load_volumes
 
         paths = load_volumes(volumes, own, caller="backtest()")
-        place = _places(own, world)
+        place = places(own, world)
         types = list(world.contact_types)
         factor = None
         if paths.handle_factor is not None:
@@ -66,7 +66,7 @@ class Spread:
         Expectations are divided in that proportion.
         """
         some = (first + np.arange(n)) % len(self.paths.labels) if self.paths.sampled else np.zeros(1, dtype=int)
-        place, fine = _places(self.own, self.world), self.world.grid
+        place, fine = places(self.own, self.world), self.world.grid
         length = (fine.end_ms - fine.start_ms).astype(float)
         edges = np.searchsorted(place, np.arange(len(self.own.grid) + 1))
         rng = np.random.default_rng((self.seed, zlib.crc32(b"volumes within intervals"), first))
@@ -165,7 +165,7 @@ def _readable(frame: Any) -> bool:
     )
 
 
-def _places(own: Scenario, world: Scenario) -> np.ndarray:
+def places(own: Scenario, world: Scenario) -> np.ndarray:
     """Return the index of the coarse interval in which each fine one lies."""
     return np.searchsorted(own.grid.start_ms, world.grid.start_ms, side="right") - 1
 
@@ -203,7 +203,7 @@ def play_coarse(
     """
     from bposim.simulate import simulate
 
-    place = _places(own, world)
+    place = places(own, world)
     most = CELLS // max(len(world.grid) * len(world.contact_types) * _COLUMNS, 1)
     batch = int(np.clip(most, 1, replications)) if world is not own else replications
     parts, done = list[Counts](), 0

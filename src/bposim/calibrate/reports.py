@@ -13,9 +13,8 @@ from bposim.calibrate.absence import net_of_absence
 from bposim.calibrate.arrivals import fit_arrivals
 from bposim.calibrate.durations import FEW, DurationFit
 from bposim.calibrate.estimates import Estimate, jackknife_ratio
-from bposim.calibrate.fresh import without_redials
 from bposim.calibrate.heads import HeadsFit
-from bposim.calibrate.kept import kept_estimates, warn_once
+from bposim.calibrate.kept import kept_estimates, kept_names, warn_once, without_followups
 from bposim.calibrate.moments import (
     LAST,
     Match,
@@ -98,7 +97,7 @@ def calibrate_reports(base: Scenario, history: Any, *, until: Any = None, specia
             "and it does not tell how many they are."
         )
     # Heads that waits show are net of absence, adherence and breaks.
-    given, base = base, net_of_absence(without_redials(base))
+    given, base = base, net_of_absence(base.replace({f"contact_types.{t}.redial": None for t in again}))
     first, last = history.days
     missing = set(history.missing_days)
     if missing:
@@ -118,6 +117,7 @@ def calibrate_reports(base: Scenario, history: Any, *, until: Any = None, specia
         | {f"contact_types.{t}.day_factor": None for t in base.contact_types}
         | {f"contact_types.{t}.handle_time": law.to_spec() for t, law in handle.items()}
         | {f"agent_groups.{g}.{k}": None for g in base.agent_groups for k in ("day_factor", "shrinkage")}
+        | without_followups(base)
     )  # fmt: skip
     means = {t: float(kind.handle_time[0].mean) for t, kind in world.contact_types.items()}
     cells = report_cells(table, world, pools, columns, means)
@@ -165,8 +165,9 @@ def calibrate_reports(base: Scenario, history: Any, *, until: Any = None, specia
     ]
     heads = _heads_fit(fits, told, world, factors, notes)
     laws = {t: DurationFit(law, pd.DataFrame(), (), np.empty(0)) for t, law in handle.items()}
-    stays, said = kept_estimates(base, patience=patience)
+    stays, said = kept_estimates(base, no_balking="a report does not tell it; patience is fitted beside it")
     estimates += stays
+    assumed += kept_names(stays)
     notes += said
     from bposim.calibrate.fit import scenario_of
 
@@ -215,6 +216,7 @@ def report_staffing(
          "closed": sorted({*cal.scenario.closed, *history.missing_days})}
         | {f"contact_types.{t}.day_factor": None for t in cal.scenario.contact_types}
     )  # fmt: skip
+    world = world.replace(without_followups(world))
     means = {t: float(kind.handle_time[0].mean) for t, kind in world.contact_types.items()}
     volumes = report_volumes(table, world)
     fits = []
@@ -395,8 +397,8 @@ def _heads_fit(
     start = date.fromisoformat(str(world.start)[:10])
     for f, t in zip(fits, told, strict=True):
         heads = f.staffing
-        found, unseen = heads_by_weekday(heads, grid, world)
-        notes += [n for n in unseen if n not in notes]
+        found, unseen = heads_by_weekday(heads, grid, world, "heads on duty")
+        notes += unseen
         by_weekday[f.pool.group] = {d: mean.tolist() for d, mean in found.items()}
         expected = np.bincount(f.day, heads * hours)
         info, score = np.bincount(f.day, t.info), np.bincount(f.day, t.residual)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bposim.units import WEEKDAYS, Grid, clock_text
+from bposim.units import WEEKDAYS, Grid, clock_text, wall_slots
 
 if TYPE_CHECKING:
     from bposim.scenario import Scenario
@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 
 def slot_spans(base: Scenario, weekday: int) -> list[tuple[int, int]]:
     """Return the open intervals of a weekday as wall-clock minutes (begin, end), whatever the clock makes of them on a day."""
-    length = round(base.interval / 60)
-    return [
-        (begin, min(begin + length, high))
-        for low, high in sorted(base.opening_hours[weekday])
-        for begin in range(low, high, length)
-    ]
+    return wall_slots(base.opening_hours[weekday], base.interval)
 
 
 def per_slot(total: np.ndarray, often: np.ndarray) -> np.ndarray:
@@ -44,7 +39,9 @@ def per_slot(total: np.ndarray, often: np.ndarray) -> np.ndarray:
     return mean
 
 
-def heads_by_weekday(heads: np.ndarray, grid: Grid, base: Scenario) -> tuple[dict[int, np.ndarray], list[str]]:
+def heads_by_weekday(
+    heads: np.ndarray, grid: Grid, base: Scenario, what: str
+) -> tuple[dict[int, np.ndarray], list[str]]:
     """Return mean heads of every slot by weekday, and a note on the slots that no day had.
 
     Parameters
@@ -54,6 +51,8 @@ def heads_by_weekday(heads: np.ndarray, grid: Grid, base: Scenario) -> tuple[dic
     grid : Grid
     base : Scenario
         Whose opening hours and interval the grid has.
+    what : str
+        The heads in words, for the note.
     """
     length = grid.end_ms - grid.start_ms
     result = {}
@@ -65,7 +64,7 @@ def heads_by_weekday(heads: np.ndarray, grid: Grid, base: Scenario) -> tuple[dic
         total = np.bincount(grid.slot[here], heads[here] * length[here], minlength=len(spans))
         result[int(d)] = np.round(per_slot(total, often), 4)
         unseen += [(int(d), spans[s][0]) for s in np.flatnonzero(often <= 0)]
-    return result, unseen_slots("heads on duty", unseen)
+    return result, unseen_slots(what, unseen)
 
 
 def unseen_slots(what: str, slots: Sequence[tuple[int, int]]) -> list[str]:

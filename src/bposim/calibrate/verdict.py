@@ -19,9 +19,10 @@ COVERED, WINDOWS, CHANCE = 0.80, 20, 0.01
 #: Replications below which the coverage is not judged: their bands tell too little.
 FEWEST = 10
 RULE = (
-    "pass within 3 points (service level, occupancy), 1.5 points (abandonment) or 15 % (ASA) of the observed, with at least 80 % of "
-    "the intervals in their band of 90 % (in proportion fewer of few replications, whose bands are narrower) and a band no wider than twice the limit to either side; fail beyond twice the limit "
-    "and outside the band; otherwise weak"
+    "A metric passes within 3 points (service level, occupancy), 1.5 points (abandonment) or 15 % (ASA) of the observed, if its band "
+    "reaches no further than twice that to either side and at least 80 % of the intervals lie in their band of 90 % (judged from 20 "
+    "intervals and 10 replications on; fewer do of few replications, whose bands are narrower). It fails beyond twice the limit and "
+    "outside the band. Everything else is weak."
 )
 
 
@@ -31,7 +32,8 @@ def expected_coverage(replications: int) -> float:
     Notes
     -----
     A further draw of the same law lies below the k-th smallest of n with probability k / (n + 1). The quantile q, as it is
-    interpolated, is the smallest number 1 + q (n - 1), so the band of 90 % holds 0.9 (n - 1) / (n + 1): exactly that of a uniform law, 2 points more of a normal law and 10 replications.
+    interpolated, is the smallest number 1 + q (n - 1), so the band of 90 % holds 0.9 (n - 1) / (n + 1): exactly that of a uniform
+    law, 2 points more of a normal law and 10 replications.
 
     Examples
     --------

@@ -119,15 +119,21 @@ def fit_wrap_up(found: QueuePauses) -> WrapUp:
 
     Notes
     -----
-    Whether there are absences at all is decided first, on all pauses, by :func:`pause_classes`. With two classes the gap
-    parts them so that the variance of the logarithm between them is largest (Otsu 1979), which needs no law; but not below the
-    pause that is as likely to be of the one as of the other: with few absences, or work of very different lengths, Otsu's border
-    falls amid the work. The law of the work is Kaplan and Meier's, for pauses are cut short when the queue empties: up to Otsu's border,
-    or with each pause counted by its probability of being work. With one class all pauses are work. The gap is then bounded from below alone: it is told as the pause that one in a thousand exceeds, and may be anything
-    from what one in a hundred exceeds to the longest pause that an agent who is there can have. Where one in a hundred exceeds
-    that too, nothing is told. Two classes that describe the pauses clearly better than one but lie close may be work and absences, or
-    work of two kinds: the mean of the work is that of the shorter class's law, and the intervals hold both readings. Intervals by the jackknife over
-    blocks of days, the number of classes kept.
+    Whether there are absences at all is decided first, on all pauses, by :func:`pause_classes`.
+
+    Two classes: the gap parts them so that the variance of the logarithm between them is largest (Otsu 1979), which needs no law;
+    but not below the pause that is as likely to be of the one as of the other, for with few absences, or work of very different
+    lengths, Otsu's border falls amid the work. The law of the work is Kaplan and Meier's, since pauses are cut short when the queue
+    empties: up to Otsu's border, or with each pause counted by its probability of being work.
+
+    Two classes that describe the pauses clearly better than one but lie close may be work and absences, or work of two kinds: the
+    mean of the work is that of the shorter class's law, and the intervals hold both readings.
+
+    One class: all pauses are work, and the gap is bounded from below alone. It is told as the pause that one in a thousand
+    exceeds, and may be anything from what one in a hundred exceeds to the longest pause that an agent who is there can have. Where
+    one in a hundred exceeds that too, nothing is told.
+
+    Intervals by the jackknife over blocks of days, the number of classes kept.
     """
     n_seen = int(found.seen.sum())
     if n_seen < FEWEST:

@@ -14,6 +14,7 @@ from bposim.cli.inout import (
     FRAMES,
     check_out,
     check_stretch,
+    check_words,
     guess_profile,
     print_json,
     read_confidence,
@@ -48,6 +49,12 @@ SourceCounting = Annotated[
     str | None, typer.Option("--counting", help="Service-level formula of the source: offered, answered, excl_T, …")
 ]
 SourceWithin = Annotated[str | None, typer.Option("--within", help="Acceptable waiting time of the source, e.g. 20s.")]
+PlayedWithin = Annotated[
+    str | None,
+    typer.Option(
+        "--within", help="Acceptable waiting time of the source, e.g. 20s, and that of the comparison beside 60s."
+    ),
+]
 Accept = Annotated[
     list[str] | None, typer.Option("--accept", help="Rule whose rows are right as they are; repeat for more.")
 ]
@@ -164,7 +171,7 @@ def backtest(
     start: Annotated[str, typer.Option("--from", help="First day to play: it and those after it are not fitted on.")],
     end: Annotated[str | None, typer.Option("--to", help="The day after the last to play; the history's end without it.")] = None,
     profile: Profile = "contacts", tz: Zone = None, column: Column = None, day_first: DayFirst = None,
-    counting: SourceCounting = None, within: SourceWithin = None, accept: Accept = None,
+    counting: SourceCounting = None, within: PlayedWithin = None, accept: Accept = None,
     volumes: Volumes = None,
     heads: Annotated[str, typer.Option(help="observed: those on duty; profile: the fitted scenario's own.")] = "observed",
     handle_times: Annotated[str, typer.Option(help="fitted, or observed: each day with its own mean.")] = "fitted",
@@ -176,14 +183,16 @@ def backtest(
     from bposim.scenario import load_scenario
 
     check_out(out, *FRAMES)
+    check_words(("--heads", heads, ("observed", "profile")), ("--handle-times", handle_times, ("fitted", "observed")))
+    came = read_frame(volumes, "volumes")
     found = read_history(history, profile, tz, column, day_first, counting, within, accept)
     base = load_scenario(scenario)
     same_clock(found, base, scenario)
     first, stop = check_stretch(start, end, *found.days)
     acceptable = within or (f"{found.within_s:g}s" if found.within_s is not None else "20s")
     test = fit(base, found, until=first).backtest(
-        found, first, stop, heads=heads, replications=replications, seed=seed, volumes=read_frame(volumes, "volumes"),
-        handle_times=handle_times, within=acceptable,
+        found, first, stop, heads=heads, replications=replications, seed=seed, volumes=came, handle_times=handle_times,
+        within=acceptable,
     )  # fmt: skip
     if as_json:
         show(test.summary(), True, verdict=test.verdict, reason=test.reason, beside=test.beside, against=test.against,

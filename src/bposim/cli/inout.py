@@ -99,6 +99,14 @@ def read_day(text: str, option: str) -> tuple[date | None, str]:
         return None, f"{option} {text!r} is no day. Write it as 2026-03-01."
 
 
+def check_words(*asked: tuple[str, str, tuple[str, ...]]) -> None:
+    """Raise ParameterError where an option, given as (name, value, known words), has another value than these."""
+    require(
+        [f"{option} {value!r} is none of {', '.join(known)}." for option, value, known in asked if value not in known],
+        ParameterError,
+    )
+
+
 def check_out(path: Path | None, *endings: str) -> None:
     """Raise ParameterError before any work is done where ``--out`` cannot be written."""
     if path is None:

@@ -238,7 +238,7 @@ def _build(
     keep_latest(cells, ledger, how)
     cells = fill_in(cells, ledger, how)
     if profile.kind == "intervals":
-        note_twice(cells, raw.frame.iloc[rows - 1], twins, ledger, how)
+        note_twice(cells, raw.frame.iloc[rows - 1], twins, found, ledger, how)
         cells = count_within(add_parts(cells, ledger, how), ledger, how, told, insist=insist)
         frame, absent = clean_intervals(cells, ledger, how)
         kind = "intervals" if len(frame) and frame["answered"].notna().any() else "counts"

@@ -147,6 +147,11 @@ class History:
         return frame
 
     @property
+    def _lacking(self) -> Absent:
+        assert self._absent is not None  # a report always says what a cell means that it lacks
+        return self._absent
+
+    @property
     def _times(self) -> pd.Series:
         return self._frame["arrived" if self._contacts is not None else "interval_start"]
 
@@ -368,7 +373,7 @@ class History:
         if self._contacts is None:
             if hours is not None:
                 raise HistoryError("volumes(hours=…) is for contact logs; a report has the intervals it has.")
-            return coarsen(self._frame, interval_s, self.interval_s, names, self.zone, self._absent)
+            return coarsen(self._frame, interval_s, self.interval_s, names, self.zone, self._lacking)
         grid = self._grid(interval_s, hours)
         frame = self._contacts
         k = grid.place(frame["arrived"])

@@ -255,7 +255,7 @@ class Profile:
     def replace(self, **changes: Any) -> Profile:
         """Return a copy with some attributes changed.
 
-        ``outcomes`` are added to those already known.
+        ``outcomes`` and labels of ``titles`` are added to those already known.
 
         Examples
         --------
@@ -268,4 +268,9 @@ class Profile:
             raise HistoryError(f"a profile has no {', '.join(map(repr, unknown))}. It has: {', '.join(sorted(known))}.")
         if "outcomes" in changes:
             changes["outcomes"] = dict(self.outcomes) | {str(k).lower(): v for k, v in changes["outcomes"].items()}
+        if "titles" in changes:
+            more = {k: (v,) if isinstance(v, str) else tuple(v) for k, v in changes["titles"].items()}
+            changes["titles"] = {
+                k: tuple(dict.fromkeys((*self.titles.get(k, ()), *more.get(k, ())))) for k in (*self.titles, *more)
+            }
         return dataclasses.replace(self, **changes)

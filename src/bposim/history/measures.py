@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import DataQualityWarning, HistoryError, ParameterError
-from bposim.history.absent import absent_cells
 from bposim.history.hours import open_minutes
 from bposim.schema import QUEUED_OUTCOMES
 
@@ -29,7 +28,7 @@ def counts_of(history: History, thresholds_s: Sequence[float] = ()) -> Counts:
     hours = history.interval_s / 3600
     days = (pd.Timestamp(history.days[0]), pd.Timestamp(history.days[1]))
     if history._contacts is None:
-        absent = history._absent or absent_cells(history._frame)
+        absent = history._lacking
         table = absent.with_unknown(history._frame).drop(columns="source_row", errors="ignore")
         return replace(counts_of_intervals(table, hours=hours, complete=absent.nobody), days=days)
     every = tuple(sorted({*THRESHOLDS_S, *map(float, thresholds_s)}))

@@ -120,8 +120,9 @@ _TABLE = (
      "Write columns={{'outcome': '<its name in the file>'}} for another. " + _RIGHT),
     ("unused_columns", "info", "kept", "{n} columns of the file were not used{detail}",
      "Write columns={{'ours': 'theirs'}} for those that should be. " + _RIGHT),
-    ("unread_title", "info", "kept", "{n} title lines above the table are not read{detail}",
-     "Write PROFILES[…].replace(titles={{'ours': ('label',)}}) for those that should be. " + _RIGHT),
+    ("unread_title", "info", "kept", "title lines above the table are not read ({n}){detail}",
+     "Write profile=PROFILES[…].replace(titles={{'ours': ('label',)}}) for those that should be; in a shell --within 20s for an "
+     "acceptable waiting time, --column ours=theirs for what a column tells too. " + _RIGHT),
     # interval reports and counts
     ("totals_row", "warning", "set aside", "{rows} are totals, not intervals", "accept=[{id!r}] takes them for a contact type of that name; else totals are made again."),
     ("duplicate_interval", "error", "set aside",
@@ -134,7 +135,8 @@ _TABLE = (
      "{rows} have offered other than the sum of what became of the contacts{detail}",
      "Expected where contacts are booked when they end; otherwise check which columns are mapped. " + _KEEP),
     ("told_twice", "warning", "kept", "{rows} tell a number in two ways that differ{detail}",
-     "The sum is used before its mean, the whole before its parts, of two columns the one said to be used, by the order in the profile. Write columns={{'ours': 'theirs'}} for the one that is right. " + _KEEP),
+     "Used: the sum, not the mean; the total, not its parts; of two columns the one named above. "
+     "Write columns={{'ours': 'theirs'}} for the one that is right. " + _KEEP),
     ("missing_intervals", "info", "kept",
      "{n} intervals between the first and the last of their day, or that the other days of the weekday have, are not in "
      "the report{detail}; unknown, not 0",

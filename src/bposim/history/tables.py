@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import HistoryError, UnitError
-from bposim.history.absent import Absent, absent_cells
+from bposim.history.absent import Absent
 from bposim.units import format_seconds, seconds
 
 _FREQUENCIES = {"d": "1d", "1d": "1d", "h": "1h", "min": "1min", "t": "1min"}
@@ -69,14 +69,13 @@ def nearest_types(types: Iterable[str] | str | None, known: tuple[str, ...]) -> 
 
 def coarsen(
     table: pd.DataFrame, interval_s: float, own_s: float, names: tuple[str, ...], zone: ZoneInfo,
-    absent: Absent | None = None,
+    absent: Absent,
 ) -> pd.DataFrame:  # fmt: skip
     """Return the Volumes of an interval report: each of its intervals for each type, summed into longer ones.
 
     A row that a type lacks counts 0 where ``absent`` says that nobody came, as for the metrics; a cell whose count is not
     known is left out, and so is a longer one that contains it.
     """
-    absent = absent or absent_cells(table)
     rows = absent.with_unknown(table)
     every = pd.MultiIndex.from_product(
         [list(names), pd.DatetimeIndex(rows["interval_start"].unique()).sort_values()],

@@ -225,7 +225,7 @@ def _doubtful(ours: str, profile: Profile, title: str, held: str) -> str:
     return (
         f"a part of the report begins below the title {short(title)}, which nothing reads, and its {_WORDS.get(ours, ours)} would "
         f"be that of the part above ({short(held)}). If it tells the {_WORDS.get(ours, ours)}, write profile=PROFILES["
-        f'"{profile.name}"].replace(titles={{…, "{ours}": ({label!r}, …)}}); else repeat the title {held.partition(":")[0]!r} below it, '
+        f'"{profile.name}"].replace(titles={{"{ours}": ({label!r},)}}); else repeat the title {held.partition(":")[0]!r} below it, '
         "or take it out."
     )
 

@@ -19,8 +19,9 @@ MOST = 4
 
 
 def note_twice(
-    cells: pd.DataFrame, seconds: pd.DataFrame, which: Mapping[str, tuple[str, str]], ledger: Ledger, how: Reading
-) -> None:
+    cells: pd.DataFrame, seconds: pd.DataFrame, which: Mapping[str, tuple[str, str]], found: Mapping[str, str],
+    ledger: Ledger, how: Reading,
+) -> None:  # fmt: skip
     """Record the rows in which a report tells a number in two ways that differ by more than their rounding.
 
     Parameters
@@ -31,18 +32,19 @@ def note_twice(
         The columns that tell a number once more, of the same rows.
     which : mapping
         Their names → our column and the file's that is used for it; see :func:`second_columns`.
+    found : mapping
+        Our column → the file's.
     ledger : Ledger
     how : Reading
     """
     hit = np.zeros(len(cells), dtype=bool)
     said = []
-    for words, one, other, tolerance in (
-        *_means(cells, how),
-        *_parts(cells, how),
-        *_columns(cells, seconds, which, how),
-    ):
+    told = ledger.kept & ~totals_rows(cells)
+    names = {c: repr(c) if found.get(c, c) == c else f"{found[c]!r} ({c})" for c in cells}
+    pairs = (*_means(cells, names, how), *_parts(cells, names, how), *_columns(cells, seconds, which, how))
+    for words, one, other, tolerance in pairs:
         with np.errstate(invalid="ignore"):
-            apart = (np.abs(one - other) > tolerance) & ledger.kept & ~totals_rows(cells)
+            apart = (np.abs(one - other) > tolerance) & told
         if apart.any():
             hit |= apart
             said.append(f"{words} in {int(apart.sum()):,}")
@@ -62,18 +64,18 @@ def _step(values: np.ndarray) -> float:
     return 0.001
 
 
-def _means(cells: pd.DataFrame, how: Reading) -> list[Pair]:
+def _means(cells: pd.DataFrame, names: Mapping[str, str], how: Reading) -> list[Pair]:
     found = []
     for mean, (total, count) in MEANS.items():
         if {mean, total, count} <= set(cells):
             values, sums, n = (how.numbers(cells, c)[0] for c in (mean, total, count))
             # A mean may be rounded or cut off, a sum rounded.
             tolerance = n * _step(values) * 1.001 + _step(sums)
-            found.append((f"{mean!r} × {count!r} against {total!r}", values * n, sums, tolerance))
+            found.append((f"{names[mean]} × {names[count]} against {names[total]}", values * n, sums, tolerance))
     return found
 
 
-def _parts(cells: pd.DataFrame, how: Reading) -> list[Pair]:
+def _parts(cells: pd.DataFrame, names: Mapping[str, str], how: Reading) -> list[Pair]:
     found = []
     for whole, parts in MADE_OF.items():
         if whole not in cells or not set(parts) <= set(cells):
@@ -82,7 +84,7 @@ def _parts(cells: pd.DataFrame, how: Reading) -> list[Pair]:
         values = [how.numbers(cells, p)[0] for p in parts]
         # Each of the rounded numbers may be off by its last place; counts are exact.
         tolerance = 0.0 if whole == "offered" else _step(own) + sum(map(_step, values))
-        words = f"{whole!r} against {' + '.join(map(repr, parts))}"
+        words = f"{names[whole]} against {' + '.join(names[p] for p in parts)}"
         found.append((words, own, np.sum(values, axis=0), np.full(len(own), tolerance * 1.001)))
     return found
 
