@@ -122,7 +122,7 @@ def by_analogy(outlooks: Sequence[Outlook], types: Sequence[str], analogies: Map
             expected=model.expected * analogy.share,
             effects=(f"like {analogy.like} times {analogy.share:g} (given)",),
             notes=(sentence,),
-            masked=0,
+            masked=(),
         )
     return result
 

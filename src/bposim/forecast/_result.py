@@ -414,7 +414,7 @@ class Forecast:
                     "method": self.method,
                     "effects": ", ".join(view.effects),
                     "days_used": view.n_days,
-                    "days_masked": view.masked,
+                    "days_masked": len(view.masked),
                     "sentence": f"{expected:,.0f} contacts expected ({low:,.0f} to {high:,.0f} with 90 %), from "
                     f"{view.n_days} days; a day is off by {cv:.0%} (one standard deviation).",
                 }
