@@ -22,9 +22,7 @@ def closed_on_holidays(end, seed=3):
 def test_the_day_after_a_holiday_that_is_open_has_no_effect_of_closed_ones():
     # Juneteenth is new in 2021, on a Saturday: its substitute, Friday the 18th, is none that the history holds.
     history = closed_on_holidays("2021-06-11")
-    taken, closed = (
-        forecast(history, days=14, country="US", samples=5, closed=c) for c in ((), ["2021-06-18"])
-    )
+    taken, closed = (forecast(history, days=14, country="US", samples=5, closed=c) for c in ((), ["2021-06-18"]))
     assert any("2021-06-18" in n and "taken as open" in n for n in taken.notes)
     days = [f.mean("day").set_index("day")["contacts"] for f in (taken, closed)]
     monday, usual = pd.Timestamp("2021-06-21", tz="America/New_York"), pd.Timestamp("2021-06-14", tz="America/New_York")

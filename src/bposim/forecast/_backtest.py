@@ -87,7 +87,7 @@ class Backtest:
     notes: tuple[str, ...] = ()
 
     def summary(self, by: str | None = None, lead: bool = False, measure: str | None = "volume") -> pd.DataFrame:
-        """Return errors per method, contact type and window.
+        """Return errors per method, contact type and window; weeks of seven and months of 28 days from each origin.
 
         Parameters
         ----------
@@ -199,7 +199,7 @@ class Backtest:
         return by_lead(cells[cells["by"] == by], self.method, by, title, ax)
 
     def __repr__(self) -> str:
-        head = f"Backtest of {self.method}: {len(self.origins)} origins of {self.days} days"
+        head = f"Backtest of {self.method}: {len(self.origins)} origins of {self.days} days; weeks and months begin at the origin"
         return "\n".join([head, self.verdict, self.summary().to_string(index=False, float_format="{:.3f}".format)])
 
     def _repr_html_(self) -> str:

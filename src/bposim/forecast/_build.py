@@ -70,6 +70,7 @@ class Parts:
     future: pd.DatetimeIndex
     slots: np.ndarray
     update: Update | None = None
+    holidays: Mapping[date, str] = field(default_factory=dict)
 
 
 def build(counts: Counts, settings: Settings, progress: Any = None, workers: int | None = None) -> Parts:
@@ -155,7 +156,7 @@ def build(counts: Counts, settings: Settings, progress: Any = None, workers: int
     by_events = np.divide(totals, own, out=np.ones_like(totals), where=own > 0)
     return Parts(
         grid, expected, array, tuple(outlooks), tuple(notes), thin, leads, totals, by_events, tuple(extras), future,
-        slot,
+        slot, holidays={d: holidays.public[d] for d in horizon if d in holidays.public},
     )  # fmt: skip
 
 

@@ -56,6 +56,7 @@ class Outlook:
     masked: tuple[date, ...]
     notes: tuple[str, ...]
     parts: pd.DataFrame | None = None
+    method: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +87,13 @@ def central(counts: Counts, inputs: Inputs, ahead: int) -> Outlook:
         none = Error(0.0, 0.0, 0.0, shape_noise(counts, 0, share, np.zeros(len(counts.dates), dtype=bool)), True, True)
         return Outlook(
             np.zeros(len(future)), share, pd.Series(0.0, index=counts.dates), none, (), len(counts.dates), (),
-            (f"{counts.types[0]!r} had no contacts in the history; its forecast is zero.",),
+            (f"{counts.types[0]!r} had no contacts in the history; its forecast is zero.",), method=inputs.method,
         )  # fmt: skip
     if inputs.method == "prophet":
-        return _by_prophet(counts, 0, future, inputs)
-    return _by_baseline(counts, 0, future, inputs.method)
+        view = _by_prophet(counts, 0, future, inputs)
+    else:
+        view = _by_baseline(counts, 0, future, inputs.method)
+    return replace(view, method=inputs.method)
 
 
 def on_days(view: Outlook, last: pd.Timestamp, days: pd.DatetimeIndex) -> Outlook:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from datetime import date
 
 #: Room above the highest value, as a share of it, in which the legend stands.
 ROOM = 0.3
@@ -73,6 +74,22 @@ def fan(
     finish(ax, top, f"contacts per {unit}", title, n_columns=2)
     dates(ax)
     return ax
+
+
+def mark_holidays(ax: Any, holidays: Mapping[date, str]) -> None:
+    """Shade public holidays, behind the data, and name them at the foot."""
+    for k, (day, name) in enumerate(sorted(holidays.items())):
+        begin = pd.Timestamp(day)
+        ax.axvspan(
+            begin, begin + pd.Timedelta(days=1), color="tab:orange", alpha=0.18, linewidth=0, zorder=0,
+            label=None if k else "public holiday",
+        )  # fmt: skip
+        ax.text(
+            begin + pd.Timedelta(hours=12), 0.02, name, rotation=90, fontsize="x-small", ha="center", va="bottom", color="grey",
+            transform=ax.get_xaxis_transform(),
+        )  # fmt: skip
+    if holidays:
+        ax.legend(frameon=False, fontsize="small", ncols=2, loc="upper right")
 
 
 def finish(ax: Any, top: float, label: str, title: str, n_columns: int) -> None:

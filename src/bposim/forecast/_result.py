@@ -17,30 +17,12 @@ from bposim.errors import ForecastError, ParameterError, parameter, require
 from bposim.forecast._build import Parts, Settings, further_paths
 from bposim.forecast._components import components, draw
 from bposim.forecast._counts import Counts
+from bposim.forecast._windows import WINDOWS, check_by, read_levels, window_codes
 from bposim.provenance import Provenance, array_hash
 
 if TYPE_CHECKING:
     from bposim.forecast._backtest import Backtest
     from bposim.forecast._workload import HandleForecast
-
-WINDOWS = ("interval", "day", "week", "month", "all")
-
-
-def window_codes(stamps: pd.DatetimeIndex, by: str) -> tuple[np.ndarray, pd.DatetimeIndex]:
-    """Return the first interval of each window and its zone-aware start (local midnight; Monday for a week)."""
-    if by == "interval":
-        return np.arange(len(stamps)), stamps
-    day = stamps.tz_localize(None).normalize()
-    if by == "week":
-        key = day - pd.to_timedelta(day.day_of_week, unit="D")
-    elif by == "month":
-        key = day - pd.to_timedelta(day.day - 1, unit="D")
-    else:
-        key = day if by == "day" else pd.DatetimeIndex([day[0]] * len(day))
-    change = np.insert(np.asarray(key[1:] != key[:-1]), 0, True)
-    first = np.flatnonzero(change)
-    starts = pd.DatetimeIndex(key[first]).tz_localize(stamps.tz, ambiguous=True, nonexistent="shift_forward")
-    return first, starts
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -206,7 +188,8 @@ class Forecast:
         Parameters
         ----------
         by : str
-            ``"interval"`` (a Volumes frame), ``"day"``, ``"week"`` (from Monday), ``"month"`` or ``"all"``.
+            ``"interval"`` (a Volumes frame), ``"day"``, ``"week"`` (from Monday), ``"month"`` (of the calendar) or ``"all"``. A week
+            or month that the horizon cuts holds its days within. Those of :meth:`backtest` are whole and begin at the origin.
 
         Returns
         -------
@@ -218,7 +201,7 @@ class Forecast:
         -----
         Computed, not averaged over the paths: free of sampling error.
         """
-        _check_by(by, "mean()")
+        check_by(by, "mean()")
         first, stamps = window_codes(self.starts, by)
         values = np.add.reduceat(self.expected, first, axis=0)
         frame = self._frame(by, stamps)
@@ -240,8 +223,8 @@ class Forecast:
         DataFrame
             As :meth:`mean`, with ``quantile``.
         """
-        _check_by(by, "quantiles()")
-        levels = _read_levels(q, "quantiles()")
+        check_by(by, "quantiles()")
+        levels = read_levels(q, "quantiles()")
         first, stamps = window_codes(self.starts, by)
         return self._levels(np.add.reduceat(self.array, first, axis=1), levels, by, stamps, "contacts")
 
@@ -298,7 +281,7 @@ class Forecast:
         """
         from bposim.forecast._workload import plain_mean, window_mean
 
-        _check_by(by, "handle_times()")
+        check_by(by, "handle_times()")
         first, stamps = window_codes(self.starts, by)
         made = self._handle
         if q is None:
@@ -306,7 +289,7 @@ class Forecast:
             return self._frame(by, stamps).assign(handle_s=values.T.reshape(-1))
         alone = plain_mean(self.handle_paths, first, 1)
         paths = window_mean(self.array * self.handle_paths, self.array, first, 1, alone)
-        return self._levels(paths, _read_levels(q, "handle_times()"), by, stamps, "handle_s")
+        return self._levels(paths, read_levels(q, "handle_times()"), by, stamps, "handle_s")
 
     def workload(self, by: str = "interval", q: float | Iterable[float] | None = None) -> pd.DataFrame:
         """Return the workload, contacts × handle time, in hours per contact type and window, or quantiles of it.
@@ -332,13 +315,13 @@ class Forecast:
         -----
         The expectation includes that busy days may have longer or shorter handle times, as found in the history.
         """
-        _check_by(by, "workload()")
+        check_by(by, "workload()")
         first, stamps = window_codes(self.starts, by)
         load = np.nan_to_num(self._handle.load)
         if q is None:
             return self._frame(by, stamps).assign(workload_h=np.add.reduceat(load, first, axis=0).T.reshape(-1) / 3600)
         paths = np.add.reduceat(self.array * np.nan_to_num(self.handle_paths), first, axis=1) / 3600
-        return self._levels(paths, _read_levels(q, "workload()"), by, stamps, "workload_h")
+        return self._levels(paths, read_levels(q, "workload()"), by, stamps, "workload_h")
 
     def with_handle_times(self, means: Any) -> pd.DataFrame:
         """Return :attr:`volumes` with ``handle_factor``: expected handle time relative to that of a scenario's law.
@@ -391,35 +374,11 @@ class Forecast:
         DataFrame
             ``contact_type, contacts`` (expected over the horizon), ``low, high`` (90 % band of the total),
             ``day_cv`` (of a day's contacts in the paths), ``drift_4_weeks`` (sd of the level after 28 days, in logs),
-            ``method, effects, days_used, days_masked, sentence``.
+            ``method`` (the one taken, with ``"auto"``), ``effects, days_used, days_masked, masked`` (which days), ``sentence``.
         """
-        first, _ = window_codes(self.starts, "day")
-        per_day = np.add.reduceat(self.array, first, axis=1).astype(float)
-        total = self.array.sum(axis=1, dtype=np.int64)
-        rows = []
-        for j, (name, view) in enumerate(zip(self.contact_types, self._parts.outlooks, strict=True)):
-            mean = per_day[:, :, j].mean(axis=0)
-            spread = per_day[:, :, j].std(axis=0)
-            cv = float(np.mean(spread[mean > 0] / mean[mean > 0])) if (mean > 0).any() else float("nan")
-            low, high = np.quantile(total[:, j], [0.05, 0.95])
-            expected = float(self.expected[:, j].sum())
-            rows.append(
-                {
-                    "contact_type": name,
-                    "contacts": expected,
-                    "low": float(low),
-                    "high": float(high),
-                    "day_cv": cv,
-                    "drift_4_weeks": float(np.sqrt(28 * view.error.drift)),
-                    "method": self.method,
-                    "effects": ", ".join(view.effects),
-                    "days_used": view.n_days,
-                    "days_masked": len(view.masked),
-                    "sentence": f"{expected:,.0f} contacts expected ({low:,.0f} to {high:,.0f} with 90 %), from "
-                    f"{view.n_days} days; a day is off by {cv:.0%} (one standard deviation).",
-                }
-            )
-        return pd.DataFrame(rows)
+        from bposim.forecast._words import summary
+
+        return summary(self)
 
     def components(self) -> pd.DataFrame:
         """Return what makes up the expectation of each day: the level, and effects in per cent of it.
@@ -502,7 +461,7 @@ class Forecast:
         return run_backtest(counts, settings, origins, days, workers, progress, handled)
 
     def plot(self, ax: Any = None, by: str = "day", contact_type: str | None = None) -> Any:
-        """Draw the expectation with bands of 50, 80 and 95 %, one step for each open window.
+        """Draw the expectation with bands of 50, 80 and 95 %, one step for each open window, and the public holidays by name.
 
         Parameters
         ----------
@@ -524,7 +483,7 @@ class Forecast:
             rule = f"one of {', '.join(self.contact_types)}"
             problems.append(parameter("contact_type", "plot()", rule, contact_type))
         require(problems, ParameterError)
-        from bposim.forecast._pictures import fan, window_ends
+        from bposim.forecast._pictures import fan, mark_holidays, window_ends
 
         wanted = self.contact_types if contact_type is None else (contact_type,)
         pick = [self.contact_types.index(name) for name in wanted]
@@ -534,7 +493,9 @@ class Forecast:
         local = stamps.tz_localize(None)
         title = f"{', '.join(wanted)}: {self.days} days from {self.start}"
         unit = f"{self.interval_s / 60:g} min" if by == "interval" else by
-        return fan(local, window_ends(local, by, self.interval_s), paths, mean, unit, title, ax)
+        ax = fan(local, window_ends(local, by, self.interval_s), paths, mean, unit, title, ax)
+        mark_holidays(ax, self._parts.holidays)
+        return ax
 
     def __repr__(self) -> str:
         lines = [
@@ -550,15 +511,3 @@ class Forecast:
         title = f"Forecast of {self.days} days from {self.start} ({self.zone.key}), {self.samples} paths, {self.method}"
         items = "".join(f"<li>{html.escape(n)}</li>" for n in self.notes)
         return f"<b>{html.escape(title)}</b>{table}<ul>{items}</ul>"
-
-
-def _check_by(by: str, caller: str) -> None:
-    if by not in WINDOWS:
-        raise ParameterError(parameter("by", caller, f"one of {', '.join(WINDOWS)}", by))
-
-
-def _read_levels(q: float | Iterable[float], caller: str) -> list[float]:
-    levels: list[float] = np.atleast_1d(np.asarray(q if np.isscalar(q) else list(q), dtype=float)).tolist()  # type: ignore[arg-type]
-    bad = [v for v in levels if not 0 <= v <= 1]
-    require([parameter("q", caller, "between 0 and 1", v) for v in bad], ParameterError)
-    return levels
