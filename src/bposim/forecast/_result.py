@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -498,16 +497,11 @@ class Forecast:
         return ax
 
     def __repr__(self) -> str:
-        lines = [
-            f"Forecast of {self.days} days from {self.start} ({self.zone.key}), {self.samples} paths, {self.method}",
-            *(f"  {row.contact_type}: {row.sentence}" for row in self.summary().itertuples()),
-            *(f"  Note: {note}" for note in self.notes),
-        ]
-        return "\n".join(lines)
+        from bposim.forecast._words import as_text
+
+        return as_text(self)
 
     def _repr_html_(self) -> str:
-        table = self.summary().drop(columns="sentence")
-        table = table.to_html(index=False, float_format=lambda v: f"{v:,.3g}" if v < 10 else f"{v:,.0f}")
-        title = f"Forecast of {self.days} days from {self.start} ({self.zone.key}), {self.samples} paths, {self.method}"
-        items = "".join(f"<li>{html.escape(n)}</li>" for n in self.notes)
-        return f"<b>{html.escape(title)}</b>{table}<ul>{items}</ul>"
+        from bposim.forecast._words import as_html
+
+        return as_html(self)

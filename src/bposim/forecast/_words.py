@@ -1,7 +1,8 @@
-"""A forecast in a table: one row per contact type."""
+"""A forecast in words: a table of one row per contact type, text and HTML."""
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,3 +45,21 @@ def summary(ahead: Forecast) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def _title(ahead: Forecast) -> str:
+    return f"Forecast of {ahead.days} days from {ahead.start} ({ahead.zone.key}), {ahead.samples} paths, {ahead.method}"
+
+
+def as_text(ahead: Forecast) -> str:
+    """Return the forecast as lines of text."""
+    told = (f"  {row.contact_type}: {row.sentence}" for row in ahead.summary().itertuples())
+    return "\n".join([_title(ahead), *told, *(f"  Note: {note}" for note in ahead.notes)])
+
+
+def as_html(ahead: Forecast) -> str:
+    """Return the forecast as HTML."""
+    table = ahead.summary().drop(columns="sentence")
+    table = table.to_html(index=False, float_format=lambda v: f"{v:,.3g}" if v < 10 else f"{v:,.0f}")
+    items = "".join(f"<li>{html.escape(n)}</li>" for n in ahead.notes)
+    return f"<b>{html.escape(_title(ahead))}</b>{table}<ul>{items}</ul>"
