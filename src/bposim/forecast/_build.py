@@ -129,7 +129,8 @@ def build(counts: Counts, settings: Settings, progress: Any = None, workers: int
     notes += [f"{d} is closed: {why}." for d, why in sorted(shut.items())]
     for d, name in unseen_holidays(future.date, dates, holidays).items():
         notes.append(
-            f"{d} ({name}) is taken as open: the history holds no such day. If nobody opens, pass it in closed."
+            f"{d} ({name}) is taken as open: the history holds no such day. If nobody opens, pass it in closed. The days beside it "
+            "are forecast like those beside the holidays of the history."
         )
     notes += _notes(counts, settings, outlooks, (future[0] - dates[-1]).days)
     notes += told

@@ -20,6 +20,7 @@ def summary(ahead: Forecast) -> pd.DataFrame:
     first, _ = window_codes(ahead.starts, "day")
     per_day = np.add.reduceat(ahead.array, first, axis=1).astype(float)
     total = ahead.array.sum(axis=1, dtype=np.int64)
+    like = {k: f" of {a.like!r}" for k, a in ahead._settings.analogies.items()}
     rows = []
     for j, (name, view) in enumerate(zip(ahead.contact_types, ahead._parts.outlooks, strict=True)):
         mean = per_day[:, :, j].mean(axis=0)
@@ -41,7 +42,7 @@ def summary(ahead: Forecast) -> pd.DataFrame:
                 "days_masked": len(view.masked),
                 "masked": listed(view.masked),
                 "sentence": f"{expected:,.0f} contacts expected ({low:,.0f} to {high:,.0f} with 90 %), from "
-                f"{view.n_days} days; a day is off by {cv:.0%} (one standard deviation).",
+                f"{view.n_days} days{like.get(name, '')}; a day is off by {cv:.0%} (one standard deviation).",
             }
         )
     return pd.DataFrame(rows)
