@@ -186,17 +186,11 @@ def _last_lead(counts: Counts, settings: Settings) -> int:
     return (settings.start + timedelta(days=settings.days - 1) - counts.dates[-1].date()).days
 
 
-def _given(counts: Counts, settings: Settings, method: str) -> Inputs:
-    return Inputs(
-        method, _holidays(counts, settings), settings.regressors, settings.seed, settings.events, settings.closed
-    )
-
-
 def _inputs(
     counts: Counts, settings: Settings, workers: int | None = None, progress: Any = None
 ) -> list[tuple[Inputs, str]]:
     """Return for each contact type what is known in advance with its method, and why that method was chosen, if it was."""
-    given = _given(counts, settings, settings.method)
+    given = Inputs(settings.method, _holidays(counts, settings), settings.regressors, settings.seed, settings.events)
     if settings.method != "auto":
         return [(given, "")] * len(counts.types)
     trials = _trials(counts, settings)
@@ -211,7 +205,7 @@ def _inputs(
 
 def _trials(counts: Counts, settings: Settings) -> list[Trial]:
     """Return what is to be tried for each contact type with ``method="auto"``."""
-    given = _given(counts, settings, "auto")
+    given = Inputs("auto", _holidays(counts, settings), settings.regressors, settings.seed, settings.events)
     ahead = _last_lead(counts, settings)
     horizon = pd.date_range(settings.start, periods=settings.days)
     found = []

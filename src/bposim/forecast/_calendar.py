@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -118,13 +118,7 @@ def base_name(name: str) -> str:
 
 
 def columns(
-    days: pd.DatetimeIndex,
-    holidays: Holidays,
-    open_weekdays: set[int],
-    quiet: set[int],
-    n_past: int,
-    month: bool,
-    closed: Collection[date] = (),
+    days: pd.DatetimeIndex, holidays: Holidays, open_weekdays: set[int], quiet: set[int], n_past: int, month: bool
 ) -> tuple[pd.DataFrame, dict[str, list[str]], dict[str, float]]:
     """Return the candidate columns of some days, the columns of each group, and each column's freedom.
 
@@ -136,9 +130,6 @@ def columns(
         Weekdays with much less than the usual contacts, on which a holiday takes less away.
     n_past : int
         How many of ``days`` are history.
-    closed : collection of date
-        Days that are closed: of the history without contacts, of the horizon as the caller says. Others of the history are open where
-        they are among ``days``, others of the horizon as in :func:`closed_days`.
     """
     out: dict[str, np.ndarray] = {}
     groups: dict[str, list[str]] = {}
@@ -155,14 +146,7 @@ def columns(
             add("month", f"month_sin{j}", np.sin(2 * np.pi * j * place), COMMON)
             add("month", f"month_cos{j}", np.cos(2 * np.pi * j * place), COMMON)
     if holidays.public:
-        marks, beside = mark_days(holidays, open_weekdays, quiet)
-        worked = set(days[:n_past].date) - set(closed)
-        shut = closed_days(days[n_past:].date, days[:n_past], open_weekdays, holidays, set(closed))
-        # Whether a holiday that the history does not hold will be open nobody knows: the days beside it are like most.
-        unseen = unseen_holidays(days[n_past:].date, days[:n_past], holidays)
-        worked |= set(days[n_past:].date) - set(closed) - set(shut) - set(unseen)
-        for group, marked in marks.items():
-            marked = _like_most(marked, beside.get(group, {}), worked, set(days[:n_past].date))
+        for group, marked in mark_days(holidays, open_weekdays, quiet).items():
             hit = np.array([marked.get(d, "") for d in days.date], dtype=object)
             on = (hit != "").astype(float)
             if on[:n_past].sum() < 2:
@@ -177,24 +161,8 @@ def columns(
     return pd.DataFrame(out, index=days), groups, freedom
 
 
-def _like_most(
-    marked: dict[date, str], beside: dict[date, list[date]], worked: set[date], past: set[date]
-) -> dict[date, str]:
-    """Return the days beside a holiday without those whose holiday is open, where most of the past were beside closed ones.
-
-    What a closed holiday pushes to its neighbours does not come where somebody answers on the holiday itself.
-    """
-    is_open = {d: all(h in worked for h in beside[d]) for d in marked if d in beside}
-    told = [is_open[d] for d in is_open if d in past]
-    if not told or np.mean(told) >= 0.5:
-        return marked
-    return {d: name for d, name in marked.items() if not is_open.get(d, False)}
-
-
-def mark_days(
-    holidays: Holidays, open_weekdays: set[int], quiet: set[int]
-) -> tuple[dict[str, dict[date, str]], dict[str, dict[date, list[date]]]]:
-    """Return for each group of days its dates and names, and of the days before and after holidays which ones these are."""
+def mark_days(holidays: Holidays, open_weekdays: set[int], quiet: set[int]) -> dict[str, dict[date, str]]:
+    """Return for each group of days its dates and names."""
     marks: dict[str, dict[date, str]] = {g: {} for g in GROUPS if g != "month"}
     for d, name in holidays.public.items():
         if d.weekday() in quiet or d.weekday() not in open_weekdays:
@@ -221,7 +189,6 @@ def mark_days(
             marks["other_day"][d] = base_name(name)
     named = marks["holiday"] | marks["in_lieu"]
     off, busy = set(named), open_weekdays - quiet
-    beside: dict[str, dict[date, list[date]]] = {"after": {}, "before": {}}
     for d in sorted(off):
         for step, group in ((1, "after"), (-1, "before")):
             near = d + timedelta(days=step)
@@ -229,8 +196,7 @@ def mark_days(
                 near += timedelta(days=step)
             if near not in off and near.weekday() in busy:
                 marks[group][near] = named[d]
-                beside[group].setdefault(near, []).append(d)
-    return marks, beside
+    return marks
 
 
 def closed_days(

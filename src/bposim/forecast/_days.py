@@ -61,14 +61,13 @@ class Outlook:
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What is known in advance: holidays, regressors, events, days of the horizon that are closed, the method and its seed."""
+    """What is known in advance: holidays, regressors, events, the method and its seed."""
 
     method: str
     holidays: Holidays
     regressors: pd.DataFrame | None
     seed: int
     events: tuple[Event, ...] = ()
-    closed: tuple[date, ...] = ()
 
 
 def central(counts: Counts, inputs: Inputs, ahead: int) -> Outlook:
@@ -123,8 +122,7 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
     yearly = 0 if span < YEAR_NEEDS else (4 if span < 730 else 10)
     open_weekdays, quiet = _weekdays(past, logs)
     days = past.append(future)
-    idle = [*past[(totals == 0) & (c == 0)].date, *inputs.closed]
-    table, groups, freedom = columns(days, inputs.holidays, open_weekdays, quiet, n, span >= MONTH_NEEDS, idle)
+    table, groups, freedom = columns(days, inputs.holidays, open_weekdays, quiet, n, span >= MONTH_NEEDS)
     given = pd.DataFrame(index=days)
     if inputs.regressors is not None:
         found = prepare(inputs.regressors, past, future, logs, table.iloc[:n].to_numpy(dtype=float), yearly)

@@ -54,7 +54,6 @@ class Task:
             i.holidays.other,
             known,
             tuple(c.dates[~c.whole]),
-            i.closed,
         )
         digest.update(pickle.dumps(rest, protocol=4))
         return digest.digest()
@@ -100,10 +99,7 @@ def task(counts: Counts, kind: int, inputs: Inputs, ahead: int) -> Task:
     if last_day is not None:
         own = replace(own, table=np.zeros_like(own.table))
     first, last = own.dates[0] - _NEAR, own.dates[-1] + pd.Timedelta(days=ahead) + _NEAR
-    # Only what lies near the days changes a forecast, or its place among those remembered.
-    near = inputs.holidays.between(first.date(), last.date())
-    closed = tuple(d for d in inputs.closed if own.dates[-1].date() < d <= last.date())
-    return Task(own, replace(inputs, holidays=near, closed=closed), ahead)
+    return Task(own, replace(inputs, holidays=inputs.holidays.between(first.date(), last.date())), ahead)
 
 
 def made(
