@@ -7,6 +7,7 @@ import pytest
 from forecast_worlds import day_counts
 
 from bposim.forecast import forecast
+from bposim.forecast._calendar import country_problems
 
 
 def closed_on_holidays(end, seed=3):
@@ -31,3 +32,11 @@ def test_the_effect_after_closed_holidays_comes_after_the_next_one():
     days = forecast(history, days=14, country="US", samples=5).mean("day").set_index("day")["contacts"]
     after = pd.Timestamp("2021-06-01", tz="America/New_York")  # Memorial Day is 31 May
     assert days[after] == pytest.approx(1.4 * days[after - pd.Timedelta(days=7)], rel=0.08)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("Britain", "GB"), ("england", "GB"), ("Holland", "NL"), ("Germny", "DE")]
+)
+def test_a_country_by_another_name_gets_its_code(given, meant):
+    (problem,) = country_problems(given, None, "forecast()")
+    assert f"Did you mean {meant!r}" in problem

@@ -17,7 +17,7 @@ COMMON, BY_NAME = 3.0, 0.35
 #: What countries are called beside their official names: code and name.
 _CALLED = {
     **dict.fromkeys(("britain", "great britain", "england", "u.k."), ("GB", "United Kingdom")),
-    **dict.fromkeys(("usa", "u.s.", "u.s.a.", "america", "united states of america"), ("US", "United States")),
+    **dict.fromkeys(("u.s.", "u.s.a.", "america", "united states of america"), ("US", "United States")),
     **dict.fromkeys(("holland", "the netherlands"), ("NL", "Netherlands")),
     **dict.fromkeys(("korea", "south korea"), ("KR", "South Korea")),
     "czech republic": ("CZ", "Czechia"),
