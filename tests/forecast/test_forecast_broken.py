@@ -123,3 +123,12 @@ def test_the_forecast_and_the_report_name_the_same_days():
     ahead = forecast(frame, days=7, samples=5, method="mean-4")
     note = next(n for n in ahead.notes if "an outage" in n)
     assert all(str(d) in note for d in days)
+
+
+def test_broken_days_are_told_once_for_each_origin(monkeypatch):
+    from bposim.history import days
+
+    seen, told = [], days.broken_days
+    monkeypatch.setattr(days, "broken_days", lambda panel: seen.append(len(panel.day)) or told(panel))
+    forecast(steady(), days=7, samples=5, method="level").backtest(origins=3, days=7)
+    assert seen and len(seen) == len(set(seen))

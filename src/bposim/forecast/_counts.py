@@ -39,6 +39,8 @@ class Source:
         Whether an open interval without a row had no contacts, rather than being unknown.
     trusted : frozenset of str
         Rules of data quality whose days the caller has accepted as they are.
+    told : dict of int to dict
+        Broken days among the first so many, once they have been told; shared by all that is cut from the same counts.
     """
 
     dates: pd.DatetimeIndex
@@ -47,6 +49,7 @@ class Source:
     hours: Callable[[int], Spans]
     gaps: bool
     trusted: frozenset[str] = frozenset()
+    told: dict[int, dict[pd.Timestamp, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,18 +132,20 @@ class Counts:
 
     def of_types(self, types: tuple[str, ...]) -> Counts:
         """Return the counts of some contact types; one that the history lacks has no contacts."""
+        if types == self.types:
+            return self
         at = pd.Index(self.types).get_indexer(list(types))
 
         def taken(table: np.ndarray) -> np.ndarray:
             return np.where((at >= 0)[:, None, None], table[np.maximum(at, 0)], 0)
 
-        source = None if self.source is None else replace(self.source, table=taken(self.source.table))
+        source = None if self.source is None else replace(self.source, table=taken(self.source.table), told={})
         return replace(self, types=types, table=taken(self.table), source=source)
 
     def without(self, names: Collection[str]) -> Counts:
         """Return counts in which some contact types have no contacts."""
         keep = np.array([t not in names for t in self.types])[:, None, None]
-        source = None if self.source is None else replace(self.source, table=self.source.table * keep)
+        source = None if self.source is None else replace(self.source, table=self.source.table * keep, told={})
         return replace(self, table=self.table * keep, source=source)
 
     def recent(self) -> Counts:
@@ -290,7 +295,9 @@ def _broken(source: Source, minutes: np.ndarray, spans: Spans, interval_s: float
     from bposim.history.days import broken_days
     from bposim.history.whole import Slots
 
-    length = round(interval_s / 60)
+    n, length = len(source.dates), round(interval_s / 60)
+    if n in source.told:
+        return source.told[n]
     if interval_s >= 86400 or length < 1 or 1440 % length or (minutes % length).any():
         return {}
     at = minutes // length
@@ -304,6 +311,7 @@ def _broken(source: Source, minutes: np.ndarray, spans: Spans, interval_s: float
     for rule, days in zip(BROKEN, (hole, cut), strict=True):
         if rule not in source.trusted:
             found |= dict.fromkeys(source.dates[days], rule)
+    source.told[n] = found
     return found
 
 
