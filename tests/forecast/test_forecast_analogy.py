@@ -84,3 +84,23 @@ def test_mistakes(voice):
         forecast(voice, days=7, analogies={"chat": 0.4})
     with pytest.raises(ParameterError, match="above 0"):
         Analogy("voice", 0.0)
+
+
+@pytest.mark.parametrize(("name", "value"), [("share", 20), ("share", 40.0), ("uncertainty", 30)])
+def test_a_percentage_is_no_share(name, value):
+    with pytest.raises(ParameterError, match=f"{value:g} % is {value / 100:g}"):
+        Analogy(**{"like": "voice", "share": 0.2} | {name: value})
+    assert Analogy(like="voice", share=1.5).share == 1.5
+
+
+def test_a_lift_in_per_cent_is_refused_too():
+    with pytest.raises(ParameterError, match=r"20 % is lift=0\.2"):
+        Event("sale", "2024-03-04", lift=20)
+
+
+def test_the_sentence_says_whose_days_were_used():
+    ahead = forecast(
+        nhpp(84, 3, kind="voice"), days=7, samples=10, method="mean-4", analogies={"chat": Analogy("voice", 0.4)}
+    )
+    told = ahead.summary().set_index("contact_type")["sentence"]
+    assert "from 84 days of 'voice';" in told["chat"] and "from 84 days;" in told["voice"]

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from forecast_worlds import WEEK
+from scipy import optimize, stats
 
 from bposim.forecast import forecast
 from bposim.forecast._days import Error
-from bposim.forecast._errors import fit_error, heavier, log_mean, missed
+from bposim.forecast._errors import _loss, fit_error, heavier, log_mean, missed
 from bposim.forecast._profile import ShapeNoise
 
 
@@ -41,6 +42,33 @@ def test_level_drift_and_factor_are_told_apart():
     assert np.median([e.factor for e in found]) == pytest.approx(0.006, rel=0.15)
     assert np.median([e.persistence for e in found]) == pytest.approx(0.4, abs=0.1)
     assert all(e.tail > 8 for e in found)
+
+
+@pytest.mark.parametrize("x", [(-5.0, -8.0, -5.0, -0.5), (-4.0, -7.0, -6.0, 1.5), (-8.0, -6.0, -4.0, -2.9)])
+def test_the_posterior_is_that_of_normal_gaps_and_its_gradient_is_exact(x):
+    rng = np.random.default_rng(11)
+    tried = forecasts(2, rng, level=0.004, drift=2e-4, factor=0.006, rho=0.4, days=9)
+    tried.append(forecasts(1, rng, level=0.0, drift=0.0, factor=0.01, rho=0.0, days=4, mean=20.0)[0])
+    first = [np.minimum.outer(t.lead, t.lead) for t in tried]
+    centre, x = np.array([-6.0, -9.0, -4.5, 0.0]), np.array(x)
+
+    def loss(x):
+        return _loss(x, tried, [t.gap for t in tried], first, centre)
+
+    def by_hand(x):
+        level, drift, factor = np.exp(x[:3])
+        rho = np.clip(1.05 / (1 + np.exp(-x[3])) - 0.05, 0.0, 0.95)
+        told = ((x - centre) ** 2 / np.array([1.0, 1.0, 0.5, 1.0]) ** 2).sum() / 2
+        for t in tried:
+            day = np.arange(len(t.gap))
+            cov = level + drift * np.minimum.outer(t.lead, t.lead) + factor * rho ** abs(np.subtract.outer(day, day))
+            told -= stats.multivariate_normal.logpdf(t.gap, cov=cov + np.diag(t.noise))
+            told -= len(day) * np.log(2 * np.pi) / 2
+        return told
+
+    assert loss(x)[0] == pytest.approx(by_hand(x), rel=1e-9)
+    numeric = optimize.approx_fprime(x, lambda v: by_hand(v), 1e-6)
+    assert loss(x)[1] == pytest.approx(numeric, abs=1e-3, rel=1e-4)
 
 
 def test_a_perfect_forecast_is_told_as_one():

@@ -160,6 +160,24 @@ def test_nothing_after_the_start_is_seen():
     assert (x["expected"] == y["expected"]).all() and (x["actual"][handle] != y["actual"][handle]).all()
 
 
+def test_hours_that_open_after_the_start_tell_nothing_of_handle_times():
+    # A few stray contacts of twenty minutes come after 16:00; from the start on the evening is open.
+    frame, _ = contacts(168, 2)
+    start = pd.Timestamp("2023-05-22", tz="Asia/Manila")
+    evening = frame[frame["arrived"].dt.hour >= 14].assign(arrived=lambda f: f["arrived"] + pd.Timedelta(hours=3))
+    stray = evening[evening["arrived"] < start].iloc[::60].assign(handle_s=1200.0)
+    whole = pd.concat([frame, stray, evening[evening["arrived"] >= start]]).sort_values("arrived", ignore_index=True)
+    a, b = (
+        forecast(log(f), start="2023-05-22", days=14, method="level", samples=20)
+        for f in (whole, whole[whole["arrived"] < start])
+    )
+    assert (a.expected == b.expected).all()
+    assert np.array_equal(a._handle.load, b._handle.load) and (a.handle_paths == b.handle_paths).all()
+    cells = a.backtest(origins=["2023-05-22"], days=14).cells
+    mine = cells[(cells["measure"] == "handle_time") & (cells["method"] == "level") & (cells["by"] == "day")]
+    assert mine["expected"].to_numpy() == pytest.approx(b.handle_times("day")["handle_s"].to_numpy())
+
+
 def test_a_backtest_scores_all_three_measures_beside_their_floors():
     history, _, _ = parted()
     test = forecast(history, days=14, method="level", samples=100).backtest(origins=3, days=14)
@@ -281,7 +299,7 @@ agent_groups:
 def test_handle_times_are_read_on_the_days_and_intervals_of_the_volumes():
     history, _, _ = parted(n_days=84)
     counts = read_counts(history)
-    handled = read_handled(history, counts)
+    handled = read_handled(history, counts).known_to(counts)
     seen = history.contacts
     assert handled.number.sum() == seen["handle_s"].notna().sum() and np.isclose(
         handled.total.sum(), seen["handle_s"].sum()

@@ -95,6 +95,23 @@ def test_a_tie_shows_both(save: Callable, monkeypatch: pytest.MonkeyPatch):
     assert "fits 'contacts' and 'twin' equally well: choose one" in str(guess)
 
 
+def test_of_layouts_that_fit_alike_the_plain_one_is_named_first(save: Callable, monkeypatch: pytest.MonkeyPatch):
+    vendor = PROFILES["contacts"].replace(name="vendor")
+    monkeypatch.setattr("bposim.history.guess.PROFILES", {"vendor": vendor} | dict(PROFILES))
+    guess = guess_profile(save(clean_contacts()), tz=ZONE)
+    assert guess.tied == ("contacts", "vendor") and 'profile="contacts"' in guess.call
+
+
+def test_a_report_without_a_date_says_how_date_and_time_apart_are_named(tmp_path: Path):
+    path = tmp_path / "report.csv"
+    path.write_text("jour,heure,offered,answered\n2026-03-02,09:00,5,5\n2026-03-02,09:30,4,4\n")
+    with pytest.raises(HistoryError) as caught:
+        read_history(path, profile="intervals", tz=ZONE)
+    assert 'columns={"date": "<…>", "time": "<…>"}' in str(caught.value)
+    history = read_history(path, profile="intervals", tz=ZONE, columns={"date": "jour", "time": "heure"})
+    assert len(history.intervals) == 2
+
+
 def test_nothing_fits(tmp_path: Path):
     path = tmp_path / "people.csv"
     path.write_text("name,age\nann,40\n")

@@ -16,7 +16,7 @@ from bposim.history import History
 from bposim.history.readiness import Need
 
 STEPS = ["day volumes", "interval volumes", "yearly season", "arrivals", "handle time", "patience", "heads on duty",
-         "targets by window", "redials", "staffing", "back-test"]  # fmt: skip
+         "targets by window", "redials", "staffing", "back-test of the simulation"]  # fmt: skip
 
 
 def read(frame: pd.DataFrame, profile: str = "contacts", **options) -> History:
@@ -51,7 +51,9 @@ def test_a_log_of_fourteen_weeks():
     assert "no contact names its agent" in found.loc["heads on duty", "reason"]
     assert found.loc["redials", "score"] == 85  # every contact names a customer: 100 % of the 80 % that make it ready
     assert found.loc["staffing", "score"] == found.loc[["arrivals", "handle time", "patience"], "score"].min()
-    assert found.loc["back-test", "reason"].startswith("heads on duty first: no contact names its agent")
+    assert found.loc["back-test of the simulation", "reason"].startswith(
+        "heads on duty first: no contact names its agent"
+    )
 
 
 def test_a_report_lacks_shapes_and_counts_lack_nearly_everything():

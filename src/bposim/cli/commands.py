@@ -18,6 +18,8 @@ from bposim.cli.inout import (
     guess_profile,
     print_json,
     read_confidence,
+    read_days,
+    read_events,
     read_frame,
     read_history,
     read_scenario,
@@ -215,6 +217,11 @@ def forecast(
     days: Annotated[int, typer.Option(help="Days ahead.", min=1)] = 28,
     method: Annotated[str, typer.Option(help="prophet, auto, level, seasonal-naive, mean-4 (any number of weeks), ets or mstl.")] = "prophet",
     country: Country = None,
+    closed: Annotated[list[str] | None, typer.Option("--closed", help="A day on which nobody opens; repeat for more.")] = None,
+    event: Annotated[list[str] | None, typer.Option("--event", help="A campaign or the like, past or coming: letter,2026-03-02,days=5,"
+        "lift=20% (also shape, contacts, delay, half_life, contact_types, uncertainty); repeat for more.")] = None,
+    regressors: Annotated[Path | None, typer.Option(help="What is known of each day, past and coming: 'date' and a column for each "
+        "(csv, parquet).")] = None,
     scenario: Annotated[Path | None, typer.Option(help="Take the opening hours of this scenario.")] = None,
     samples: Annotated[int, typer.Option(help="Sample paths.", min=1)] = 500,
     backtest: Annotated[bool, typer.Option("--backtest", help="Also compare with naive methods on the past.")] = False,
@@ -225,12 +232,16 @@ def forecast(
     from bposim.scenario import load_scenario
 
     check_out(out, *FRAMES)
+    events, known = read_events(event), read_days(regressors)
     found = read_history(history, profile, tz, column, day_first)
     world = load_scenario(scenario) if scenario else None
     if world is not None:
         same_clock(found, world, scenario)
     hours = world.opening_hours if world is not None else None
-    ahead = ahead_of(found, days=days, method=method, country=country, samples=samples, seed=seed, opening_hours=hours)
+    ahead = ahead_of(
+        found, days=days, method=method, country=country, samples=samples, seed=seed, opening_hours=hours,
+        closed=closed or (), events=events, regressors=known,
+    )  # fmt: skip
     past = ahead.backtest().summary() if backtest else None
     if as_json:
         extra = {} if past is None else {"backtest": records(past)}

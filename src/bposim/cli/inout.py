@@ -107,6 +107,47 @@ def check_words(*asked: tuple[str, str, tuple[str, ...]]) -> None:
     )
 
 
+def read_events(options: list[str] | None) -> list[Any]:
+    """Return the events of ``--event name,day,key=value,…``; all that is wrong is told at once."""
+    from bposim.forecast import Event
+
+    events, problems = [], []
+    for text in options or ():
+        name, day, *rest = [part.strip() for part in text.split(",")] + [""] * (text.count(",") == 0)
+        values: dict[str, Any] = {}
+        for part in rest:
+            key, _, value = part.partition("=")
+            key = key.strip().replace("-", "_")
+            if key not in EVENT_KEYS or not value.strip():
+                problems.append(
+                    f"--event {text!r}: {part!r} is none of {', '.join(f'{k}=…' for k in EVENT_KEYS)}. "
+                    "Write --event letter,2026-03-02,days=5,lift=20%."
+                )
+                continue
+            try:
+                values[key] = EVENT_KEYS[key](value.strip())
+            except ValueError:
+                problems.append(f"--event {text!r}: {key} {value.strip()!r} is no number. Write {key}=5.")
+        try:
+            events.append(Event(name, day, **values))
+        except ParameterError as error:
+            problems += [f"--event {text!r}: {p}" for p in error.problems]
+    require(problems, ParameterError)
+    return events
+
+
+def _number(text: str) -> float:
+    """Return a number, a share also in per cent."""
+    return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+
+
+#: What ``--event`` takes beside name and day, and how it is read.
+EVENT_KEYS: dict[str, Any] = {
+    "days": int, "shape": str, "contacts": float, "lift": _number, "delay": int, "half_life": float,
+    "contact_types": lambda text: text.split("+"), "uncertainty": _number,
+}  # fmt: skip
+
+
 def check_out(path: Path | None, *endings: str) -> None:
     """Raise ParameterError before any work is done where ``--out`` cannot be written."""
     if path is None:
@@ -173,6 +214,25 @@ def read_frame(path: Path | None, what: str) -> pd.DataFrame | None:
         )
     frame["interval_start"] = _times(frame["interval_start"], where)
     return frame
+
+
+def read_days(path: Path | None) -> pd.DataFrame | None:
+    """Read a table of what is known by day, with a column ``date``."""
+    if path is None:
+        return None
+    where = f"--regressors {str(path)!r}"
+    if not path.is_file():
+        raise ParameterError(f"{where} is no file. Name a csv or parquet with the column 'date'.")
+    if not path.name.lower().endswith(FRAMES):
+        raise ParameterError(f"{where} must be {', '.join(FRAMES[:-1])} or {FRAMES[-1]}. Export it as CSV.")
+    try:
+        frame = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+        return frame.assign(date=pd.to_datetime(frame["date"]))
+    except KeyError:
+        raise ParameterError(f"{where} has no column 'date'. It has: {', '.join(map(str, frame.columns))}.") from None
+    except (ValueError, OSError, pd.errors.ParserError) as error:
+        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        raise ParameterError(f"{where} cannot be read: {reason}. Write its dates as 2026-03-01.") from None
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

@@ -17,6 +17,9 @@ from bposim.units import seconds
 #: Days with contacts from which a contact type is forecast from its own history, and no longer by analogy.
 OWN_DAYS = 56
 
+#: A larger share is a percentage.
+MOST = 10.0
+
 
 @dataclass(frozen=True)
 class Analogy:
@@ -27,7 +30,7 @@ class Analogy:
     like : str
         Contact type of the history whose days, profile and errors the new one shares.
     share : float
-        Expected contacts of the new one for each contact of ``like``.
+        Expected contacts of the new one for each contact of ``like``: 0.2 is 20 %, 10 the most.
     uncertainty : float
         Assumed relative standard error of ``share``; each path has one lognormal share for the whole horizon.
     handle_time : str, timedelta or None
@@ -52,6 +55,11 @@ class Analogy:
             if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not least <= value < np.inf:
                 rule = "a number above 0" if name == "share" else "a number of at least 0"
                 problems.append(parameter(name, "Analogy()", rule, value))
+        for name in ("share", "uncertainty"):
+            value = getattr(self, name)
+            if isinstance(value, int | float) and not isinstance(value, bool) and MOST < value < np.inf:
+                way = f"{value:g} % is {value / 100:g}." if value <= 100 else ""
+                problems.append(parameter(name, "Analogy()", f"a share of at most {MOST:g} (0.2 is 20 %)", value, way))
         if self.handle_time is not None:
             try:
                 if not seconds(self.handle_time, what="handle_time of Analogy()") > 0:
@@ -122,7 +130,7 @@ def by_analogy(outlooks: Sequence[Outlook], types: Sequence[str], analogies: Map
             expected=model.expected * analogy.share,
             effects=(f"like {analogy.like} times {analogy.share:g} (given)",),
             notes=(sentence,),
-            masked=0,
+            masked=(),
         )
     return result
 

@@ -13,8 +13,18 @@ import pandas as pd
 from scipy.special import gammaln
 
 from bposim.errors import ForecastError, ParameterError, parameter, require
-from bposim.forecast._build import Parts, Settings, build, candidates, check_length, fits, young
-from bposim.forecast._counts import Counts
+from bposim.forecast._build import (
+    Parts,
+    Settings,
+    broken_days,
+    build,
+    candidates,
+    check_length,
+    fits,
+    listed,
+    young,
+)  # fmt: skip
+from bposim.forecast._counts import BROKEN, Counts
 from bposim.forecast._days import METHODS
 from bposim.forecast._fits import made
 from bposim.forecast._handle import Handled
@@ -77,7 +87,7 @@ class Backtest:
     notes: tuple[str, ...] = ()
 
     def summary(self, by: str | None = None, lead: bool = False, measure: str | None = "volume") -> pd.DataFrame:
-        """Return errors per method, contact type and window.
+        """Return errors per method, contact type and window; weeks of seven and months of 28 days from each origin.
 
         Parameters
         ----------
@@ -189,7 +199,7 @@ class Backtest:
         return by_lead(cells[cells["by"] == by], self.method, by, title, ax)
 
     def __repr__(self) -> str:
-        head = f"Backtest of {self.method}: {len(self.origins)} origins of {self.days} days"
+        head = f"Backtest of {self.method}: {len(self.origins)} origins of {self.days} days; weeks and months begin at the origin"
         return "\n".join([head, self.verdict, self.summary().to_string(index=False, float_format="{:.3f}".format)])
 
     def _repr_html_(self) -> str:
@@ -244,6 +254,8 @@ def run_backtest(
         past = own.until(w.start)
         ahead = own.came(w.start, w.start + timedelta(days=days))
         whole = build(past, w)
+        # Counts that are not the demand are no error of a forecast.
+        ahead = ahead.only(ahead.whole)
         holes = _lacking(ahead, own.dates[-1], whole, w)
         if holes:
             days_text = ", ".join(map(str, holes[:3])) + (", …" if len(holes) > 3 else "")
@@ -264,6 +276,12 @@ def run_backtest(
     notes += tuple(
         f"origin {d} leaves out {t}: fewer than two weeks of its own history before it." for d, t in absent.items()
     )
+    tested = {o + timedelta(days=k) for o in starts for k in range(days)}
+    for rule, dates in broken_days(counts).items():
+        if out := sorted(tested & set(dates)):
+            notes += (
+                f"Not scored, {BROKEN[rule]}: {listed(out)}. These days are left out of what was forecast and of what came.",
+            )
     notes = (*notes, *unscored.values())
     inputs = {"origins": [str(d) for d in starts], "days": days, "method": settings.method, "seed": settings.seed}
     return Backtest(cells, tuple(starts), days, settings.method, Provenance("backtest", inputs), notes)
@@ -313,7 +331,7 @@ def _origins(counts: Counts, origins: Any, days: int) -> tuple[list[date], list[
 def _lacking(ahead: Counts, last: pd.Timestamp, parts: Parts, settings: Settings) -> list[date]:
     """Return the days of the horizon, up to the end of the history, that were forecast as open and have no counts."""
     every = pd.Timestamp(settings.start) + pd.to_timedelta(np.unique(parts.grid.day), unit="D")
-    return list(every[(every <= last) & ~every.isin(ahead.dates)].date)
+    return list(every[(every <= last) & ~every.isin(ahead.dates) & ~every.isin(list(ahead.broken))].date)
 
 
 def _score(parts: Parts, past: Counts, ahead: Counts, origin: date, days: int) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from bposim.errors import ForecastError, require
 from bposim.forecast._analogy import Analogy, by_analogy, own_errors
 from bposim.forecast._auto import CANDIDATES, Trial, preferred, trial
 from bposim.forecast._calendar import Holidays, closed_days, load_holidays, unseen_holidays
-from bposim.forecast._counts import Counts
+from bposim.forecast._counts import BROKEN, Counts
 from bposim.forecast._days import (
     BUSY,
     THIN_DAYS,
@@ -70,6 +70,7 @@ class Parts:
     future: pd.DatetimeIndex
     slots: np.ndarray
     update: Update | None = None
+    holidays: Mapping[date, str] = field(default_factory=dict)
 
 
 def build(counts: Counts, settings: Settings, progress: Any = None, workers: int | None = None) -> Parts:
@@ -128,7 +129,8 @@ def build(counts: Counts, settings: Settings, progress: Any = None, workers: int
     notes += [f"{d} is closed: {why}." for d, why in sorted(shut.items())]
     for d, name in unseen_holidays(future.date, dates, holidays).items():
         notes.append(
-            f"{d} ({name}) is taken as open: the history holds no such day. If nobody opens, pass it in closed."
+            f"{d} ({name}) is taken as open: the history holds no such day. If nobody opens, pass it in closed. The days beside it "
+            "are forecast like those beside the holidays of the history."
         )
     notes += _notes(counts, settings, outlooks, (future[0] - dates[-1]).days)
     notes += told
@@ -155,7 +157,7 @@ def build(counts: Counts, settings: Settings, progress: Any = None, workers: int
     by_events = np.divide(totals, own, out=np.ones_like(totals), where=own > 0)
     return Parts(
         grid, expected, array, tuple(outlooks), tuple(notes), thin, leads, totals, by_events, tuple(extras), future,
-        slot,
+        slot, holidays={d: holidays.public[d] for d in horizon if d in holidays.public},
     )  # fmt: skip
 
 
@@ -295,6 +297,19 @@ def further_paths(types: tuple[str, ...], settings: Settings, parts: Parts, firs
     return array
 
 
+def broken_days(counts: Counts) -> dict[str, list[date]]:
+    """Return the days of a history that are not learnt, by the rule of data quality that they break."""
+    found: dict[str, list[date]] = {}
+    for day in counts.dates[~counts.whole]:
+        found.setdefault(counts.broken[day], []).append(day.date())
+    return found
+
+
+def listed(days: Sequence[date]) -> str:
+    """Write days in words, the first eight by name."""
+    return ", ".join(map(str, days[:8])) + (f" and {len(days) - 8} more" if len(days) > 8 else "")
+
+
 def young(counts: Counts) -> dict[str, str]:
     """Return the contact types with contacts on too few days to be forecast, each with a sentence why."""
     found = {}
@@ -341,7 +356,7 @@ def check_length(counts: Counts, analogies: Collection[str] = ()) -> str:
 def _ever(counts: Counts) -> np.ndarray:
     """Return whether the wall-clock interval was ever observed on the weekday, shape (7, n_slots)."""
     seen = np.zeros((7, len(counts.minutes)), dtype=bool)
-    np.logical_or.at(seen, counts.dates.day_of_week, counts.times > 0)
+    np.logical_or.at(seen, counts.dates.day_of_week.to_numpy(), counts.times > 0)
     return seen
 
 
@@ -354,9 +369,14 @@ def _slots(counts: Counts, grid: Grid) -> np.ndarray:
 
 def _notes(counts: Counts, settings: Settings, outlooks: list[Outlook], gap: int) -> list[str]:
     notes = []
+    for rule, days in broken_days(counts).items():
+        notes.append(
+            f"Not learnt, {BROKEN[rule]}: {listed(days)}. If the counts are right, say so: "
+            f'History.from_counts(…) or read_history(…), then .accept("{rule}").'
+        )
     for name, view in zip(counts.types, outlooks, strict=True):
-        if view.masked:
-            notes.append(f"{name!r}: {view.masked} outlying days were masked and not learnt.")
+        if odd := [d for d in view.masked if pd.Timestamp(d) not in counts.broken]:
+            notes.append(f"{name!r}: {len(odd)} outlying days were masked and not learnt ({listed(odd)}).")
         notes += [f"{name!r}: {sentence}" for sentence in view.notes]
         if view.error.regular and view.expected.any():
             notes.append(f"{name!r}: day totals vary less than Poisson; counts are drawn by rounding.")

@@ -14,6 +14,14 @@ import pandas as pd
 
 #: Standard deviation, in log units, of a group's common effect and of one name's deviation from it.
 COMMON, BY_NAME = 3.0, 0.35
+#: What countries are called beside their official names: code and name.
+_CALLED = {
+    **dict.fromkeys(("britain", "great britain", "england", "u.k."), ("GB", "United Kingdom")),
+    **dict.fromkeys(("u.s.", "u.s.a.", "america", "united states of america"), ("US", "United States")),
+    **dict.fromkeys(("holland", "the netherlands"), ("NL", "Netherlands")),
+    **dict.fromkeys(("korea", "south korea"), ("KR", "South Korea")),
+    "czech republic": ("CZ", "Czechia"),
+}
 #: Least days of history for a cycle of the month: two and a half months.
 MONTH_NEEDS = 75
 _MONTH_HARMONICS = 3
@@ -53,8 +61,11 @@ def country_problems(country: str | None, subdivision: str | None, caller: str) 
     if country not in known:
         names = {c: c for c in known} | _country_names()
         fold = {n.lower(): n for n in names}
-        near = difflib.get_close_matches(str(country).lower(), fold, n=1, cutoff=0.5)
+        word = str(country).strip().lower()
+        near = difflib.get_close_matches(word, fold, n=1, cutoff=0.5)
         hint = f" Did you mean {names[fold[near[0]]]!r}?" if near else ""
+        if word in _CALLED:
+            hint = f" Did you mean {_CALLED[word][0]!r} ({_CALLED[word][1]})?"
         return [f"The country parameter of {caller} must be an ISO code with known holidays. Got {country!r}.{hint}"]
     if subdivision is not None and subdivision not in known[country]:
         near = difflib.get_close_matches(str(subdivision), known[country], n=1, cutoff=0.3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property, lru_cache
 from typing import Any
@@ -20,6 +20,8 @@ from bposim.schema import VOLUMES
 RECENT_DAYS = 913
 #: Median contacts a day up to which a day without any is no wonder.
 FEW = 10
+#: Rules of data quality whose days are not the demand, in words.
+BROKEN = {"outage_day": "an outage", "truncated_day": "cut off at the edge of the data"}
 Spans = Mapping[int, tuple[tuple[int, int], ...]]
 
 
@@ -35,6 +37,10 @@ class Source:
         Returns the opening hours that the first so many days show.
     gaps : bool
         Whether an open interval without a row had no contacts, rather than being unknown.
+    trusted : frozenset of str
+        Rules of data quality whose days the caller has accepted as they are.
+    told : dict of int to dict
+        Broken days among the first so many, once they have been told; shared by all that is cut from the same counts.
     """
 
     dates: pd.DatetimeIndex
@@ -42,6 +48,8 @@ class Source:
     passes: np.ndarray
     hours: Callable[[int], Spans]
     gaps: bool
+    trusted: frozenset[str] = frozenset()
+    told: dict[int, dict[pd.Timestamp, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +66,8 @@ class Counts:
         A repeated hour is added to its first passage.
     times : ndarray of int, shape (n_days, n_slots)
         How often the interval occurred on the day: 0 closed, 1, or 2 in a repeated hour.
+    broken : dict of Timestamp to str
+        Days whose counts are not the demand, as the quality rules tell from these days alone, with the rule.
     """
 
     zone: ZoneInfo
@@ -72,6 +82,12 @@ class Counts:
     provenance: Provenance | None = None
     source: Source | None = None
     holes: str = ""
+    broken: Mapping[pd.Timestamp, str] = field(default_factory=dict)
+
+    @cached_property
+    def whole(self) -> np.ndarray:
+        """Whether the day's counts are the demand: no outage, not cut off, shape (n_days,)."""
+        return ~np.asarray(self.dates.isin(list(self.broken)))
 
     @cached_property
     def totals(self) -> np.ndarray:
@@ -99,8 +115,7 @@ class Counts:
         if self.source is not None:
             n = int((self.source.dates < pd.Timestamp(day)).sum())
             return self if n == len(self.source.dates) else _laid(self, n)
-        keep = np.asarray(self.dates < pd.Timestamp(day))
-        return replace(self, dates=self.dates[keep], table=self.table[:, keep], times=self.times[keep])
+        return self.only(np.asarray(self.dates < pd.Timestamp(day)))
 
     def came(self, day: date, end: date) -> Counts:
         """Return what came from one day until before another, in the opening hours of then or of all of the history."""
@@ -117,18 +132,20 @@ class Counts:
 
     def of_types(self, types: tuple[str, ...]) -> Counts:
         """Return the counts of some contact types; one that the history lacks has no contacts."""
+        if types == self.types:
+            return self
         at = pd.Index(self.types).get_indexer(list(types))
 
         def taken(table: np.ndarray) -> np.ndarray:
             return np.where((at >= 0)[:, None, None], table[np.maximum(at, 0)], 0)
 
-        source = None if self.source is None else replace(self.source, table=taken(self.source.table))
+        source = None if self.source is None else replace(self.source, table=taken(self.source.table), told={})
         return replace(self, types=types, table=taken(self.table), source=source)
 
     def without(self, names: Collection[str]) -> Counts:
         """Return counts in which some contact types have no contacts."""
         keep = np.array([t not in names for t in self.types])[:, None, None]
-        source = None if self.source is None else replace(self.source, table=self.source.table * keep)
+        source = None if self.source is None else replace(self.source, table=self.source.table * keep, told={})
         return replace(self, table=self.table * keep, source=source)
 
     def recent(self) -> Counts:
@@ -137,7 +154,10 @@ class Counts:
 
     def since(self, day: pd.Timestamp) -> Counts:
         """Return the history from a day on."""
-        keep = np.asarray(self.dates >= day)
+        return self.only(np.asarray(self.dates >= day))
+
+    def only(self, keep: np.ndarray) -> Counts:
+        """Return the days that a mask keeps."""
         return replace(self, dates=self.dates[keep], table=self.table[:, keep], times=self.times[keep], source=None)
 
 
@@ -198,7 +218,7 @@ def read_counts(source: Any, opening_hours: Any = None) -> Counts:
     hours = _hours(given, opening_hours, dates, minutes, passes, interval_s)
     whole = Counts(
         zone, interval_s, {}, types, dates, minutes, table, passes, (), getattr(given, "provenance", None),
-        Source(dates, table, passes, hours, given is None),
+        Source(dates, table, passes, hours, given is None, _trusted(given)),
     )  # fmt: skip
     return replace(_laid(whole, len(dates)), holes=_holes(whole) if given is None else "")
 
@@ -249,6 +269,7 @@ def _laid(counts: Counts, n: int) -> Counts:
         times=np.where(is_open, passes, 0)[worked],
         notes=tuple(notes),
         source=before,
+        broken=_broken(before, counts.minutes, spans, counts.interval_s),
     )
 
 
@@ -267,6 +288,36 @@ def _hours(
     if given is not None:
         return _history_hours(given, dates)
     return lambda n: _infer_spans(dates[:n], minutes, passes[:n], interval_s)
+
+
+def _trusted(history: Any) -> frozenset[str]:
+    report = getattr(history, "quality", None)
+    return report.accept if report is not None else frozenset()
+
+
+def _broken(source: Source, minutes: np.ndarray, spans: Spans, interval_s: float) -> dict[pd.Timestamp, str]:
+    """Return the days that the rules of data quality call an outage, or cut off at the edge of the data."""
+    from bposim.history.days import broken_days
+    from bposim.history.whole import Slots
+
+    n, length = len(source.dates), round(interval_s / 60)
+    if n in source.told:
+        return source.told[n]
+    if interval_s >= 86400 or length < 1 or 1440 % length or (minutes % length).any():
+        return {}
+    at = minutes // length
+    total = np.zeros((len(source.dates), 1440 // length))
+    known = np.full(total.shape, source.gaps)
+    total[:, at] = source.table.sum(axis=0)
+    known[:, at] |= source.passes > 0
+    day = source.dates.to_numpy().astype("datetime64[D]").astype(np.int64)
+    hole, cut = broken_days(Slots(day, total, known, {d: tuple(spans.get(d, ())) for d in range(7)}))
+    found: dict[pd.Timestamp, str] = {}
+    for rule, days in zip(BROKEN, (hole, cut), strict=True):
+        if rule not in source.trusted:
+            found |= dict.fromkeys(source.dates[days], rule)
+    source.told[n] = found
+    return found
 
 
 def _history_hours(history: Any, dates: pd.DatetimeIndex) -> Callable[[int], Spans]:

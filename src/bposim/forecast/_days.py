@@ -45,7 +45,7 @@ _ORIGINS, TRIED_DAYS = 13, 56
 
 @dataclass(frozen=True, eq=False)
 class Outlook:
-    """The forecast of one contact type: expected day totals, profile, residuals, error, and effects by day."""
+    """The forecast of one contact type: expected day totals, profile, residuals, error, days masked, and effects by day."""
 
     expected: np.ndarray
     share: np.ndarray
@@ -53,9 +53,10 @@ class Outlook:
     error: Error
     effects: tuple[str, ...]
     n_days: int
-    masked: int
+    masked: tuple[date, ...]
     notes: tuple[str, ...]
     parts: pd.DataFrame | None = None
+    method: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +85,14 @@ def central(counts: Counts, inputs: Inputs, ahead: int) -> Outlook:
         share = fit_profile(counts, 0, np.ones(len(counts.dates), dtype=bool))
         none = Error(0.0, 0.0, 0.0, shape_noise(counts, 0, share, np.zeros(len(counts.dates), dtype=bool)), True, True)
         return Outlook(
-            np.zeros(len(future)), share, pd.Series(0.0, index=counts.dates), none, (), len(counts.dates), 0,
-            (f"{counts.types[0]!r} had no contacts in the history; its forecast is zero.",),
+            np.zeros(len(future)), share, pd.Series(0.0, index=counts.dates), none, (), len(counts.dates), (),
+            (f"{counts.types[0]!r} had no contacts in the history; its forecast is zero.",), method=inputs.method,
         )  # fmt: skip
     if inputs.method == "prophet":
-        return _by_prophet(counts, 0, future, inputs)
-    return _by_baseline(counts, 0, future, inputs.method)
+        view = _by_prophet(counts, 0, future, inputs)
+    else:
+        view = _by_baseline(counts, 0, future, inputs.method)
+    return replace(view, method=inputs.method)
 
 
 def on_days(view: Outlook, last: pd.Timestamp, days: pd.DatetimeIndex) -> Outlook:
@@ -97,16 +100,17 @@ def on_days(view: Outlook, last: pd.Timestamp, days: pd.DatetimeIndex) -> Outloo
     return replace(view, expected=view.expected[(days - last).days.to_numpy() - 1])
 
 
-def _outages(totals: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the days without contacts that count as outages, and the constant of log(y + c)."""
-    busy = np.median(totals) >= BUSY
-    return (totals == 0) & busy, 0.0 if busy else 1.0
+def _outages(counts: Counts, totals: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the days that are not to be learnt, without contacts or broken, and the constant of log(y + c)."""
+    whole = counts.whole
+    busy = np.median(totals[whole] if whole.any() else totals) >= BUSY
+    return (totals == 0) & busy | ~whole, 0.0 if busy else 1.0
 
 
 def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inputs) -> Outlook:
     counts, notes = recorded(counts, inputs.regressors)
     totals = counts.totals[kind].astype(float)
-    outage, c = _outages(totals)
+    outage, c = _outages(counts, totals)
     weeks = half_life(counts, kind, ~outage)
     share = fit_profile(counts, kind, ~outage, weeks)
     covered = (share[counts.dates.day_of_week] * counts.times).sum(axis=1)
@@ -153,28 +157,42 @@ def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inp
     steady = not outlying.any() and (span >= THIN_DAYS or _repeats(counts, kind))
     error = _error(series, fitted, level, parameters, shape_noise(counts, kind, share, ok, weeks), steady, c)
     effects = ("day of the week", *(("time of the year",) if yearly else ()), *words)
-    return Outlook(expected, share, series, error, effects, int(ok.sum()), int(masked.sum()), tuple(notes), parts)
+    return Outlook(expected, share, series, error, effects, int(ok.sum()), _named(counts, masked), tuple(notes), parts)
+
+
+def _named(counts: Counts, masked: np.ndarray) -> tuple[date, ...]:
+    return tuple(counts.dates[masked].date)
 
 
 def _by_baseline(counts: Counts, kind: int, future: pd.DatetimeIndex, method: str) -> Outlook:
     totals = counts.totals[kind].astype(float)
-    outage, c = _outages(totals)
+    outage, c = _outages(counts, totals)
+    broken = ~counts.whole
     found = _methods.baseline(method, counts, kind, future, outage, c)
     frame = pd.Series(totals, index=counts.dates)
     with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(frame + c)
+        logs = np.log(frame.mask(broken) + c)
         residual = logs - np.log(found.before + c)
     residual = residual.where(np.isfinite(residual))
     logs = logs.where(np.isfinite(logs))
     level = logs - logs.groupby(counts.dates.day_of_week).transform("mean")
-    every = np.ones(len(totals), dtype=bool)
-    shape = shape_noise(counts, kind, fit_profile(counts, kind, every), every).times(1 + found.excess)
+    shape = shape_noise(counts, kind, fit_profile(counts, kind, ~broken), ~broken).times(1 + found.excess)
     error = _error(residual, np.nan_to_num(found.before), level, found.parameters, shape, c=c)
     parts = pd.DataFrame(0.0, index=future, columns=list(EFFECTS))
     usual = pd.Series(found.expected).groupby(future.day_of_week).mean()
     seen = usual[usual > 0].mean() if (usual > 0).any() else 1.0
     parts["weekday"] = np.log(np.maximum(usual, 1e-9) / seen).reindex(future.day_of_week).to_numpy()
-    return Outlook(found.expected, found.share, residual, error, (found.effect,), len(totals), 0, (), parts)
+    return Outlook(
+        found.expected,
+        found.share,
+        residual,
+        error,
+        (found.effect,),
+        int((~broken).sum()),
+        _named(counts, broken),
+        (),
+        parts,
+    )
 
 
 def _repeats(counts: Counts, kind: int) -> bool:
@@ -293,7 +311,7 @@ def with_error(counts: Counts, kind: int, view: Outlook, tried: list[tuple[date,
         last = then.residual.index[-1]
         ahead = np.asarray((dates > last) & (dates <= last + pd.Timedelta(days=len(then.expected))))
         actual = counts.totals[kind][ahead].astype(float)
-        outage, _ = _outages(actual)
+        outage, _ = _outages(counts.only(ahead), actual)
         lead = (dates[ahead] - last).days.to_numpy()
         gap = missed(actual[~outage], then.expected[lead - 1][~outage], lead[~outage])
         if len(gap.gap):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import optimize, stats
+from scipy.linalg.lapack import dpotrf, dtrtri
+from scipy.special import gammaln
 
 if TYPE_CHECKING:
     from bposim.forecast._profile import ShapeNoise
@@ -107,43 +109,79 @@ def fit_error(own: Error, tried: list[Missed]) -> Error:
             float(np.log((own.persistence + 0.05) / (1.0 - own.persistence))),
         ]
     )  # fmt: skip
-    size = max(len(t.gap) for t in tried)
-    gap, lead, noise, on = (np.zeros((len(tried), size)) for _ in range(4))
-    for k, t in enumerate(tried):
-        n = len(t.gap)
-        gap[k, :n], lead[k, :n], noise[k, :n], on[k, :n] = t.gap, t.lead, t.noise, 1.0
-    both = on[:, :, None] * on[:, None, :]
-    first = np.minimum(lead[:, :, None], lead[:, None, :])
-    apart = np.abs(np.arange(size)[:, None] - np.arange(size)[None, :])
-    spare = np.where(on > 0, noise, 1.0)[:, :, None] * np.eye(size)
-
-    def covariance(x: np.ndarray) -> np.ndarray:
-        level, drift, factor = np.exp(x[:3])
-        return np.asarray((level + drift * first + factor * _rho(x[3]) ** apart) * both + spare)
+    gap, lead, noise = (np.concatenate([getattr(t, name) for t in tried]) for name in ("gap", "lead", "noise"))
+    ends = np.cumsum([len(t.gap) for t in tried])[:-1]
+    first = [np.minimum.outer(t.lead, t.lead) for t in tried]
+    spread = 1.4826 * float(np.median(np.abs(gap)))
 
     def marginal(x: np.ndarray) -> np.ndarray:
-        return np.sqrt(np.diagonal(covariance(x), axis1=1, axis2=2))
-
-    def loss(x: np.ndarray, y: np.ndarray) -> float:
-        root = np.linalg.cholesky(covariance(x))
-        z = np.linalg.solve(root, y[:, :, None])[:, :, 0]
-        whole = 0.5 * float((z**2).sum()) + float(np.log(np.diagonal(root, axis1=1, axis2=2)).sum())
-        return whole + 0.5 * float((((x - centre) / _TRUST) ** 2).sum())
+        level, drift, factor = np.exp(x[:3])
+        return np.asarray(np.sqrt(level + drift * lead + factor + noise))
 
     x = centre
     bounds = [(np.log(1e-8), 0.5), (np.log(1e-9), np.log(0.01)), (np.log(1e-7), 0.5), (-3.0, 3.0)]
     x = np.clip(x, [b[0] for b in bounds], [b[1] for b in bounds])
     for _ in range(2):
-        limit = _CLIP * np.maximum(marginal(x), _spread(gap, on))
-        y = np.clip(gap, -limit, limit) * on
-        x = optimize.minimize(loss, x, args=(y,), method="L-BFGS-B", bounds=bounds, options={"maxiter": 60}).x
+        limit = _CLIP * np.maximum(marginal(x), spread)
+        y = np.split(np.clip(gap, -limit, limit), ends)
+        x = optimize.minimize(
+            _loss,
+            x,
+            args=(tried, y, first, centre),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"maxiter": 60},
+        ).x
     level, drift, factor = np.exp(x[:3])
-    z = (gap / marginal(x))[on > 0]
-    tail, ratio = tail_of(z)
+    tail, ratio = tail_of(gap / marginal(x))
     return replace(
         own, level=float(level), drift=float(drift), factor=float(factor * ratio), persistence=_rho(float(x[3])),
         tail=tail, level_tail=LEVEL_FREEDOM + len(tried),
     )  # fmt: skip
+
+
+def _loss(
+    x: np.ndarray, tried: list[Missed], gaps: list[np.ndarray], first: list[np.ndarray], centre: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Return minus the log posterior of level, drift, factor (logs) and persistence (logit), and its gradient.
+
+    Parameters
+    ----------
+    gaps : list of ndarray
+        Those of ``tried``, clipped.
+    first : list of ndarray, shape (n_days, n_days)
+        The smaller lead of each pair of days.
+
+    Notes
+    -----
+    With ``α = C⁻¹ y`` the derivative by a parameter is ``½ tr((C⁻¹ − α αᵀ) ∂C)``.
+    """
+    day = np.arange(max(len(y) for y in gaps))
+    apart = np.abs(day[:, None] - day)
+    level, drift, factor = np.exp(x[:3])
+    rho = _rho(x[3])
+    power = rho**apart
+    steeper = _rho_slope(x[3]) * apart * rho ** np.maximum(apart - 1, 0)
+    told, gradient = 0.0, np.zeros(4)
+    for t, y, low in zip(tried, gaps, first, strict=True):
+        n = len(y)
+        covariance = drift * low + factor * power[:n, :n]
+        covariance += level
+        covariance[day[:n], day[:n]] += t.noise
+        root, broken = dpotrf(covariance, lower=1)
+        if broken:
+            return np.inf, gradient
+        half, _ = dtrtri(root, lower=1)
+        half = np.tril(half)
+        inverse = half.T @ half
+        alpha = inverse @ y
+        told += 0.5 * float(alpha @ y) + float(np.log(root[day[:n], day[:n]]).sum())
+        left = inverse - np.outer(alpha, alpha)
+        gradient += left.sum(), np.vdot(left, low), np.vdot(left, power[:n, :n]), np.vdot(left, steeper[:n, :n])
+    away = (x - centre) / _TRUST
+    scale = 0.5 * np.array([level, drift, factor, factor])
+    return told + 0.5 * float((away**2).sum()), scale * gradient + away / _TRUST
 
 
 def cautious(error: Error, span: int) -> Error:
@@ -163,8 +201,10 @@ def _rho(x: float) -> float:
     return float(np.clip(1.05 / (1 + np.exp(-x)) - 0.05, 0.0, 0.95))
 
 
-def _spread(gap: np.ndarray, on: np.ndarray) -> float:
-    return 1.4826 * float(np.median(np.abs(gap[on > 0])))
+def _rho_slope(x: float) -> float:
+    """Return by how much that correlation grows with its logit."""
+    share = 1 / (1 + np.exp(-x))
+    return float(1.05 * share * (1 - share)) if 0.0 < 1.05 * share - 0.05 < 0.95 else 0.0
 
 
 def tail_of(z: np.ndarray) -> tuple[float, float]:
@@ -172,12 +212,14 @@ def tail_of(z: np.ndarray) -> tuple[float, float]:
     if len(z) < 20:
         return 10.0, 1.0
     grid = np.array([HEAVIEST, 5.0, 6.0, 8.0, 10.0, 15.0, 30.0, NORMAL])
-    told, variance = [], []
+    square, told, variance = z**2, [], []
     for nu in grid:
         found = optimize.minimize_scalar(
-            lambda s, nu=nu: -float(stats.t.logpdf(z / s, nu).sum() - len(z) * np.log(s)), bounds=(0.2, 3.0), method="bounded"
+            lambda s, nu=nu: float((nu + 1) / 2 * np.log1p(square / (nu * s * s)).sum() + len(z) * np.log(s)),
+            bounds=(0.2, 3.0), method="bounded",
         )  # fmt: skip
-        told.append(-found.fun)
+        of_nu = gammaln((nu + 1) / 2) - gammaln(nu / 2) - np.log(nu * np.pi) / 2
+        told.append(len(z) * float(of_nu) - found.fun)
         variance.append(found.x**2 * nu / (nu - 2))
     weight = np.exp(np.array(told) - max(told))
     weight /= weight.sum()

@@ -20,6 +20,8 @@ SHAPES = ("pulse", "step", "delayed", "decayed")
 OVER = 0.01
 #: Days that a delayed event waits, and in which a decayed one halves, unless said otherwise.
 DELAY, HALF_LIFE = 3, 3.0
+#: A larger lift is a percentage.
+MOST = 10.0
 _MARK = "event: "
 
 
@@ -110,6 +112,9 @@ class Event:
             )
         if lift is not None and not (_number(lift, -1.0) and lift > -1):
             problems.append(parameter("lift", caller, "a number above -1 (0.15 is 15 % more)", lift))
+        if lift is not None and _number(lift, MOST) and lift > MOST:
+            way = f"{lift:g} % is lift={lift / 100:g}; give more as contacts."
+            problems.append(parameter("lift", caller, f"a share of at most {MOST:g} (0.15 is 15 % more)", lift, way))
         if not _number(self.uncertainty, 0.0):
             problems.append(parameter("uncertainty", caller, "a number of at least 0", self.uncertainty))
         for key, value, least in (("delay", delay, 0), ("half_life", half_life, 0)):

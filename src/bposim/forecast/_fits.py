@@ -53,6 +53,7 @@ class Task:
             i.holidays.public,
             i.holidays.other,
             known,
+            tuple(c.dates[~c.whole]),
         )
         digest.update(pickle.dumps(rest, protocol=4))
         return digest.digest()

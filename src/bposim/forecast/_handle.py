@@ -63,6 +63,16 @@ class Handled:
         square = None if self.square is None else self.square[at]
         return Handled(self.dates, self.total[at], self.number[at], square)
 
+    def known_to(self, counts: Counts) -> Handled:
+        """Return the days and open intervals of a history: hours that opened later tell nothing of it."""
+        at = self.dates.get_indexer(counts.dates)
+        is_open = (counts.times > 0) & (at >= 0)[:, None]
+        total, number, square = (
+            None if v is None else np.where(is_open, v[:, at], 0.0) for v in (self.total, self.number, self.square)
+        )
+        assert total is not None and number is not None
+        return Handled(counts.dates, total, number, square)
+
     def between(self, low: date | None, high: date | None) -> Handled:
         """Return the days from ``low`` until before ``high``."""
         keep = np.ones(len(self.dates), dtype=bool)
@@ -108,7 +118,7 @@ class HandleOutlook:
 
 
 def read_handled(source: Any, counts: Counts) -> Handled:
-    """Return the handle times of a History on the days and intervals of its counts.
+    """Return the handle times of a History on all days and intervals with data, whatever its opening hours.
 
     Raises
     ------
@@ -141,18 +151,18 @@ def read_handled(source: Any, counts: Counts) -> Handled:
     length = min(round(counts.interval_s / 60), 1440)
     minute = (local.hour * 60 + local.minute).to_numpy() // length * length
     slot = np.minimum(np.searchsorted(counts.minutes, minute), len(counts.minutes) - 1)
-    day = counts.dates.get_indexer(local.normalize())
+    dates = counts.dates if counts.source is None else counts.source.dates
+    day = dates.get_indexer(local.normalize())
     kind = pd.Index(counts.types).get_indexer(frame["contact_type"].astype(str))
     use = (day >= 0) & (kind >= 0) & (counts.minutes[slot] == minute)
-    use &= counts.times[day, slot] > 0
     at = kind[use], day[use], slot[use]
     tables = []
     for values in (total, number, square):
-        made = np.zeros(counts.table.shape)
+        made = np.zeros((len(counts.types), len(dates), len(counts.minutes)))
         if values is not None:
             np.add.at(made, at, values[use])
         tables.append(made)
-    return Handled(counts.dates, tables[0], tables[1], tables[2] if square is not None else None)
+    return Handled(dates, tables[0], tables[1], tables[2] if square is not None else None)
 
 
 def handle_outlook(

@@ -84,7 +84,7 @@ def baseline(
     Parameters
     ----------
     outage : ndarray of bool, shape (n_days,)
-        Days not to be learnt, except by the methods that repeat.
+        Days not to be learnt; the methods that repeat do repeat days without contacts, but none that is broken.
     c : float
         Constant of the logarithm log(y + c).
 
@@ -124,16 +124,19 @@ def _repeated(counts: Counts, kind: int, future: pd.DatetimeIndex, back: int) ->
     """Average the last days of the same weekday, interval by interval."""
     totals = counts.totals[kind].astype(float)
     weekday = counts.dates.day_of_week.to_numpy()
-    usable = counts.normal if counts.normal.any() else np.ones_like(counts.normal)
+    usable = next(u for u in (counts.normal & counts.whole, counts.whole, np.ones_like(counts.normal)) if u.any())
     day_total, share = np.zeros(7), np.zeros((7, len(counts.minutes)))
     flat = counts.open_slots / np.maximum(counts.open_slots.sum(axis=1, keepdims=True), 1)
     for day in range(7):
-        rows = np.flatnonzero((weekday == day) & usable)[-back:]
+        own = weekday == day
+        rows = np.flatnonzero(own & (usable if (own & usable).any() else counts.normal))[-back:]
         mean = counts.table[kind][rows].mean(axis=0) if len(rows) else np.zeros(len(counts.minutes))
         day_total[day] = mean.sum()
         share[day] = mean / mean.sum() if mean.sum() > 0 else flat[day]
-    series = pd.Series(totals, index=counts.dates)
-    before = series.groupby(weekday).transform(lambda s: s.shift().rolling(back, min_periods=1).mean())
+    series = pd.Series(np.where(counts.whole, totals, np.nan), index=counts.dates)
+    before = series.groupby(weekday).transform(
+        lambda s: s.dropna().rolling(back, min_periods=1).mean().reindex(s.index).ffill().shift()
+    )
     what = "the last same weekday" if back == 1 else f"the mean of the last {back} same weekdays"
     # Around its own past mean the shape is measured by what the mean of `back` days left unexplained.
     return Baseline(day_total[future.day_of_week], before.to_numpy(), share, what, 0, 1 / back)

@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bposim.errors import ParameterError, parameter, require
+from bposim.forecast._windows import WINDOWS, window_codes
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+
+    from bposim.forecast._result import Forecast
 
 #: Room above the highest value, as a share of it, in which the legend stands.
 ROOM = 0.3
@@ -75,6 +81,22 @@ def fan(
     return ax
 
 
+def mark_holidays(ax: Any, holidays: Mapping[date, str]) -> None:
+    """Shade public holidays, behind the data, and name them at the foot."""
+    for k, (day, name) in enumerate(sorted(holidays.items())):
+        begin = pd.Timestamp(day)
+        ax.axvspan(
+            begin, begin + pd.Timedelta(days=1), color="tab:orange", alpha=0.18, linewidth=0, zorder=0,
+            label=None if k else "public holiday",
+        )  # fmt: skip
+        ax.text(
+            begin + pd.Timedelta(hours=12), 0.02, name, rotation=90, fontsize="x-small", ha="center", va="bottom", color="grey",
+            transform=ax.get_xaxis_transform(),
+        )  # fmt: skip
+    if holidays:
+        ax.legend(frameon=False, fontsize="small", ncols=2, loc="upper right")
+
+
 def finish(ax: Any, top: float, label: str, title: str, n_columns: int) -> None:
     """Set the vertical axis from 0 with room for a legend above the data."""
     ax.set_ylim(0, (1 + ROOM) * top if top > 0 else 1.0)
@@ -135,4 +157,26 @@ def by_lead(cells: pd.DataFrame, method: str, by: str, title: str, ax: Any = Non
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("week of lead")
+    return ax
+
+
+def draw_forecast(made: Forecast, by: str, contact_type: str | None, ax: Any) -> Any:
+    """Draw the fan of a forecast by window, its public holidays marked."""
+    problems = []
+    if by not in WINDOWS[:-1]:
+        problems.append(parameter("by", "plot()", f"one of {', '.join(WINDOWS[:-1])}", by))
+    if contact_type is not None and contact_type not in made.contact_types:
+        rule = f"one of {', '.join(made.contact_types)}"
+        problems.append(parameter("contact_type", "plot()", rule, contact_type))
+    require(problems, ParameterError)
+    wanted = made.contact_types if contact_type is None else (contact_type,)
+    pick = [made.contact_types.index(name) for name in wanted]
+    first, stamps = window_codes(made.starts, by)
+    paths = np.add.reduceat(made.array[:, :, pick].sum(axis=2), first, axis=1)
+    mean = np.add.reduceat(made.expected[:, pick].sum(axis=1), first)
+    local = stamps.tz_localize(None)
+    title = f"{', '.join(wanted)}: {made.days} days from {made.start}"
+    unit = f"{made.interval_s / 60:g} min" if by == "interval" else by
+    ax = fan(local, window_ends(local, by, made.interval_s), paths, mean, unit, title, ax)
+    mark_holidays(ax, made._parts.holidays)
     return ax

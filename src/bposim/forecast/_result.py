@@ -12,12 +12,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from bposim.errors import ForecastError, ParameterError, parameter, require
+from bposim.errors import ForecastError, ParameterError, parameter
 from bposim.forecast._build import Parts, Settings, further_paths
 from bposim.forecast._components import components, draw
 from bposim.forecast._counts import Counts
-from bposim.forecast._summary import as_html, as_text, summary_table
-from bposim.forecast._windows import WINDOWS, read_by, read_levels, window_codes
+from bposim.forecast._windows import read_by, read_levels, window_codes
+from bposim.forecast._words import as_html, as_text, summary
 from bposim.provenance import Provenance, array_hash
 
 if TYPE_CHECKING:
@@ -188,7 +188,8 @@ class Forecast:
         Parameters
         ----------
         by : str
-            ``"interval"`` (a Volumes frame), ``"day"``, ``"week"`` (from Monday), ``"month"`` or ``"all"``.
+            ``"interval"`` (a Volumes frame), ``"day"``, ``"week"`` (from Monday), ``"month"`` (of the calendar) or ``"all"``. A week
+            or month that the horizon cuts holds its days within. Those of :meth:`backtest` are whole and begin at the origin.
 
         Returns
         -------
@@ -382,9 +383,9 @@ class Forecast:
         DataFrame
             ``contact_type, contacts`` (expected over the horizon), ``low, high`` (90 % band of the total),
             ``day_cv`` (of a day's contacts in the paths), ``drift_4_weeks`` (sd of the level after 28 days, in logs),
-            ``method, effects, days_used, days_masked, sentence``.
+            ``method`` (the one taken, with ``"auto"``), ``effects, days_used, days_masked, masked`` (which days), ``sentence``.
         """
-        return summary_table(self, self._parts.outlooks)
+        return summary(self)
 
     def components(self) -> pd.DataFrame:
         """Return what makes up the expectation of each day: the level, and effects in per cent of it.
@@ -467,7 +468,7 @@ class Forecast:
         return run_backtest(counts, settings, origins, days, workers, progress, handled)
 
     def plot(self, ax: Any = None, by: str = "day", contact_type: str | None = None) -> Any:
-        """Draw the expectation with bands of 50, 80 and 95 %, one step for each open window.
+        """Draw the expectation with bands of 50, 80 and 95 %, one step for each open window, and the public holidays by name.
 
         Parameters
         ----------
@@ -482,24 +483,9 @@ class Forecast:
         -------
         Axes
         """
-        problems = []
-        if by not in WINDOWS[:-1]:
-            problems.append(parameter("by", "plot()", f"one of {', '.join(WINDOWS[:-1])}", by))
-        if contact_type is not None and contact_type not in self.contact_types:
-            rule = f"one of {', '.join(self.contact_types)}"
-            problems.append(parameter("contact_type", "plot()", rule, contact_type))
-        require(problems, ParameterError)
-        from bposim.forecast._pictures import fan, window_ends
+        from bposim.forecast._pictures import draw_forecast
 
-        wanted = self.contact_types if contact_type is None else (contact_type,)
-        pick = [self.contact_types.index(name) for name in wanted]
-        first, stamps = window_codes(self.starts, by)
-        paths = np.add.reduceat(self.array[:, :, pick].sum(axis=2), first, axis=1)
-        mean = np.add.reduceat(self.expected[:, pick].sum(axis=1), first)
-        local = stamps.tz_localize(None)
-        title = f"{', '.join(wanted)}: {self.days} days from {self.start}"
-        unit = f"{self.interval_s / 60:g} min" if by == "interval" else by
-        return fan(local, window_ends(local, by, self.interval_s), paths, mean, unit, title, ax)
+        return draw_forecast(self, by, contact_type, ax)
 
     def __repr__(self) -> str:
         return as_text(self)

@@ -62,7 +62,8 @@ def build_handle(counts: Counts, handled: Handled, settings: Settings, parts: Pa
     ForecastError
         A type with contacts to come has no known handle time before the horizon.
     """
-    past, seen = counts.until(settings.start), handled.between(None, settings.start)
+    past = counts.until(settings.start)
+    seen = handled.known_to(past)
     grid = parts.grid
     open_days, of_day = np.unique(grid.day, return_inverse=True)
     future = pd.DatetimeIndex([pd.Timestamp(settings.start) + pd.Timedelta(days=int(d)) for d in open_days])

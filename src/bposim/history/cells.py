@@ -177,9 +177,10 @@ def _missing(needed: tuple[str, ...], known: Mapping[str, str], profile: Profile
     lower = {h.lower(): h for h in have if len(h) <= 200}
     near = next((m for n in names for m in difflib.get_close_matches(n, lower, n=1, cutoff=0.6)), None)
     hint = f" Nearest: {lower[near]!r}." if near else ""
+    apart = ', or columns={"date": "<…>", "time": "<…>"} where they stand apart' if "date" in needed else ""
     return (
         f"{name} has no column for {what}.{hint} It has: {_list(have)}. "
-        f'Write columns={{"{needed[0]}": "<its name in the file>"}}.'
+        f'Write columns={{"{needed[0]}": "<its name in the file>"}}{apart}.'
     )
 
 

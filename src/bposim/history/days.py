@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.special import ive
 
 from bposim.history.quality import Finding, finding
-from bposim.history.whole import DUE, Panel
+from bposim.history.whole import DUE, Panel, Slots
 from bposim.units import rough_time
 
 #: A slot is empty with at most this share of what was due.
@@ -39,10 +39,7 @@ def day_findings(panel: Panel, country: str | None) -> list[Finding]:
     country : str or None
         ISO code of the country whose public holidays are named.
     """
-    due = others_mean(panel)
-    cut, text = _truncated(panel, due)
-    hole, holes = _outages(panel, due) if panel.slots > 1 else (np.zeros(len(panel.day), bool), "")
-    hole &= ~cut
+    hole, holes, cut, text = _broken(panel)
     odd, moved = _odd(panel, hole | cut)
     named = _holidays(panel, odd, country)
     return [
@@ -52,7 +49,20 @@ def day_findings(panel: Panel, country: str | None) -> list[Finding]:
     ]  # fmt: skip
 
 
-def others_mean(panel: Panel) -> np.ndarray:
+def broken_days(panel: Slots) -> tuple[np.ndarray, np.ndarray]:
+    """Return which days have an outage, and which are cut off at the edge of the data: days whose counts are not the demand."""
+    hole, _, cut, _ = _broken(panel)
+    return hole, cut
+
+
+def _broken(panel: Slots) -> tuple[np.ndarray, str, np.ndarray, str]:
+    due = others_mean(panel)
+    cut, text = _truncated(panel, due)
+    hole, holes = _outages(panel, due) if panel.slots > 1 else (np.zeros(len(panel.day), bool), "")
+    return hole & ~cut, holes, cut, text
+
+
+def others_mean(panel: Slots) -> np.ndarray:
     """Return the mean of each slot over the other days of the weekday; NaN with fewer than two, shape (n_days, n_slots)."""
     due = np.full(panel.total.shape, np.nan)
     for w in range(7):
@@ -66,7 +76,7 @@ def others_mean(panel: Panel) -> np.ndarray:
     return due
 
 
-def _outages(panel: Panel, due: np.ndarray) -> tuple[np.ndarray, str]:
+def _outages(panel: Slots, due: np.ndarray) -> tuple[np.ndarray, str]:
     """Return the days with a hole between two stretches of normal work, and a word on the first."""
     found = np.zeros(len(panel.day), dtype=bool)
     said = ""
@@ -95,12 +105,12 @@ def _outages(panel: Panel, due: np.ndarray) -> tuple[np.ndarray, str]:
     return (found, said) if found.sum() <= 0.2 * len(found) else (np.zeros_like(found), "")
 
 
-def truncated_days(panel: Panel) -> np.ndarray:
+def truncated_days(panel: Slots) -> np.ndarray:
     """Return which days begin late at the file's beginning, or break off at its end."""
     return _truncated(panel, others_mean(panel))[0]
 
 
-def _truncated(panel: Panel, due: np.ndarray) -> tuple[np.ndarray, str]:
+def _truncated(panel: Slots, due: np.ndarray) -> tuple[np.ndarray, str]:
     """Return whether the first day begins late and the last ends early."""
     found = np.zeros(len(panel.day), dtype=bool)
     said = ""

@@ -18,7 +18,7 @@ from bposim.history.cells import MISSING, plain_name, plain_names, told_day_firs
 from bposim.history.cells import needs as needed_groups
 from bposim.history.files import RawTable, load, table_of
 from bposim.history.layouts import FIELDS, Profile
-from bposim.history.profiles import PROFILES
+from bposim.history.profiles import PLAIN, PROFILES
 
 #: Rows and bytes that are looked at.
 ROWS, BYTES = 500, 1 << 18
@@ -42,7 +42,7 @@ class Guess:
     profile : str or None
         The best one; None where none fits, or where several fit equally well (``tied``).
     tied : tuple of str
-        The profiles that fit equally well, best first; empty where there is one or none.
+        The profiles that fit equally well, the plain ones before those of vendors; empty where there is one or none.
     candidates : DataFrame
         ``profile, score, columns_found, columns_missing``, best first; a score of 0 does not fit.
     settings : dict
@@ -174,6 +174,8 @@ def guess_profile(path: str | Path, *, tz: Any = None) -> Guess:
     table_of_all = table_of_all.drop(columns="_n").reset_index(drop=True)
     top = table_of_all["score"].iloc[0]
     close = table_of_all.loc[(table_of_all["score"] > 0) & (table_of_all["score"] >= top - TIE), "profile"].tolist()
+    # Of layouts that fit alike the plain one assumes least.
+    close.sort(key=lambda fits: fits not in PLAIN)
     best = close[0] if close else None
     settings = _settings(frames[best], PROFILES[best], tz) if best else {}
     likely: dict[str, dict[str, str]] = {}

@@ -85,6 +85,8 @@ _PLAIN = (
     ),
 )  # fmt: skip
 
+#: Names of the profiles that belong to no vendor and no data set.
+PLAIN = tuple(p.name for p in _PLAIN)
 #: Every profile by name.
 PROFILES: Mapping[str, Profile] = MappingProxyType({p.name: p for p in (*_PLAIN, *VENDORS, *SOURCES)})
 

@@ -83,6 +83,10 @@ class Lack:
         return self.says
 
 
+#: The step that plays days held out; a forecast's own back-test needs what the forecast needs.
+SIMULATED = "back-test of the simulation"
+
+
 def readiness(history: History) -> pd.DataFrame:
     """Return ``step, verdict, score, reason`` of every step.
 
@@ -93,13 +97,11 @@ def readiness(history: History) -> pd.DataFrame:
     bare = {step: _score(history, step, needs[step]) for step in needs}
     rest = {
         "staffing": ("arrivals", "handle time", "patience"),
-        "back-test": ("arrivals", "handle time", "patience", "heads on duty", "targets by window"),
+        SIMULATED: ("arrivals", "handle time", "patience", "heads on duty", "targets by window"),
     }
     for step, parts in rest.items():
         worst = min(parts, key=lambda p: bare[p][0])
-        own = (
-            [Need(facts.weeks, 4, 8, "weeks", "export more, two of them to be held out")] if step == "back-test" else []
-        )
+        own = [Need(facts.weeks, 4, 8, "weeks", "export more, two of them to be held out")] if step == SIMULATED else []
         score, reason = min(
             [(bare[worst][0], f"{worst} first: {bare[worst][1]}"), *((n.score, n.sentence()) for n in own)]
         )

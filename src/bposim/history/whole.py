@@ -28,8 +28,8 @@ DUE = 30.0
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
-    """A history as arrays of days by slots.
+class Slots:
+    """Contacts of all types by day and slot.
 
     Attributes
     ----------
@@ -39,26 +39,13 @@ class Panel:
         Contacts of all types.
     known : ndarray of bool, shape (n_days, n_slots)
         Whether the source tells the count: always of a log.
-    row_day, row_type : ndarray of int, shape (n_rows,)
-        Day (−1 where its count is not known) and type of each row of the frame.
-    source_row : ndarray of int, shape (n_rows,)
-    by_type : ndarray, shape (n_types, n_days)
-    dated : bool
-        Whether the dates are the source's own: what was made up has no weekdays.
+    hours : mapping of weekday to spans in minutes
     """
 
     day: np.ndarray
     total: np.ndarray
     known: np.ndarray
-    row_day: np.ndarray
-    row_type: np.ndarray
-    source_row: np.ndarray
-    by_type: np.ndarray
-    types: tuple[str, ...]
     hours: Spans
-    frame: pd.DataFrame
-    is_log: bool
-    dated: bool = True
 
     @property
     def slots(self) -> int:
@@ -74,6 +61,30 @@ class Panel:
     def open(self) -> np.ndarray:
         """Whether each slot of each weekday is open, shape (7, n_slots)."""
         return np.asarray(open_minutes(self.hours).reshape(7, self.slots, -1).any(axis=2))
+
+
+@dataclass(frozen=True, eq=False)
+class Panel(Slots):
+    """A history as arrays of days by slots.
+
+    Attributes
+    ----------
+    row_day, row_type : ndarray of int, shape (n_rows,)
+        Day (−1 where its count is not known) and type of each row of the frame.
+    source_row : ndarray of int, shape (n_rows,)
+    by_type : ndarray, shape (n_types, n_days)
+    dated : bool
+        Whether the dates are the source's own: what was made up has no weekdays.
+    """
+
+    row_day: np.ndarray
+    row_type: np.ndarray
+    source_row: np.ndarray
+    by_type: np.ndarray
+    types: tuple[str, ...]
+    frame: pd.DataFrame
+    is_log: bool
+    dated: bool = True
 
     def rows(self, days: np.ndarray) -> np.ndarray:
         """Return the source rows of the days that a mask marks."""
@@ -111,7 +122,7 @@ def panel_of(history: History) -> Panel:
     known = np.ones((n, slots), bool) if is_log else np.bincount(cell, minlength=n * slots).reshape(n, slots) > 0
     by_type = np.bincount(kind[told] * n + d[told], w[told], k * n).reshape(k, n)
     return Panel(
-        days, total, known, d, kind, history._frame["source_row"].to_numpy(), by_type, types, history.opening_hours,
+        days, total, known, history.opening_hours, d, kind, history._frame["source_row"].to_numpy(), by_type, types,
         history._frame, is_log, not history.quality.count("dates_invented"),
     )  # fmt: skip
 
