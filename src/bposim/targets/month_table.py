@@ -230,7 +230,7 @@ def _judge(
     low = -np.inf if relief.corridor.below is None else relief.corridor.below * base
     over, under = actual > high * (1 + 1e-12), actual < low * (1 - 1e-12)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return over | under, np.where(over, high / actual, 1.0), np.where(over, actual - high, 0.0)
+        return over | under, np.where(over, high / actual, 1.0), np.where(over, np.floor(actual - high + 1e-6), 0.0)
 
 
 def is_table(source: Any) -> bool:

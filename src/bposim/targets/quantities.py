@@ -138,8 +138,8 @@ def _scheduled(scenario: Any, months: pd.DatetimeIndex) -> tuple[np.ndarray, np.
         hours += mine
         cost += mine * body.cost_per_hour
     place = month.get_indexer(months)
-    mine = [np.where(place >= 0, x[place], 0.0)[None, :] for x in (hours, cost)]
-    return mine[0], mine[1]
+    hours, cost = (np.where(place >= 0, x[place], 0.0) for x in (hours, cost))
+    return hours[None, :], cost[None, :]
 
 
 def fees(

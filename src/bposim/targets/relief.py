@@ -122,7 +122,7 @@ class Reliefs:
     out : ndarray of bool, shape (n_replications or 1, n_intervals)
         Intervals left out of the metric.
     caps : list of (unit, codes, ndarray)
-        Contacts above the corridor by stretch: its unit, each interval's stretch, excess of shape (n_replications, n_stretches).
+        Whole contacts above the corridor by stretch: its unit, each interval's stretch, excess of shape (n_replications, n_stretches).
     factor : ndarray, shape (n_replications, n_windows)
     waived : ndarray of bool, shape (n_replications, n_windows)
     """
@@ -172,7 +172,7 @@ def lay_relief(
         if relief.effect == "exclude":
             out = out | (over | under)[:, place]
         elif relief.effect == "cap":
-            caps.append((unit, place, np.where(over, actual - high, 0.0)))
+            caps.append((unit, place, np.where(over, np.floor(actual - high + 1e-6), 0.0)))
         elif relief.effect == "waive":
             waived |= over | under
         else:
