@@ -41,7 +41,9 @@ def days(start, offered, within, *, abandoned=None, handle_s=None, wait_s=None, 
         "handle_sum_s": answered * (300.0 if handle_s is None else np.asarray(handle_s, dtype=float)),
         "wait_answered_sum_s": answered * (10.0 if wait_s is None else np.asarray(wait_s, dtype=float)),
     }  # fmt: skip
-    contacts = {k: np.broadcast_to(np.asarray(v, dtype=float), offered.shape)[:, :, None].copy() for k, v in column.items()}
+    contacts = {
+        k: np.broadcast_to(np.asarray(v, dtype=float), offered.shape)[:, :, None].copy() for k, v in column.items()
+    }
     starts = pd.date_range(start, periods=n, freq=freq, tz="UTC")
     first, last = starts[0].tz_localize(None).normalize(), starts[-1].tz_localize(None).normalize()
     return Source(Counts(starts, np.full(n, hours), ("calls",), contacts, days=(first, last)))

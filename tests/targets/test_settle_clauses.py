@@ -41,7 +41,15 @@ def test_a_quarters_cap_that_binds():
 
 @pytest.mark.parametrize(
     ("value", "credit"),
-    [(0.80, "0"), (0.79999, "2000"), (0.78, "2000"), (0.77999, "5000"), (0.75, "5000"), (0.74999, "10000"), (0.0, "10000")],
+    [
+        (0.80, "0"),
+        (0.79999, "2000"),
+        (0.78, "2000"),
+        (0.77999, "5000"),
+        (0.75, "5000"),
+        (0.74999, "10000"),
+        (0.0, "10000"),
+    ],
 )
 def test_edges_belong_to_the_better_side(value, credit):
     ledger = bp.settle(deal({"speed": SPEED | {"bands": BANDS}}), table(speed=[value]))
@@ -51,7 +59,9 @@ def test_edges_belong_to_the_better_side(value, credit):
 def test_edges_by_counts_are_exact():
     # 774 of 1,000 is 77.4 %, not a hair less: with the band's edge at 77.4 % it costs the 2 % above, 773 the 5 % below.
     bands = [{"from": "77.4%", "to": "80%", "credit": "2%"}, {"to": "77.4%", "credit": "5%"}]
-    ledger = bp.settle(deal({"speed": SPEED | {"bands": bands}}), counts_table("speed", [(774, 1000), (773, 1000), (8000, 10000)]))
+    ledger = bp.settle(
+        deal({"speed": SPEED | {"bands": bands}}), counts_table("speed", [(774, 1000), (773, 1000), (8000, 10000)])
+    )
     assert ledger.amounts("credit") == cents(["2000", "5000", "0"])
     line = ledger.lines.iloc[1]
     assert (line["numerator"], line["denominator"], line["value"], line["status"]) == (773, 1000, 0.773, "missed")
@@ -110,7 +120,9 @@ def test_bonus_with_a_joint_condition():
     speed = SPEED | {"levels": {"minimum": "60%", "expected": "75%"}, "bands": [
         {"to": "60%", "credit": 6000}, {"from": "75%", "bonus": 4000, "requires": {"lost": "5%"}}]}  # fmt: skip
     lost = {"metric": "abandonment", "window": "month", "levels": {"expected": "5%"}, "missing": "exclude"}
-    ledger = bp.settle(deal({"speed": speed, "lost": lost}), table(speed=[0.75, 0.80, 0.74, 0.59], lost=[0.05, 0.051, 0.01, 0.02]))
+    ledger = bp.settle(
+        deal({"speed": speed, "lost": lost}), table(speed=[0.75, 0.80, 0.74, 0.59], lost=[0.05, 0.051, 0.01, 0.02])
+    )
     assert ledger.amounts("bonus") == cents(["4000", "0", "0", "0"])
     assert ledger.amounts("credit") == cents(["0", "0", "0", "6000"])
 
@@ -186,7 +198,11 @@ def test_pool_allocation_and_the_cap_at_risk():
     clauses = {"a": weighted("50%"), "b": weighted("30%"), "c": weighted("20%")}
     contract = deal(clauses, pricing={"fixed": 200_000}, at_risk="10%", allocation="200%")
     ledger = bp.settle(contract, table(a=[0.9, 0.7], b=[0.7, 0.7], c=[0.7, 0.7]))
-    assert [ledger.amounts("credit", n) for n in "abc"] == [cents(["0", "10000"]), cents(["12000", "6000"]), cents(["8000", "4000"])]
+    assert [ledger.amounts("credit", n) for n in "abc"] == [
+        cents(["0", "10000"]),
+        cents(["12000", "6000"]),
+        cents(["8000", "4000"]),
+    ]
     assert ledger.amounts("credit_before_cap") == cents(["20000", "40000"])
     assert ledger.amounts("credit") == cents(["20000", "20000"])
 
@@ -195,7 +211,9 @@ def test_severity_within_a_clauses_allocation():
     # 12 % of 50,000 = 6,000 at risk; weight 40 %: 2,400. Between minimum and expected half of it: 1,200.
     bands = [{"to": "minimum", "credit": "100%"}, {"from": "minimum", "to": "expected", "credit": "50%"}]
     clause = SPEED | {"levels": {"minimum": "75%", "expected": "80%"}, "bands": bands, "weight": "40%"}
-    ledger = bp.settle(deal({"speed": clause}, pricing={"fixed": 50_000}, at_risk="12%"), table(speed=[0.80, 0.75, 0.7499]))
+    ledger = bp.settle(
+        deal({"speed": clause}, pricing={"fixed": 50_000}, at_risk="12%"), table(speed=[0.80, 0.75, 0.7499])
+    )
     assert ledger.amounts("credit") == cents(["0", "1200", "2400"])
 
 
@@ -210,7 +228,10 @@ def test_a_shared_cap_leaves_no_cent_over():
 def test_repeated_misses_count_double():
     # ×2 from the third missed month among six. Misses in months 1, 2, 4 (third: ×2), 5 (fourth), 10: by then months 5 to 10
     # hold two misses, so ×1.
-    clause = SPEED | {"bands": [{"to": "expected", "credit": 1000}], "repeat": {"misses": 3, "in_months": 6, "multiplier": 2}}
+    clause = SPEED | {
+        "bands": [{"to": "expected", "credit": 1000}],
+        "repeat": {"misses": 3, "in_months": 6, "multiplier": 2},
+    }
     bad, good = 0.7, 0.9
     ledger = bp.settle(deal({"speed": clause}), table(speed=[bad, bad, good, bad, bad, good, good, good, good, bad]))
     assert ledger.amounts("credit") == cents(["1000", "1000", "0", "2000", "2000", "0", "0", "0", "0", "1000"])
@@ -278,7 +299,10 @@ def test_glide_path_moves_every_edge():
 
 def test_ratchet_tightens_until_its_end():
     # 80 %, one point every two months up to 81.5 %: 80, 80, 81, 81, 81.5, 81.5. At 80.5 % each month: from month 3 on missed.
-    clause = SPEED | {"ratchet": {"every": 2, "by": "1%", "up_to": "81.5%"}, "bands": [{"to": "expected", "credit": 100}]}
+    clause = SPEED | {
+        "ratchet": {"every": 2, "by": "1%", "up_to": "81.5%"},
+        "bands": [{"to": "expected", "credit": 100}],
+    }
     ledger = bp.settle(deal({"speed": clause}), table(speed=[0.805] * 6))
     assert ledger.lines["level"].tolist() == [0.80, 0.80, 0.81, 0.81, 0.815, 0.815]
     assert ledger.amounts("credit") == cents(["0", "0", "100", "100", "100", "100"])
@@ -309,7 +333,9 @@ def test_quarter_window_takes_the_quarters_fees():
 # Rounding, samples, missing data -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("mode", "credits"), [("half-up", ["0", "0", "500"]), ("down", ["500", "500", "500"]), ("up", ["0", "0", "0"])])
+@pytest.mark.parametrize(
+    ("mode", "credits"), [("half-up", ["0", "0", "500"]), ("down", ["500", "500", "500"]), ("up", ["0", "0", "0"])]
+)
 def test_rounding_before_the_comparison(mode, credits):
     # To whole points: 79.6 → 80 (half-up), 79.5 → 80, 79.4 → 79; down: all 79; up: all 80.
     clause = SPEED | {"rounding": "1%", "rounding_mode": mode, "bands": [{"to": "expected", "credit": 500}]}
@@ -325,7 +351,9 @@ def test_minimum_sample():
     assert ledger.lines["status"].tolist() == ["missed", "small sample", "no contacts"]
 
 
-@pytest.mark.parametrize(("rule", "credit", "status"), [("exclude", "0", "no data"), ("met", "0", "met"), ("miss", "10000", "missed")])
+@pytest.mark.parametrize(
+    ("rule", "credit", "status"), [("exclude", "0", "no data"), ("met", "0", "met"), ("miss", "10000", "missed")]
+)
 def test_missing_data_by_the_contracts_rule(rule, credit, status):
     # February has no value. miss: as bad as can be, the worst band, 10 %.
     ledger = bp.settle(deal({"speed": SPEED | {"missing": rule, "bands": BANDS}}), table(speed=[0.81, None, 0.81]))
@@ -335,7 +363,9 @@ def test_missing_data_by_the_contracts_rule(rule, credit, status):
 
 def test_missing_data_without_a_rule_is_refused():
     clause = {k: v for k, v in SPEED.items() if k != "missing"} | {"bands": BANDS}
-    with pytest.raises(ParameterError, match=r"'speed' has no data in 1 of 3 windows \(first in 2026-02\).*missing: exclude"):
+    with pytest.raises(
+        ParameterError, match=r"'speed' has no data in 1 of 3 windows \(first in 2026-02\).*missing: exclude"
+    ):
         bp.settle(deal({"speed": clause}), table(speed=[0.81, None, 0.81]))
 
 
@@ -355,7 +385,13 @@ def test_two_days_pooled_averaged_and_counted():
     bands = {"bands": [{"to": "expected", "credit": 1000}]}
     share = {"aggregation": "share_of_days", "pass_level": "80%", "levels": {"expected": "90%"},
              "bands": [{"to": "expected", "credit": 3000}]}  # fmt: skip
-    contract = deal({"pooled": SPEED | bands, "mean": SPEED | bands | {"aggregation": "mean_of_intervals"}, "counted": SPEED | share})
+    contract = deal(
+        {
+            "pooled": SPEED | bands,
+            "mean": SPEED | bands | {"aggregation": "mean_of_intervals"},
+            "counted": SPEED | share,
+        }
+    )
     ledger = bp.settle(contract, source)
     lines = ledger.lines.set_index("clause")
     assert lines["value"].round(4).to_dict() == {"pooled": 0.79, "mean": 0.8389, "counted": 0.5}

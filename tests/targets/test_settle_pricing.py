@@ -21,7 +21,14 @@ def invoices(pricing, quantities=None, frame=GOOD, **top):
 def test_per_hour_with_overtime_and_a_minimum():
     # 25.00 an hour, 50 % more above 160 h, at least 120 h. 100 h: 120 × 25 = 3,000. 150 h: 3,750.
     # 170 h: 170 × 25 + 10 × 12.50 = 4,375.
-    model = {"per_hour": {"rate": 25, "hours": "paid", "overtime": {"above": 160, "premium": "50%"}, "minimum": {"quantity": 120}}}
+    model = {
+        "per_hour": {
+            "rate": 25,
+            "hours": "paid",
+            "overtime": {"above": 160, "premium": "50%"},
+            "minimum": {"quantity": 120},
+        }
+    }
     assert invoices(model, {"paid_hours": [100, 150, 170]}) == cents(["3000", "3750", "4375"])
 
 
@@ -50,13 +57,17 @@ def test_per_minute():
 def test_per_transaction_by_tiers():
     # 8,000 × 6.40 = 51,200; the next 3,000 × 5.90 = 17,700; beyond 5.50.
     # 7,000: 44,800. 9,500: 51,200 + 1,500 × 5.90 = 60,050. 12,000: 51,200 + 17,700 + 1,000 × 5.50 = 74,400.
-    model = {"per_transaction": {"tiers": [{"up_to": 8000, "rate": 6.40}, {"up_to": 11000, "rate": 5.90}, {"rate": 5.50}]}}
+    model = {
+        "per_transaction": {"tiers": [{"up_to": 8000, "rate": 6.40}, {"up_to": 11000, "rate": 5.90}, {"rate": 5.50}]}
+    }
     assert invoices(model, {"answered": [7000, 9500, 12000]}) == cents(["44800", "60050", "74400"])
 
 
 def test_per_resolution():
     # 72 % of 10,000 answered = 7,200 × 8.00 = 57,600; counted: 7,350 × 8.00 = 58,800.
-    assert invoices({"per_resolution": {"rate": 8, "share_of_answered": "72%"}}, {"answered": 10000}) == cents(["57600"] * 3)
+    assert invoices({"per_resolution": {"rate": 8, "share_of_answered": "72%"}}, {"answered": 10000}) == cents(
+        ["57600"] * 3
+    )
     assert invoices({"per_resolution": {"rate": 8}}, {"resolved": 7350}) == cents(["58800"] * 3)
 
 

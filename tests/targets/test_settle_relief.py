@@ -61,7 +61,9 @@ def test_corridor_around_the_contracts_own_volumes():
     source = days("2026-01-01", [120] * 31, [10] * 31)
     contract = deal(speed({"volume": {"above": "110%"}}), volumes={"calls": 3000})
     assert line(bp.settle(contract, source))["status"] == "relieved"
-    with pytest.raises(ParameterError, match=r"'speed' has a volume corridor by day, and there is no forecast.*forecast="):
+    with pytest.raises(
+        ParameterError, match=r"'speed' has a volume corridor by day, and there is no forecast.*forecast="
+    ):
         bp.settle(deal(speed({"volume": {"by": "day", "above": "110%"}})), source)
 
 
@@ -115,7 +117,9 @@ def test_capped_days_in_a_share_of_days():
     source = january({9: 150}, {9: 90})
     plain = bp.settle(deal(speed(**clause)), source)
     assert line(plain)[["numerator", "denominator", "credit"]].tolist() == [30, 31, 1000]
-    eased = bp.settle(deal(speed({"volume": {"by": "day", "above": "110%"}, "effect": "cap"}, **clause)), source, forecast=FLAT)
+    eased = bp.settle(
+        deal(speed({"volume": {"by": "day", "above": "110%"}, "effect": "cap"}, **clause)), source, forecast=FLAT
+    )
     assert line(eased)[["numerator", "denominator", "credit"]].tolist() == [31, 31, 0]
 
 
@@ -197,7 +201,11 @@ def test_events_that_cannot_be_read_are_told_at_once():
 def test_a_forecast_with_holes_is_refused():
     source = days("2026-01-01", [100] * 31, [50] * 31)
     with pytest.raises(ParameterError, match=r"holds nothing of 11 of 31 \(first 2026-01-21"):
-        bp.settle(deal(speed({"volume": {"by": "day", "above": "110%"}})), source, forecast=forecast("2026-01-01", [100.0] * 20))
+        bp.settle(
+            deal(speed({"volume": {"by": "day", "above": "110%"}})),
+            source,
+            forecast=forecast("2026-01-01", [100.0] * 20),
+        )
 
 
 def test_clause_hours_are_a_matter_of_scope_not_of_relief():
@@ -213,7 +221,9 @@ def test_clause_hours_are_a_matter_of_scope_not_of_relief():
 
 def test_relief_by_month_from_a_table():
     # January 120 % of the forecast: waived. February 105 %: missed, 1,000. Scaled, January's level is 80 × 110 / 120.
-    wide = pd.DataFrame({"month": months(2), "speed": [0.70, 0.70], "offered": [12000, 10500], "forecast": [10000, 10000]})
+    wide = pd.DataFrame(
+        {"month": months(2), "speed": [0.70, 0.70], "offered": [12000, 10500], "forecast": [10000, 10000]}
+    )
     waived = bp.settle(deal(speed({"volume": {"above": "110%"}, "effect": "waive"})), wide)
     assert waived.amounts("credit") == cents(["0", "1000"])
     scaled = bp.settle(deal(speed({"volume": {"above": "110%"}, "effect": "scale"})), wide)

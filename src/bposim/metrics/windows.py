@@ -38,7 +38,9 @@ def window_shares(counts: Counts, window: str) -> pd.Series:
     begin = pd.DatetimeIndex(labels)
     end = begin + _LENGTH[window]
     first, last = counts.days or tuple(counts.starts[[0, -1]].tz_localize(None).normalize())
-    held = end.where(end <= last + pd.Timedelta(days=1), last + pd.Timedelta(days=1)) - begin.where(begin >= first, first)
+    held = end.where(end <= last + pd.Timedelta(days=1), last + pd.Timedelta(days=1)) - begin.where(
+        begin >= first, first
+    )
     share = np.asarray(held / (end - begin), dtype=float)
     return pd.Series(np.clip(share, 0.0, 1.0), index=labels)
 

@@ -106,7 +106,12 @@ class Lint:
         if self.ok:
             return f"{self.contract}: no fault of good practice found."
         lines = [f"  {f.id} ({f.where}): {f.sentence} {f.way_out}" for f in self.faults]
-        return "\n".join([f"{self.contract}: {len(self.faults)} fault{'s' if len(self.faults) > 1 else ''} of good practice.", *lines])
+        return "\n".join(
+            [
+                f"{self.contract}: {len(self.faults)} fault{'s' if len(self.faults) > 1 else ''} of good practice.",
+                *lines,
+            ]
+        )
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(self.contract)}: {len(self.faults)} faults</p>{self.frame.to_html(index=False)}"

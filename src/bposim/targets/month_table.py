@@ -59,6 +59,7 @@ def read_month_table(frame: pd.DataFrame, contract: Contract, *, caller: str = "
         raise ParameterError(
             f"the table given to {caller} has no column month. It has: {', '.join(map(str, table.columns))}."
         )
+    table = table.reset_index(drop=True)  # tables laid below each other repeat their index
     month = months_index(table["month"], caller)
     every = pd.date_range(month.min(), month.max(), freq="MS") if len(month) else month
     problems: list[str] = []
@@ -82,7 +83,7 @@ def read_month_table(frame: pd.DataFrame, contract: Contract, *, caller: str = "
             if name not in contract.clauses:
                 problems.append(f"the table names {name!r}, which is no clause. Known: {', '.join(contract.clauses)}.")
             for column in {"value", "numerator", "denominator", "excluded"} & set(table):
-                lay(str(name), column, rows[column], month[table.index.get_indexer(rows.index)])
+                lay(str(name), column, rows[column], month[rows.index])
     else:
         for name in contract.clauses:
             if name in table:

@@ -32,7 +32,7 @@ def months_index(values: Any, where: str) -> pd.DatetimeIndex:
     try:
         if isinstance(values, pd.PeriodIndex):
             return pd.DatetimeIndex(values.to_timestamp())
-        stamps = pd.DatetimeIndex(pd.to_datetime([str(v) for v in values]))
+        stamps = pd.DatetimeIndex([pd.Timestamp(str(v)) for v in values])
     except (ValueError, TypeError) as error:
         raise ParameterError(f"{where}: month cannot be read: {str(error).splitlines()[0]}. Write 2026-03.") from None
     stamps = stamps.tz_localize(None) if stamps.tz is not None else stamps
