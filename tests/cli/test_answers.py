@@ -118,7 +118,8 @@ def test_settle_prints_one_document_and_writes_its_lines(bposim, calls, tmp_path
     log = pd.read_csv(calls, parse_dates=["arrived"])
     lost = log[log["outcome"] == "abandoned"].groupby(log["arrived"].dt.strftime("%Y-%m")).size()
     lines = pd.read_csv("lines.csv")
-    told = lines[lines["clause"] == "abandonment"].set_index(lines["month"].str[:7])["numerator"]
+    lines = lines[lines["clause"] == "abandonment"]
+    told = lines.set_index(lines["month"].str[:7])["numerator"]
     assert told.to_dict() == lost.to_dict() and len(lost) == 2
     assert "no whole month" in said.json["notes"][0]
     assert {f["id"] for f in said.json["faults"]} == {"no-quality", "credits-above-margin", "no-corridor"}

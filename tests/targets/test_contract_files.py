@@ -250,3 +250,15 @@ def test_every_written_value_is_read_back(path):
 def test_audited_metrics_are_no_simulated_targets():
     with pytest.raises(ParameterError, match="cannot be simulated"):
         load().clauses["accuracy"].target()
+
+
+def test_recommendations_take_a_contract():
+    scenario = bp.load_scenario({
+        "name": "line", "start": "2026-06-01", "days": 1, "opening_hours": {"daily": "09:00-11:00"},
+        "contact_types": {"regular": {"arrivals": {"rate": "40/h"}, "handle_time": {"exponential": {"mean": "3min"}}}},
+        "agent_groups": {"team": {"skills": ["regular"], "heads": 5}}})  # fmt: skip
+    path = ROOT / "scenarios" / "contracts" / "bank_line.yaml"
+    options = {"window": "all", "replications": 20, "seed": 1, "progress": False}
+    for given in (path, bp.load_contract(path)):
+        advice = bp.recommend_targets(scenario, contract=given, **options)
+        assert advice.clauses["target"].tolist() == ["regular: 80 % answered within 20s per month"]

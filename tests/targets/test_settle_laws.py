@@ -143,7 +143,7 @@ def test_leaving_busy_days_out_helps_where_busy_days_are_the_bad_ones(offered, b
 
 
 def test_leaving_busy_days_out_can_hurt():
-    """Where the busy days were the good ones the same relief lowers the share: 5,000 of 5,500 against 4,300 of 4,600."""
+    """Where the busy days were the good ones the same relief lowers the share: 2,650 of 3,400 against 2,250 of 3,000."""
     offered, within = [100] * 30 + [400], [75] * 30 + [400]
     source = days("2026-01-01", offered, within)
     foreseen = pd.DataFrame({"interval_start": source.table.starts, "contact_type": "calls", "contacts": 100.0})
