@@ -9,7 +9,7 @@ import pytest
 from contract_worlds import SPEED, cents, days, deal, months, table
 
 import bposim as bp
-from bposim.errors import ParameterError
+from bposim.errors import DataQualityWarning, ParameterError
 
 GOOD = table(speed=[0.85, 0.85, 0.85])
 
@@ -122,6 +122,26 @@ def test_quantities_are_counted_from_the_source():
     assert ledger.amounts("invoice") == cents(["9100"])
     given = bp.settle(deal({"speed": SPEED}, pricing=pricing), source, quantities={"offered": 1000})
     assert given.amounts("invoice") == cents(["7300"])  # 6,300 + 1,000: what is given replaces what was counted
+
+
+def test_what_is_billed_is_counted_whole_or_not_at_all():
+    # One day of February is not known: nothing is invoiced for the other 27 as if they were all.
+    offered = [100.0] * 28
+    offered[9] = float("nan")
+    source = days("2026-02-01", offered, [85] * 28)
+    contract = deal({"speed": SPEED}, pricing={"per_transaction": {"rate": 1, "count": "offered"}})
+    with (
+        pytest.warns(DataQualityWarning),
+        pytest.raises(ParameterError, match=r"per_transaction cannot be computed in 1 of 1 months"),
+    ):
+        bp.settle(contract, source)
+    with pytest.warns(DataQualityWarning):
+        ledger = bp.settle(contract, source, quantities={"offered": 2800})
+    assert ledger.amounts("invoice") == cents(["2800"])
+    assert ledger.lines[["numerator", "denominator"]].iloc[0].tolist() == [
+        27 * 85,
+        2700,
+    ]  # day 10 counts on neither side
 
 
 def test_quantities_by_month_and_what_is_wrong_with_them():

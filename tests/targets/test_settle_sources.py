@@ -115,7 +115,7 @@ def test_a_corridor_around_a_forecast_of_the_same_days(history):
     log = history.contacts
     day = log["arrived"].dt.tz_localize(None).dt.normalize()
     offered = log.groupby(day).size()
-    usual = offered.groupby(offered.index.dayofweek).transform("mean")
+    usual = offered.groupby(offered.index.day_of_week).transform("mean")
     foreseen = pd.DataFrame(
         {"interval_start": usual.index.tz_localize("America/New_York"), "contacts": usual.to_numpy()}
     )
@@ -158,6 +158,20 @@ def test_a_month_that_the_history_lacks_has_no_data():
     ledger = bp.settle(deal({"speed": SPEED | {"bands": BANDS}}), source)
     assert ledger.lines["status"].tolist() == ["missed", "no data", "missed"]
     assert ledger.amounts("credit") == cents(["5000", "0", "5000"])
+
+
+def test_days_added_up_first_give_the_same_counts(history):
+    """A clause that looks at nothing shorter than a day is measured on days; hours of the whole day make it look at intervals."""
+    relief = {"relief": [{"handle_time": {"baseline": "340s", "by": "day", "above": "105%"}}]}
+    contract = deal({"quick": SPEED | relief, "slow": SPEED | relief | {"hours": {"daily": "00:00-24:00"}},
+                     "most": {"metric": "max_wait", "levels": {"expected": "1s"}, "window": "month", "missing": "exclude"},
+                     "most2": {"metric": "max_wait", "levels": {"expected": "1s"}, "window": "month", "missing": "exclude",
+                               "hours": {"daily": "00:00-24:00"}}})  # fmt: skip
+    lines = bp.settle(contract, history).lines.set_index("clause")
+    columns = ["value", "numerator", "denominator", "excluded", "status"]
+    assert lines.loc["quick", columns].to_numpy().tolist() == lines.loc["slow", columns].to_numpy().tolist()
+    assert lines.loc["quick", "excluded"].sum() > 0
+    assert lines.loc["most", "value"].tolist() == lines.loc["most2", "value"].tolist()
 
 
 def test_term_replay_and_start(history):

@@ -105,8 +105,11 @@ def count_quantities(
     place = pd.DatetimeIndex(labels).get_indexer(months)
 
     def per_month(values: np.ndarray) -> np.ndarray:
-        total = group(values[:, :, None], codes, len(labels), None, False)[:, :, 0]
-        return np.where(place >= 0, total[:, place], 0.0)
+        total, unknown = (
+            group(x[:, :, None], codes, len(labels), None, False)[:, :, 0] for x in (values, np.isnan(values))
+        )
+        # What is billed is counted whole or not at all.
+        return np.where(place >= 0, np.where(unknown > 0, np.nan, total)[:, place], 0.0)
 
     found: dict[str, np.ndarray] = {}
     scenario = getattr(source, "scenario", None)

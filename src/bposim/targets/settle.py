@@ -13,6 +13,7 @@ from bposim.errors import ParameterError, parameter, require
 from bposim.metrics import Counts, window_shares
 from bposim.metrics.pooling import Sums, tell_unknown
 from bposim.provenance import Provenance
+from bposim.targets.by_day import by_days_alone, days_of, known
 from bposim.targets.clauses import Clause
 from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
@@ -104,7 +105,7 @@ def settle(
         if parts:
             notes.append("The source holds no whole month: the ledger is of the parts it holds.")
         windows = _measured(deal, source, counts, months, expected, happened, audits, parts, notes)
-        figures = count_quantities(needed(deal), source, counts, months, expected)
+        figures = count_quantities(needed(deal), source, days_of(counts), months, expected)
         batch = np.asarray(getattr(source, "batch", np.zeros(counts.replications, dtype=int)))
     figures |= read_by_month(quantities, months, "quantities=")
     return settle_windows(
@@ -232,12 +233,13 @@ def _measured(
     audited = None if audits is None else read_month_table(audits, contract, caller="settle(audits=…)")
     found: dict[str, Windows] = {}
     told: list[tuple[Any, Sums]] = []
+    daily = days_of(counts)
     for name, clause in contract.clauses.items():
         if clause.audited or (audited is not None and (name, "value") in audited.columns):
             nothing = MonthTable(months[:0], {}, pd.DataFrame(index=months[:0]))
             found[name] = table_windows(clause, name, audited or nothing, months, events)
             continue
-        one: Measured = measure(clause, name, contract, source, counts, months, expected, events, parts=parts)
+        one = _measure(clause, name, contract, source, (counts, daily), months, expected, events, parts)
         found[name] = one.windows
         if one.given is not None:
             told.append((one.ask, one.given))
@@ -245,6 +247,19 @@ def _measured(
             notes.append(f"Clause {name!r} is settled by {clause.settled_window}, and the source holds no whole one.")
     tell_unknown(told, stacklevel=3)
     return found
+
+
+def _measure(
+    clause: Clause, name: str, contract: Contract, source: Any, counts: tuple[Counts, Counts], months: pd.DatetimeIndex,
+    expected: Expected | None, events: pd.DataFrame, parts: bool,
+) -> Measured:  # fmt: skip
+    """Measure a clause on the counts by day where it looks at nothing shorter and all of them are known, else by interval."""
+    whole, daily = counts
+    if by_days_alone(clause, events):
+        one = measure(clause, name, contract, source, daily, months, expected, events, parts=parts)
+        if known(daily):
+            return one
+    return measure(clause, name, contract, source, whole, months, expected, events, parts=parts)
 
 
 def _refuse_missing(contract: Contract, windows: dict[str, Windows], months: pd.DatetimeIndex) -> None:
