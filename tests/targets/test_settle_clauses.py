@@ -411,6 +411,23 @@ def test_each_day_is_judged():
     assert (ledger.windows["status"] == "missed").sum() == 3
 
 
+def test_many_missed_days_take_no_more_than_the_whole_allocation():
+    # Weight 50 % of 10 % at risk of 100,000 = 5,000; 10 % of it for each missed day: 4 days 2,000, 15 days 150 % → 5,000.
+    clause = SPEED | {"window": "day", "bands": [{"to": "expected", "credit": "10%"}], "weight": "50%"}
+    for missed, credit in ((4, "2000"), (15, "5000")):
+        source = days("2026-01-01", [100] * 31, [70] * missed + [85] * (31 - missed))
+        assert bp.settle(deal({"speed": clause}, at_risk="10%"), source).amounts("credit") == cents([credit])
+
+
+def test_a_condition_on_days_asks_for_all_of_them():
+    # The bonus for the month asks every day for at most 10 % abandoned: 12 on 9 January spoil it, 10 do not.
+    speed = SPEED | {"bands": [{"from": "80%", "bonus": 4000, "requires": {"lost": "expected"}}]}
+    lost = {"metric": "abandonment", "window": "day", "levels": {"expected": "10%"}, "missing": "exclude"}
+    for worst, bonus in ((10, "4000"), (12, "0")):
+        source = days("2026-01-01", [100] * 31, [85] * 31, abandoned=month_days("2026-01", 3, {9: worst}))
+        assert bp.settle(deal({"speed": speed, "lost": lost}), source).amounts("bonus") == cents([bonus])
+
+
 def test_weeks_belong_to_the_month_in_which_they_end():
     # March 2026 begins on a Sunday: the week of 23 February ends on 1 March. It is bad, the others are good.
     n = 28 + 31

@@ -48,6 +48,19 @@ def test_corridor_by_day_excludes_busy_and_quiet_days():
     assert eased.amounts("credit") == cents(["0"])
 
 
+def test_the_corridors_edges_belong_to_it():
+    # 125 and 75 of 100 foreseen, corridor 75 to 125 %: both stay. 126 and 74 are out.
+    corridor = {"volume": {"by": "day", "below": "75%", "above": "125%"}}
+    within = bp.settle(deal(speed(corridor)), january({4: 125, 5: 75}, {}), forecast=FLAT)
+    assert line(within)["excluded"] == 0
+    beyond = bp.settle(deal(speed(corridor)), january({4: 126, 5: 74}, {5: 70}), forecast=FLAT)
+    assert line(beyond)["excluded"] == 200
+    handle = month_days("2026-01", 200, {2: 250, 3: 251})  # 200 s × 125 % = 250 s stays, 251 s does not
+    source = days("2026-01-01", [100] * 31, [81] * 31, handle_s=handle)
+    longer = {"handle_time": {"baseline": "200s", "by": "day", "above": "125%"}}
+    assert line(bp.settle(deal(speed(longer)), source))["excluded"] == 100
+
+
 def test_corridor_by_month_leaves_nothing_to_judge():
     # 31 × 120 = 3,720 against 3,100 foreseen: 120 %. The month is out, whatever it was.
     source = days("2026-01-01", [120] * 31, [10] * 31)
@@ -165,13 +178,13 @@ def test_handle_time_corridor_scales_and_waives():
 
 
 def test_outage_leaves_its_intervals_out():
-    # Quarter days: 9 January 06:00 to 14:00 touches intervals 2 and 3 (06–12, 12–18) of that day; each 25 contacts, none in time.
+    # Quarter days: 9 January 07:30 to 14:00 touches intervals 2 and 3 (06–12, 12–18) of that day; each 25 contacts, none in time.
     # 122 intervals of 25 with 20.25 in time: 2,470.5 of 3,050 = 81 %; with them 2,470.5 of 3,100 = 79.7 %.
     n = 31 * 4
     within = np.full(n, 20.25)
     within[8 * 4 + 1 : 8 * 4 + 3] = 0
     source = days("2026-01-01", [25] * n, within, freq="6h", hours=6.0)
-    event = {"cause": "outage", "start": "2026-01-09 06:00", "end": "2026-01-09 14:00"}
+    event = {"cause": "outage", "start": "2026-01-09 07:30", "end": "2026-01-09 14:00"}
     contract = deal(speed({"cause": "outage"}))
     eased = bp.settle(contract, source, events=[event])
     assert line(eased)[["numerator", "denominator", "excluded", "credit"]].tolist() == [2470.5, 3050, 50, 0]
