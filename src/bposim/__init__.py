@@ -21,7 +21,9 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "bposim.simulate": ("SimulationResult", "compare", "simulate"),
         "bposim.engines": ("Policies", "State", "View"),
     },
-    "staff": {"bposim.optimise": ("Requirement", "ShiftPlan", "optimise_shifts", "required_agents")},
+    "staff": {
+        "bposim.optimise": ("Requirement", "ShiftPlan", "optimise_shifts", "optimise_staffing", "required_agents")
+    },
     "promise": {
         "bposim.targets": (
             "Advice",
@@ -49,7 +51,7 @@ __all__ = [
     "Policies", "Requirement", "Scenario", "ServiceLevel", "ShiftPlan", "SimulationResult", "State", "Target", "Turnaround", "View",
     "__version__",
     "assess_target", "attainable_frontier", "calibrate", "compare", "draft_scenario", "forecast", "glossary", "group_agents", "guess_profile", "load_contract", "load_scenario",
-    "optimise_shifts", "read_history", "recommend_targets", "report", "required_agents", "settle", "simulate",
+    "optimise_shifts", "optimise_staffing", "read_history", "recommend_targets", "report", "required_agents", "settle", "simulate",
 ]  # fmt: skip
 
 assert set(__all__) == set(_HOME) | {"__version__"}

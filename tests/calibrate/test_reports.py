@@ -17,7 +17,7 @@ import pytest
 import bposim as bp
 from bposim.calibrate.erlang_likelihood import QueueTable, classes, scores
 from bposim.calibrate.estimates import estimate_frame
-from bposim.calibrate.moments import Match, PatienceFamily, PoolFit, _inverse
+from bposim.calibrate.moments import LAST, Match, PatienceFamily, PoolFit, Replayer, _inverse, match, settle
 from bposim.calibrate.report_cells import Columns, ReportCells, columns_of, pools_of
 from bposim.calibrate.report_estimates import Responses, patience_estimates
 from bposim.calibrate.reports import report_staffing
@@ -392,6 +392,38 @@ def test_options_that_need_a_log_are_refused_and_absence_and_redials_of_the_base
     assert changed.scenario.agent_groups[group].absence == 0 and changed.scenario.contact_types[kind].redial is None
     assert changed.scenario.agent_groups[group].heads == plain.scenario.agent_groups[group].heads
     assert any("redial" in n and "taken out" in n for n in changed.notes)
+
+
+# Luck of the replays -------------------------------------------------------------------------------------------------
+
+
+def test_replays_of_another_report_have_another_luck():
+    """A luck common to all reports would move all their patience the same way."""
+    world = line()
+    one, other = (report(world, seed).volumes() for seed in (5, 6))
+    fit = object.__new__(PoolFit)
+    fit.columns = EVERY
+    seeds = [Replayer(world, volumes, [fit]).seed for volumes in (one, other, one.copy())]
+    assert seeds[0] == seeds[2] != seeds[1]
+
+
+def test_patience_is_what_the_longest_simulation_says(monkeypatch):
+    """What is left of the last step is a small part of the standard error."""
+    module = importlib.import_module("bposim.calibrate.reports")
+    left = []
+
+    def spied(fits, replayer, slope):
+        played = settle(fits, replayer, slope)
+        m = match(fits[0], played[0], slope[0])
+        error = np.sqrt(np.diag(m.map @ m.within @ m.map.T))
+        left.append(np.abs(m.map @ m.gap / error).max())
+        assert len(played[0].moments) == LAST * replayer.replays
+        return played
+
+    monkeypatch.setattr(module, "settle", spied)
+    truth = line(days=14)
+    calibrated(truth, report(truth, 8))
+    assert left and max(left) < 0.03
 
 
 # What a report does not tell -----------------------------------------------------------------------------------------

@@ -64,8 +64,7 @@ def planted(rng, n, *, away=0.1, work_s=20.0, law="gamma", absence_s=700.0):
     short = LAWS[law](rng, n, work_s)
     absent = rng.lognormal(np.log(absence_s) - 0.18, 0.6, n)
     length = np.where(rng.random(n) < away, absent, short)
-    limit = rng.exponential(150.0, n)
-    return QueuePauses(np.minimum(length, limit), length <= limit, np.repeat(np.arange(30), -(-n // 30))[:n])
+    return cut_short(rng, length, 150.0, per_day=-(-n // 30))
 
 
 def test_work_and_absences_are_told_apart_though_pauses_are_cut_short():
@@ -151,6 +150,12 @@ def test_the_scenario_gets_the_work_beside_the_handle_time():
     assert empirical(quantiles=[0.0, 10.0]).to_spec().keys() == changes["contact_types.a.after_contact_work"].keys()
 
 
+def cut_short(rng, length, mean_s, per_day):
+    """Pauses that end unseen when the queue empties, after an exponential time with this mean."""
+    limit = rng.exponential(mean_s, len(length))
+    return QueuePauses(np.minimum(length, limit), length <= limit, np.arange(len(length)) // per_day)
+
+
 def close(rng, n, away, work_s, median_s, law="gamma"):
     """Pauses whose absences are not much longer than the work."""
     return planted(rng, n, away=away, work_s=work_s, absence_s=median_s * np.exp(0.18), law=law)
@@ -179,8 +184,7 @@ def test_work_and_absences_that_lie_close_are_told_as_a_doubt_and_the_interval_h
 def test_two_kinds_of_long_work_are_a_doubt_whose_interval_holds_both():
     rng = np.random.default_rng(12)
     length = np.where(rng.random(4000) < 0.5, rng.gamma(2.0, 15.0, 4000), rng.gamma(2.0, 60.0, 4000))
-    limit = rng.exponential(150.0, 4000)
-    fit = fit_wrap_up(QueuePauses(np.minimum(length, limit), length <= limit, np.arange(4000) // 200))
+    fit = fit_wrap_up(cut_short(rng, length, 150.0, per_day=200))
     assert fit.doubts
     assert fit.estimates[1].low <= 75 <= fit.estimates[1].high
 
@@ -188,9 +192,7 @@ def test_two_kinds_of_long_work_are_a_doubt_whose_interval_holds_both():
 def test_no_end_of_the_gap_lies_beyond_the_longest_pause():
     """Work as spread as this has its 99.9 % point beyond two hours."""
     rng = np.random.default_rng(13)
-    length = rng.lognormal(np.log(60.0), 1.75, 2000)
-    limit = rng.exponential(300.0, 2000)
-    fit = fit_wrap_up(QueuePauses(np.minimum(length, limit), length <= limit, np.arange(2000) // 100))
+    fit = fit_wrap_up(cut_short(rng, rng.lognormal(np.log(60.0), 1.75, 2000), 300.0, per_day=100))
     gap, _ = fit.estimates
     assert fit.gap_s == gap.value == LONGEST_S
     assert gap.low < gap.value <= gap.high == LONGEST_S and gap.source == "estimated"
@@ -198,9 +200,7 @@ def test_no_end_of_the_gap_lies_beyond_the_longest_pause():
 
 def test_a_gap_beyond_the_longest_pause_is_not_told():
     rng = np.random.default_rng(14)
-    length = rng.lognormal(np.log(600.0), 2.0, 3000)
-    limit = rng.exponential(120.0, 3000)
-    fit = fit_wrap_up(QueuePauses(np.minimum(length, limit), length <= limit, np.arange(3000) // 100))
+    fit = fit_wrap_up(cut_short(rng, rng.lognormal(np.log(600.0), 2.0, 3000), 120.0, per_day=100))
     gap, _ = fit.estimates
     assert (gap.source, gap.value) == ("assumed", LONGEST_S) and np.isnan(gap.low) and np.isnan(gap.high)
     assert "not told" in gap.detail and fit.assumed == ("presence gap",) and fit.notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
 
 #: Wait in seconds at which a Weibull patience is pinned down: its two parameters are then nearly independent.
 PIN_S = 60.0
-#: Replays of the history in each step, at least and at most, and contacts in all of them; the last steps take more.
+#: Replays of the history in each step, at least and at most, and contacts in all of them; the last steps take more, and
+#: most of all the simulation that settles the parameters, from which intervals are told.
 REPLAYS = (8, 24)
 CONTACTS = 500_000
 MORE = 3
+LAST = 5
 #: Steps with Erlang A, then with simulation.
 STEPS = (14, 8)
 #: Change of a parameter by which its effect is measured, on the log scale.
@@ -158,10 +161,14 @@ class Replayer:
     world : Scenario
         On the history's days, with its handle times.
     volumes : DataFrame
+    seed : int, optional
+        None takes one of the volumes' own: under a common one all reports would be off in the same direction, by the luck of
+        the same replays.
     """
 
-    def __init__(self, world: Scenario, volumes: pd.DataFrame, fits: Sequence[PoolFit], seed: int = 1):
-        self.world, self.volumes, self.seed = world, volumes, seed
+    def __init__(self, world: Scenario, volumes: pd.DataFrame, fits: Sequence[PoolFit], seed: int | None = None):
+        self.world, self.volumes = world, volumes
+        self.seed = _seed_of(volumes) if seed is None else seed
         total = max(int(volumes["contacts"].sum()), 1)
         self.replays = int(np.clip(CONTACTS // total, *REPLAYS))
         self.columns = fits[0].columns
@@ -220,6 +227,11 @@ class Replayer:
             handle = counts.column("handle_sum_s")[:, :, use].sum(axis=2)
             result.append(Played(settled * known, np.stack(moments, axis=-1) * known[:, None], handle * known))
         return result
+
+
+def _seed_of(volumes: pd.DataFrame) -> int:
+    counts = np.ascontiguousarray(volumes["contacts"].to_numpy(dtype="<i8"))
+    return zlib.crc32(counts.tobytes()) >> 1
 
 
 def _factors(fit: PoolFit, rng: np.random.Generator) -> np.ndarray:
@@ -403,6 +415,20 @@ def by_simulation(fits: Sequence[PoolFit], replayer: Replayer, steps: int = STEP
             heads_step(fit, score, p.settled.mean(axis=0), p.moments.mean(axis=0), 0.8)
     played = replayer.play(fits, replays=replayer.replays * MORE)
     return [match(f, p, s) for f, p, s in zip(fits, played, slope, strict=True)]
+
+
+def settle(fits: Sequence[PoolFit], replayer: Replayer, slope: Sequence[Slopes]) -> list[Played]:
+    """Move heads and patience by a last step, to what the longest simulation says; return that simulation.
+
+    What the last step was taken from is what the estimates owe to the luck of replays: n of them add 1/n to the variance.
+    """
+    for fit, played, s in zip(fits, replayer.play(fits, replays=LAST * replayer.replays), slope, strict=True):
+        score = fit.scores()
+        if fit.free:
+            m = match(fit, played, s)
+            fit.psi = fit.psi + np.clip(m.map @ m.gap, -0.3, 0.3)
+        heads_step(fit, score, played.settled.mean(axis=0), played.moments.mean(axis=0), 0.8)
+    return replayer.play(fits, replays=LAST * replayer.replays)
 
 
 def with_family(fit: PoolFit, family: PatienceFamily, psi: np.ndarray) -> PoolFit:

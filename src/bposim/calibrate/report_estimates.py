@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -167,11 +168,16 @@ def patience_estimates(
         for s in shares:
             if until is not None and s > until:
                 continue
-            value, half = spread(lambda d, s=s: float(np.log(-np.log(d.sf(s)))))  # type: ignore[misc]
+            value, half = spread(partial(_log_hazard, s))
             mid, low, high = (float(np.exp(-np.exp(v))) for v in (value, value + half, value - half))
             said = together.rstrip("; ")
             result.append(Estimate(f"patience beyond {s:g} s", t, mid, low, high, left, "share", "estimated", said))
     return result
+
+
+def _log_hazard(seconds: float, law: Distribution) -> float:
+    """Return the logarithm of the hazard gathered up to a wait."""
+    return float(np.log(-np.log(law.sf(seconds))))
 
 
 def told_until(fit: PoolFit, shares: Sequence[float], blind: np.ndarray | None) -> float | None:

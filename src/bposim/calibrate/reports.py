@@ -17,7 +17,7 @@ from bposim.calibrate.fresh import without_redials
 from bposim.calibrate.heads import HeadsFit
 from bposim.calibrate.kept import kept_estimates, warn_once
 from bposim.calibrate.moments import (
-    MORE,
+    LAST,
     Match,
     PatienceFamily,
     Played,
@@ -27,6 +27,7 @@ from bposim.calibrate.moments import (
     by_simulation,
     heads_step,
     match,
+    settle,
     slopes,
     with_family,
 )
@@ -65,8 +66,6 @@ if TYPE_CHECKING:
 
 #: Precision of the guess about heads that is made from the load alone: it decides only where nobody ever waits.
 GUESS = 4.0
-#: Replays of the last simulation, from which intervals are told: times those of a step.
-LAST = 5
 #: Times that heads and patience are matched again with the day factor found so far.
 FACTOR_STEPS = 3
 #: Risk of calling a report unmet that is met.
@@ -145,7 +144,7 @@ def calibrate_reports(base: Scenario, history: Any, *, until: Any = None, specia
         response = responses(f, t_, m, p, length_s)
         if f.free:
             limits = columns.thresholds or (20.0,)
-            told_of = patience_estimates(f, response, MORE * replayer.replays, freedom, limits, m.blind)
+            told_of = patience_estimates(f, response, LAST * replayer.replays, freedom, limits, m.blind)
             until = told_until(f, limits, m.blind)
             if until is not None:
                 doubts += [f"patience of {t!r}" for t in f.pool.types]
@@ -227,7 +226,7 @@ def report_staffing(
             PoolFit(pool, cells, np.arange(len(profile)), profile, interval_prior(day, profile), known, np.zeros(0),
                     _mean_handle(pool, means, table), columns, day, free=False)
         )  # fmt: skip
-    replayer = Replayer(world, volumes, fits)
+    replayer = Replayer(world, volumes, fits, seed=1)
     for k in range(12):
         for fit, played in zip(fits, replayer.play(fits), strict=True):
             score = fit.scores()
@@ -368,8 +367,8 @@ def _factors(
     factors: dict[str, Estimate] = {}
     still: list[np.ndarray] = []
     for k in range(1 + FACTOR_STEPS):
-        played = replayer.play(fits, replays=LAST * replayer.replays)
         slope = slopes(fits, replayer)
+        played = settle(fits, replayer, slope)
         told = [tell(f, p, s) for f, p, s in zip(fits, played, slope, strict=True)]
         if not k:
             factors = {f.pool.group: heads_factor(f, t, weekday) for f, t in zip(fits, told, strict=True)}

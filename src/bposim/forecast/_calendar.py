@@ -94,10 +94,7 @@ def load_holidays(country: str | None, subdivision: str | None, years: Iterable[
         categories = tuple(c for c in supported if c in ("government", "bank", "optional"))
         other: dict[date, str] = {}
         if categories:
-            try:
-                other = dict(holidays.country_holidays(country, subdiv=subdivision, years=years, categories=categories))
-            except (ValueError, NotImplementedError):
-                other = {}
+            other = dict(holidays.country_holidays(country, subdiv=subdivision, years=years, categories=categories))
     return Holidays(public, {d: n for d, n in other.items() if d not in public})
 
 

@@ -40,7 +40,7 @@ def log_effects(effects: pd.DataFrame, groups: Mapping[str, Iterable[str]], n_pa
             out[name] = effects[there].sum(axis=1)
     # The weekday is told against the mean of the weekdays on which the operation is open.
     past = out["weekday"].iloc[:n_past]
-    out["weekday"] -= past.groupby(past.index.day_of_week).mean().mean()  # type: ignore[attr-defined]
+    out["weekday"] -= past.groupby(effects.index[:n_past].day_of_week).mean().mean()
     return out.iloc[n_past:]
 
 

@@ -195,19 +195,7 @@ def read_counts(source: Any, opening_hours: Any = None) -> Counts:
     passes = np.zeros((len(dates), len(minutes)), dtype=np.int64)
     seen = pd.DataFrame({"stamp": stamps.tz_convert("UTC"), "at": at, "slot": slot}).drop_duplicates("stamp")
     np.add.at(passes, (seen["at"].to_numpy(), seen["slot"].to_numpy()), 1)
-    hours: Callable[[int], Spans]
-    if opening_hours is not None:
-        from bposim.scenario.fields import parse_hours
-
-        try:
-            always: Spans = parse_hours(opening_hours)
-        except ValueError as error:
-            raise ForecastError(f"forecast(): {error}") from None
-        hours = lambda n: always  # noqa: E731
-    elif given is not None:
-        hours = _history_hours(given, dates)
-    else:
-        hours = lambda n: _infer_spans(dates[:n], minutes, passes[:n], interval_s)  # noqa: E731
+    hours = _hours(given, opening_hours, dates, minutes, passes, interval_s)
     whole = Counts(
         zone, interval_s, {}, types, dates, minutes, table, passes, (), getattr(given, "provenance", None),
         Source(dates, table, passes, hours, given is None),
@@ -262,6 +250,23 @@ def _laid(counts: Counts, n: int) -> Counts:
         notes=tuple(notes),
         source=before,
     )
+
+
+def _hours(
+    given: Any, opening_hours: Any, dates: pd.DatetimeIndex, minutes: np.ndarray, passes: np.ndarray, interval_s: float
+) -> Callable[[int], Spans]:
+    """Return the opening hours that are known after the first so many days."""
+    if opening_hours is not None:
+        from bposim.scenario.fields import parse_hours
+
+        try:
+            always: Spans = parse_hours(opening_hours)
+        except ValueError as error:
+            raise ForecastError(f"forecast(): {error}") from None
+        return lambda n: always
+    if given is not None:
+        return _history_hours(given, dates)
+    return lambda n: _infer_spans(dates[:n], minutes, passes[:n], interval_s)
 
 
 def _history_hours(history: Any, dates: pd.DatetimeIndex) -> Callable[[int], Spans]:

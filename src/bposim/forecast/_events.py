@@ -387,5 +387,6 @@ def _whole(value: object, least: int) -> bool:
 
 
 def _number(value: object, least: float) -> bool:
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    return number and bool(np.isfinite(float(value))) and float(value) >= least  # type: ignore[arg-type]
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return bool(np.isfinite(value)) and float(value) >= least

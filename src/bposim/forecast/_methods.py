@@ -265,6 +265,7 @@ def _by_statsforecast(
         lambda s: s.interpolate(limit_direction="both")
     )
     y = filled.reindex(every[:n]).fillna(float(series.mean())).to_numpy(dtype=float)
+    model: AutoETS | MSTL
     if method == "ets":
         model = AutoETS(season_length=period, model="AZA" if period > 1 else "AZN")
     else:

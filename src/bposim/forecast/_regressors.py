@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,9 +109,10 @@ def read_regressors(
     return table, problems
 
 
-def as_stamp(value: object) -> pd.Timestamp:
+def as_stamp(value: Any) -> pd.Timestamp:
     """Return a time, NaT where it cannot be read."""
-    return pd.to_datetime(value, errors="coerce")  # type: ignore[call-overload, no-any-return]
+    stamp: pd.Timestamp = pd.to_datetime(value, errors="coerce")
+    return stamp
 
 
 def recorded(counts: Counts, known: pd.DataFrame | None) -> tuple[Counts, list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -17,30 +16,13 @@ from bposim.errors import ForecastError, ParameterError, parameter, require
 from bposim.forecast._build import Parts, Settings, further_paths
 from bposim.forecast._components import components, draw
 from bposim.forecast._counts import Counts
+from bposim.forecast._summary import as_html, as_text, summary_table
+from bposim.forecast._windows import WINDOWS, read_by, read_levels, window_codes
 from bposim.provenance import Provenance, array_hash
 
 if TYPE_CHECKING:
     from bposim.forecast._backtest import Backtest
     from bposim.forecast._workload import HandleForecast
-
-WINDOWS = ("interval", "day", "week", "month", "all")
-
-
-def window_codes(stamps: pd.DatetimeIndex, by: str) -> tuple[np.ndarray, pd.DatetimeIndex]:
-    """Return the first interval of each window and its zone-aware start (local midnight; Monday for a week)."""
-    if by == "interval":
-        return np.arange(len(stamps)), stamps
-    day = stamps.tz_localize(None).normalize()
-    if by == "week":
-        key = day - pd.to_timedelta(day.day_of_week, unit="D")
-    elif by == "month":
-        key = day - pd.to_timedelta(day.day - 1, unit="D")
-    else:
-        key = day if by == "day" else pd.DatetimeIndex([day[0]] * len(day))
-    change = np.insert(np.asarray(key[1:] != key[:-1]), 0, True)
-    first = np.flatnonzero(change)
-    starts = pd.DatetimeIndex(key[first]).tz_localize(stamps.tz, ambiguous=True, nonexistent="shift_forward")
-    return first, starts
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -218,12 +200,9 @@ class Forecast:
         -----
         Computed, not averaged over the paths: free of sampling error.
         """
-        _check_by(by, "mean()")
-        first, stamps = window_codes(self.starts, by)
-        values = np.add.reduceat(self.expected, first, axis=0)
-        frame = self._frame(by, stamps)
-        frame["contacts"] = values.T.reshape(-1)
-        return frame
+        return self._told(
+            by, None, "mean()", "contacts", lambda first: np.add.reduceat(self.expected, first), self._sums
+        )
 
     def quantiles(self, q: float | Iterable[float], by: str = "interval") -> pd.DataFrame:
         """Return quantiles of the contacts per contact type and window.
@@ -240,10 +219,9 @@ class Forecast:
         DataFrame
             As :meth:`mean`, with ``quantile``.
         """
-        _check_by(by, "quantiles()")
-        levels = _read_levels(q, "quantiles()")
-        first, stamps = window_codes(self.starts, by)
-        return self._levels(np.add.reduceat(self.array, first, axis=1), levels, by, stamps, "contacts")
+        return self._told(
+            by, q, "quantiles()", "contacts", lambda first: np.add.reduceat(self.expected, first), self._sums
+        )
 
     # -- handle time and workload -------------------------------------------------------------------------------------
 
@@ -298,15 +276,15 @@ class Forecast:
         """
         from bposim.forecast._workload import plain_mean, window_mean
 
-        _check_by(by, "handle_times()")
-        first, stamps = window_codes(self.starts, by)
-        made = self._handle
-        if q is None:
-            values = window_mean(made.load, self.expected, first, 0, plain_mean(made.expected, first, 0))
-            return self._frame(by, stamps).assign(handle_s=values.T.reshape(-1))
-        alone = plain_mean(self.handle_paths, first, 1)
-        paths = window_mean(self.array * self.handle_paths, self.array, first, 1, alone)
-        return self._levels(paths, _read_levels(q, "handle_times()"), by, stamps, "handle_s")
+        def expectation(first: np.ndarray) -> np.ndarray:
+            made = self._handle
+            return window_mean(made.load, self.expected, first, 0, plain_mean(made.expected, first, 0))
+
+        def paths(first: np.ndarray) -> np.ndarray:
+            alone = plain_mean(self.handle_paths, first, 1)
+            return window_mean(self.array * self.handle_paths, self.array, first, 1, alone)
+
+        return self._told(by, q, "handle_times()", "handle_s", expectation, paths)
 
     def workload(self, by: str = "interval", q: float | Iterable[float] | None = None) -> pd.DataFrame:
         """Return the workload, contacts × handle time, in hours per contact type and window, or quantiles of it.
@@ -332,13 +310,16 @@ class Forecast:
         -----
         The expectation includes that busy days may have longer or shorter handle times, as found in the history.
         """
-        _check_by(by, "workload()")
-        first, stamps = window_codes(self.starts, by)
-        load = np.nan_to_num(self._handle.load)
-        if q is None:
-            return self._frame(by, stamps).assign(workload_h=np.add.reduceat(load, first, axis=0).T.reshape(-1) / 3600)
-        paths = np.add.reduceat(self.array * np.nan_to_num(self.handle_paths), first, axis=1) / 3600
-        return self._levels(paths, _read_levels(q, "workload()"), by, stamps, "workload_h")
+
+        def expectation(first: np.ndarray) -> np.ndarray:
+            hours: np.ndarray = np.add.reduceat(np.nan_to_num(self._handle.load), first) / 3600
+            return hours
+
+        def paths(first: np.ndarray) -> np.ndarray:
+            hours: np.ndarray = np.add.reduceat(self.array * np.nan_to_num(self.handle_paths), first, axis=1) / 3600
+            return hours
+
+        return self._told(by, q, "workload()", "workload_h", expectation, paths)
 
     def with_handle_times(self, means: Any) -> pd.DataFrame:
         """Return :attr:`volumes` with ``handle_factor``: expected handle time relative to that of a scenario's law.
@@ -366,13 +347,23 @@ class Forecast:
         factor = handle_factors(self, self._handle, means)
         return self.volumes.assign(handle_factor=np.tile(factor.T.reshape(-1), self.samples))
 
-    def _levels(
-        self, paths: np.ndarray, levels: list[float], by: str, stamps: pd.DatetimeIndex, name: str
-    ) -> pd.DataFrame:
-        values = np.quantile(paths, levels, axis=0)
+    def _sums(self, first: np.ndarray) -> np.ndarray:
+        sums: np.ndarray = np.add.reduceat(self.array, first, axis=1)
+        return sums
+
+    def _told(
+        self, by: str, q: float | Iterable[float] | None, caller: str, name: str,
+        expectation: Callable[[np.ndarray], np.ndarray], paths: Callable[[np.ndarray], np.ndarray],
+    ) -> pd.DataFrame:  # fmt: skip
+        """Return the expectation by window, or quantiles over the paths; each is made from the first interval of every window."""
+        read_by(by, caller)
+        levels = None if q is None else read_levels(q, caller)
+        first, stamps = window_codes(self.starts, by)
+        if levels is None:
+            return self._frame(by, stamps).assign(**{name: expectation(first).T.reshape(-1)})
         frames = [
             self._frame(by, stamps).assign(**{"quantile": level, name: value.T.reshape(-1)})
-            for level, value in zip(levels, values, strict=True)
+            for level, value in zip(levels, np.quantile(paths(first), levels, axis=0), strict=True)
         ]
         return pd.concat(frames, ignore_index=True)
 
@@ -393,33 +384,7 @@ class Forecast:
             ``day_cv`` (of a day's contacts in the paths), ``drift_4_weeks`` (sd of the level after 28 days, in logs),
             ``method, effects, days_used, days_masked, sentence``.
         """
-        first, _ = window_codes(self.starts, "day")
-        per_day = np.add.reduceat(self.array, first, axis=1).astype(float)
-        total = self.array.sum(axis=1, dtype=np.int64)
-        rows = []
-        for j, (name, view) in enumerate(zip(self.contact_types, self._parts.outlooks, strict=True)):
-            mean = per_day[:, :, j].mean(axis=0)
-            spread = per_day[:, :, j].std(axis=0)
-            cv = float(np.mean(spread[mean > 0] / mean[mean > 0])) if (mean > 0).any() else float("nan")
-            low, high = np.quantile(total[:, j], [0.05, 0.95])
-            expected = float(self.expected[:, j].sum())
-            rows.append(
-                {
-                    "contact_type": name,
-                    "contacts": expected,
-                    "low": float(low),
-                    "high": float(high),
-                    "day_cv": cv,
-                    "drift_4_weeks": float(np.sqrt(28 * view.error.drift)),
-                    "method": self.method,
-                    "effects": ", ".join(view.effects),
-                    "days_used": view.n_days,
-                    "days_masked": view.masked,
-                    "sentence": f"{expected:,.0f} contacts expected ({low:,.0f} to {high:,.0f} with 90 %), from "
-                    f"{view.n_days} days; a day is off by {cv:.0%} (one standard deviation).",
-                }
-            )
-        return pd.DataFrame(rows)
+        return summary_table(self, self._parts.outlooks)
 
     def components(self) -> pd.DataFrame:
         """Return what makes up the expectation of each day: the level, and effects in per cent of it.
@@ -537,28 +502,7 @@ class Forecast:
         return fan(local, window_ends(local, by, self.interval_s), paths, mean, unit, title, ax)
 
     def __repr__(self) -> str:
-        lines = [
-            f"Forecast of {self.days} days from {self.start} ({self.zone.key}), {self.samples} paths, {self.method}",
-            *(f"  {row.contact_type}: {row.sentence}" for row in self.summary().itertuples()),
-            *(f"  Note: {note}" for note in self.notes),
-        ]
-        return "\n".join(lines)
+        return as_text(self)
 
     def _repr_html_(self) -> str:
-        table = self.summary().drop(columns="sentence")
-        table = table.to_html(index=False, float_format=lambda v: f"{v:,.3g}" if v < 10 else f"{v:,.0f}")
-        title = f"Forecast of {self.days} days from {self.start} ({self.zone.key}), {self.samples} paths, {self.method}"
-        items = "".join(f"<li>{html.escape(n)}</li>" for n in self.notes)
-        return f"<b>{html.escape(title)}</b>{table}<ul>{items}</ul>"
-
-
-def _check_by(by: str, caller: str) -> None:
-    if by not in WINDOWS:
-        raise ParameterError(parameter("by", caller, f"one of {', '.join(WINDOWS)}", by))
-
-
-def _read_levels(q: float | Iterable[float], caller: str) -> list[float]:
-    levels: list[float] = np.atleast_1d(np.asarray(q if np.isscalar(q) else list(q), dtype=float)).tolist()  # type: ignore[arg-type]
-    bad = [v for v in levels if not 0 <= v <= 1]
-    require([parameter("q", caller, "between 0 and 1", v) for v in bad], ParameterError)
-    return levels
+        return as_html(self)

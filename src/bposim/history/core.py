@@ -15,6 +15,7 @@ import pandas as pd
 
 from bposim.errors import HistoryError
 from bposim.history.absent import Absent
+from bposim.history.facts import facts
 from bposim.history.hours import (
     ALL_DAY,
     Observed,
@@ -23,13 +24,11 @@ from bposim.history.hours import (
     local_slots,
     missing_days,
     observed_grid,
-    weekday_of,
 )
 from bposim.history.measures import THRESHOLDS_S
 from bposim.history.quality import QualityReport, accepted_rules
 from bposim.history.tables import coarsen, nearest_types, read_interval
 from bposim.provenance import Provenance
-from bposim.units import format_seconds, hours_text
 
 if TYPE_CHECKING:
     from bposim.metrics import Counts
@@ -472,30 +471,9 @@ class History:
         table = daily.groupby("contact_type", as_index=False)["contacts"].sum()
         return table.assign(days=len(self._days), contacts_per_day=table["contacts"] / len(self._days))
 
-    def _settings(self) -> str:
-        booked = f"booked by {self.booking}" if self.booking else "booking not told"
-        told = (("service level", self.counting), ("within", self.within_s), ("short abandons", self.short_abandon_s))
-        words = [f"{n} {v if isinstance(v, str) else format_seconds(v)}" for n, v in told if v is not None]
-        return ", ".join([booked, *words])
-
-    def _facts(self) -> list[tuple[str, str]]:
-        total = float(np.nansum(self._weight))
-        open_days = int(np.isin(weekday_of(self._days), [d for d, s in self.opening_hours.items() if s]).sum())
-        types = ", ".join(self.contact_types[:8]) + (" …" if len(self.contact_types) > 8 else "")
-        return [
-            ("source", self.source),
-            ("kind", f"{self.kind}, {format_seconds(self.interval_s)} intervals, {self._settings()}"),
-            ("days", f"{self.days[0]} to {self.days[1]} ({self.zone.key}): {len(self._days):,} with data, "
-                     f"{open_days:,} of them on open weekdays, {len(self.missing_days):,} closed or missing"),
-            ("contacts", f"{total:,.0f} of {types}"),
-            ("open", hours_text(self.opening_hours)),
-            ("quality", f"{'no errors' if self.quality.ok else 'NOT OK'}: {self.quality.kept:,} rows kept, "
-                        f"{self.quality.set_aside:,} set aside; history.check() tells why"),
-        ]  # fmt: skip
-
     def __repr__(self) -> str:
-        return "\n".join(["History", *(f"  {name:<9}{text}" for name, text in self._facts())])
+        return "\n".join(["History", *(f"  {name:<9}{text}" for name, text in facts(self))])
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><th>{html.escape(n)}</th><td>{html.escape(t)}</td></tr>" for n, t in self._facts())
+        rows = "".join(f"<tr><th>{html.escape(n)}</th><td>{html.escape(t)}</td></tr>" for n, t in facts(self))
         return f"<table>{rows}</table>"

@@ -29,6 +29,8 @@ DELIMITERS = (",", ";", "\t", "|")
 LARGEST = 4 << 30
 #: Columns of the widest table that is read: as many as Excel has.
 WIDEST = 16_384
+#: What reading a damaged zip archive raises.
+BROKEN_ZIP = (OSError, ValueError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 _FORMATS = "CSV (also .gz), .parquet, .xlsx or .xes"
 #: Lines in which the headings of a CSV are looked for.
 _LOOK = 30
@@ -147,7 +149,7 @@ def _other_kind(data: bytes, name: str) -> str:
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as book:
                 inside = book.namelist()
-        except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        except BROKEN_ZIP:
             return ""  # a damaged workbook is told as such
         if any(n.startswith("xl/") for n in inside):
             return ""
@@ -246,7 +248,7 @@ def _merged(data: bytes) -> list[tuple[int, int, int, int]]:
                 (n for n in book.namelist() if n.startswith("xl/worksheets/sheet")), key=lambda n: (len(n), n)
             )
             return merged_ranges(book, sheets[0]) if sheets else []
-    except (OSError, ValueError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+    except BROKEN_ZIP:
         return []
 
 

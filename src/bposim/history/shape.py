@@ -289,6 +289,12 @@ def only_value(values: Sequence[object]) -> object | None:
     return next(iter(kinds)) if len(kinds) == 1 else None
 
 
+def only_number(values: np.ndarray) -> float | None:
+    """Return the one number of a column that is the same in all rows that have one, None where there is none or several."""
+    kinds = np.unique(values[~np.isnan(values)])
+    return float(kinds[0]) if len(kinds) == 1 else None
+
+
 def extra_columns(cells: pd.DataFrame, rows: np.ndarray, kept: np.ndarray, how: Reading) -> dict[str, pd.Series]:
     """Return what is kept beside our columns, of the rows that were kept.
 

@@ -11,7 +11,7 @@ from bposim.errors import HistoryError
 from bposim.history.contacts import Reading
 from bposim.history.layouts import BOUND, BUCKET, SHARE
 from bposim.history.quality import Ledger
-from bposim.history.shape import Told, only_value
+from bposim.history.shape import Told, only_number, only_value
 from bposim.units import format_seconds
 
 _IN_TIME = {"answered_in_time": "answered", "abandoned_in_time": "abandoned"}
@@ -100,11 +100,11 @@ def _buckets(cells: pd.DataFrame, ledger: Ledger, how: Reading) -> pd.DataFrame:
     varies = False
     for column in bounded:
         values = how.numbers(cells, column)[0][ledger.kept]
-        one = only_value(list(np.unique(values[~np.isnan(values)])))
+        one = only_number(values)
         varies |= one is None and not np.isnan(values).all()
-        if one is None or float(one) <= 0 or (bounds and float(one) <= bounds[-1]):  # type: ignore[arg-type]
+        if one is None or one <= 0 or (bounds and one <= bounds[-1]):
             break
-        bounds.append(float(one))  # type: ignore[arg-type]
+        bounds.append(one)
     if varies:
         ledger.whole("setting_varies", len(cells), f"list of bucket bounds ({_names(bounded[:5])})")
     if not bounds and not varies:

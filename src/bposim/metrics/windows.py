@@ -38,8 +38,8 @@ def window_shares(counts: Counts, window: str) -> pd.Series:
     begin = pd.DatetimeIndex(labels)
     end = begin + _LENGTH[window]
     first, last = counts.days or tuple(counts.starts[[0, -1]].tz_localize(None).normalize())
-    # Series take the bounds in every version of pandas that is allowed; an index does not.
-    held = pd.Series(end).clip(upper=last + pd.Timedelta(days=1)) - pd.Series(begin).clip(lower=first)
+    after = last + pd.Timedelta(days=1)
+    held = end.where(end <= after, after) - begin.where(begin >= first, first)
     share = np.asarray(held / (end - begin), dtype=float)
     return pd.Series(np.clip(share, 0.0, 1.0), index=labels)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bposim.optimise._shift_model import SLACK, ShiftModel
@@ -16,9 +17,12 @@ from bposim.optimise.plan import CONFLICTS
 def explain(model: ShiftModel, options: dict[str, Any]) -> pd.DataFrame:
     """Solve the elastic model and return one row per limit that must give way; empty if time ran out first."""
     values = model.model.solve(**options).values
+    return pd.DataFrame(columns=list(CONFLICTS)) if values is None else relaxed(model, values)
+
+
+def relaxed(model: ShiftModel, values: np.ndarray) -> pd.DataFrame:
+    """Return one row per limit that a plan of the elastic model exceeds."""
     rows: list[dict[str, Any]] = []
-    if values is None:
-        return pd.DataFrame(rows, columns=list(CONFLICTS))
     for (kind, name, day), column in model.excess.items():
         by = round(float(values[column]))
         if by:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -56,26 +55,41 @@ class Rates:
         self.source = "paths" if self._paths else "day-factor" if random else "fixed"
         self._factors = _lattice(laws) if random else None
 
-    def classes(self, members: Sequence[str]) -> np.ndarray:
-        """Return the pooled contacts of some types in equally likely classes, shape (n_intervals, n_classes)."""
-        total = sum(self.mean[t] for t in members)
-        if self.source == "fixed":
-            return np.asarray(total)[:, None]
+    def states(self, contact_type: str) -> np.ndarray:
+        """Return the contacts of a type in every interval, over equally likely states: (n_intervals, n_states)."""
         if self._paths:
-            states = sum(self._paths[t] for t in members)
-        else:
-            assert self._factors is not None
-            order = list(self.scenario.contact_types)
-            states = sum(self.mean[t][:, None] * self._factors[order.index(t)][None, :] for t in members)
-        states = np.sort(np.asarray(states), axis=1)
-        parts = np.array_split(states, min(CLASSES, states.shape[1]), axis=1)
-        means = np.column_stack([p.mean(axis=1) for p in parts])
-        if len({p.shape[1] for p in parts}) > 1:
-            # Unequal parts: give every class the same weight and keep the mean.
-            some = means.sum(axis=1) > 0
-            scale = np.divide(states.mean(axis=1), means.mean(axis=1), out=np.ones(len(means)), where=some)
-            means = means * scale[:, None]
-        return means
+            return self._paths[contact_type]
+        mean, factors = self.mean[contact_type][:, None], self.factors(contact_type)
+        return mean if factors is None else mean * factors[None, :]
+
+    def factors(self, contact_type: str) -> np.ndarray | None:
+        """Return what multiplies the mean of a type in each state, None where that is not what is uncertain."""
+        if self._factors is None:
+            return None
+        return np.asarray(self._factors[list(self.scenario.contact_types).index(contact_type)])
+
+
+def in_classes(rate: np.ndarray, weight: np.ndarray, most: int = CLASSES) -> tuple[np.ndarray, np.ndarray]:
+    """Sort states by rate into classes of equal probability; return the mean rate and the mean weight of each.
+
+    Both arrays have the shape (n_rows, n_states); so have the results, with at most so many columns.
+    """
+    if rate.shape[1] == 1:
+        return rate, weight
+    order = np.argsort(rate, axis=1, kind="stable")
+    ordered = [np.take_along_axis(x, order, axis=1) for x in (rate, weight)]
+    return _means(ordered[0], most), _means(ordered[1], most)
+
+
+def _means(states: np.ndarray, most: int) -> np.ndarray:
+    parts = np.array_split(states, min(most, states.shape[1]), axis=1)
+    means = np.column_stack([p.mean(axis=1) for p in parts])
+    if len({p.shape[1] for p in parts}) > 1:
+        # Unequal parts: give every class the same weight and keep the mean.
+        some = means.sum(axis=1) > 0
+        scale = np.divide(states.mean(axis=1), means.mean(axis=1), out=np.ones(len(means)), where=some)
+        means = means * scale[:, None]
+    return means
 
 
 def _within(volumes: Any, scenario: Scenario) -> None:

@@ -147,7 +147,9 @@ class ShiftModel:
         for tour, column in zip(self.tours, self.heads, strict=True):
             days.setdefault((tour.pattern, tour.day), []).append(column)
         for (name, day), columns in days.items():
-            pattern = self.scenario.shifts[name]
+            pattern = self.scenario.shifts.get(name)
+            if pattern is None:  # heads without shifts
+                continue
             for kind, limit, sense, sign in (
                 ("pattern_cap", pattern.max_heads, "<=", -1.0), ("pattern_floor", pattern.min_heads, ">=", 1.0),
             ):  # fmt: skip

@@ -41,6 +41,9 @@ class ShiftPlan:
         Why it is infeasible: which limits, where, by how much.
     validation : object or None
         What simulation said; None until validated.
+    trail : DataFrame or None
+        Of :func:`optimise_staffing`: ``cost, worst, plans, at`` of each plan played; ``worst`` is what the worst cell has
+        beyond its level on the scale of the search, ``at`` the seconds since its beginning.
     """
 
     status: str
@@ -57,6 +60,7 @@ class ShiftPlan:
     solver: str
     provenance: Provenance
     validation: Any = None
+    trail: pd.DataFrame | None = None
 
     def replace(self, **changes: Any) -> ShiftPlan:
         """Return a copy with other values."""

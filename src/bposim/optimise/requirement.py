@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,14 +11,18 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import OptimiseError, ParameterError, StabilityWarning, parameter, require
-from bposim.optimise._levels import METHODS, METRICS, RULES, Cases, Goal, least
+from bposim.optimise._demand import DEMANDS
+from bposim.optimise._formulas import Goal
+from bposim.optimise._levels import METHODS, METRICS, RULES
 from bposim.optimise._rates import Rates
-from bposim.optimise._skills import JOIN, able_groups, at_slots, components, groups_of, type_sets
+from bposim.optimise._skills import JOIN, able_groups, components, groups_of, type_sets
+from bposim.optimise._work import Work
+from bposim.optimise.validate import check_confidence
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario, Target
 
-#: Occupancy at which deferred work is planned when no cap is given.
-DEFERRED_OCCUPANCY = 0.9
+#: Replications of the methods that simulate.
+REPLICATIONS = 500
 _TINY = 1e-9
 
 
@@ -31,10 +34,16 @@ class Requirement:
     ----------
     frame : DataFrame
         ``interval_start``; ``contact_types`` (joined by ``+``); ``agent_groups`` that count for them; ``contacts``
-        expected; ``workload_erlangs``; ``required`` agents present, net of shrinkage, whole; ``scheduled`` =
-        required / (1 − shrinkage), real.
+        expected; ``workload_erlangs`` that come; ``required`` agents present, net of shrinkage, whole; ``fractional``,
+        the real number above required − 1 at which the target begins to be met; ``scheduled`` = required /
+        (1 − shrinkage), real.
     target : Target or mapping of contact type to Target
-    method : str
+    method, demand : str
+    proof : DataFrame or None
+        With ``confidence``: ``contact_types, contact_type, target, confidence, probability, ci_low, ci_high, status`` of
+        each set on fresh replications, and how many.
+    rounds : DataFrame or None
+        With ``method="simulation"``: ``contact_types, round, largest_change, settled``.
     provenance : Provenance
     """
 
@@ -44,6 +53,9 @@ class Requirement:
     method: str
     provenance: Provenance
     volumes: Any = field(default=None, repr=False)
+    demand: str = "sipp"
+    proof: pd.DataFrame | None = field(default=None, repr=False)
+    rounds: pd.DataFrame | None = field(default=None, repr=False)
 
     def summary(self) -> pd.DataFrame:
         """Return one row per set of contact types: peak, agent-hours, contacts and mean workload."""
@@ -57,6 +69,7 @@ class Requirement:
                 "workload_hours": float((part["workload_erlangs"] * part["hours"]).sum()),
                 "required_peak": int(part["required"].max()),
                 "required_hours": float((part["required"] * part["hours"]).sum()),
+                "fractional_hours": float((part["fractional"] * part["hours"]).sum()),
                 "scheduled_hours": float((part["scheduled"] * part["hours"]).sum()),
             })  # fmt: skip
         return pd.DataFrame(rows)
@@ -95,7 +108,25 @@ class Requirement:
 
     def __repr__(self) -> str:
         peaks = ", ".join(f"{r.contact_types} {r.required_peak}" for r in self.summary().itertuples())
-        return f"Requirement({self.target}, {self.method}: {len(self.scenario.grid)} intervals, peaks {peaks})"
+        how = self.method if self.demand == "sipp" else f"{self.method}, {self.demand}"
+        said = f"Requirement({self.target}, {how}: {len(self.scenario.grid)} intervals, peaks {peaks})"
+        return "\n".join([said, *(f"  {line}" for line in self.notes)])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What simulation said of it, in sentences."""
+        lines = []
+        for row in () if self.rounds is None else self.rounds.groupby("contact_types", sort=False).tail(1).itertuples():
+            what = "settled" if row.settled else "did not settle"
+            lines.append(
+                f"{row.contact_types}: {what} after {row.round} rounds, last change {row.largest_change} agents."
+            )
+        for row in () if self.proof is None else self.proof.itertuples():
+            lines.append(
+                f"{row.contact_types}: P({row.target}) {row.probability:.3f} ({row.ci_low:.3f} to {row.ci_high:.3f}) on "
+                f"{row.replications} fresh replications: {row.status}."
+            )
+        return tuple(lines)
 
     def _repr_html_(self) -> str:
         return f"<p>Requirement for <b>{self.target}</b> ({self.method})</p>{self.summary().to_html(index=False)}"
@@ -110,11 +141,15 @@ def required_agents(
     max_occupancy: float | None = None,
     min_heads: int = 0,
     day_factor: bool = True,
+    demand: str | None = None,
+    confidence: float | None = None,
+    replications: int = REPLICATIONS,
+    seed: int = 1,
 ) -> Requirement:
-    """Find the least agents that reach a target in expectation, interval by interval.
+    """Find the least agents that reach a target, interval by interval.
 
-    The expectation is over the day's busyness or the forecast's paths: Σ answered within / Σ offered. Intervals are
-    taken as queues in steady state. ``docs/design/optimise.md`` numbers every decision.
+    In expectation, over the day's busyness or the forecast's paths: Σ answered within / Σ offered; with ``confidence``
+    so surely in its window. ``docs/design/optimise.md`` numbers every decision.
 
     Parameters
     ----------
@@ -124,19 +159,31 @@ def required_agents(
         day factor is not applied again. Without it, real numbers are expectations with the day factor around them, and
         whole numbers one known future with nothing around it, as in :func:`bposim.simulate`.
     target : Target or mapping of contact type to Target
-        One target is asked of every contact type (of its own, if it names one).
-    method : {"erlang-a", "erlang-c", "square-root"}
+        One target is asked of every contact type (of its own, if it names one). ``ServiceLevel(0.9, within="0s")`` asks
+        for a probability of delay of at most 0.1.
+    method : {"erlang-a", "erlang-c", "mmng", "square-root", "simulation"}
+        Exponential patience; none; each type's own law; the large-group limit of no abandonment; iterative staffing by
+        simulation. Erlang A and C know ``queue_limit`` and ``trunks``, blocked contacts counting as missed.
     max_occupancy : float, optional
         Most of the agents' time on contacts; deferred work is planned at it, at 0.9 if None.
     min_heads : int
         Least agents present for each contact type while contacts of it come.
     day_factor : bool
         False takes the expected rate as certain.
+    demand : {"sipp", "sipp-max", "lag", "lag-max", "mol"}, optional
+        Which rate an interval is staffed for: its own mean or largest one; that of an interval earlier by the mean handle
+        time; that of the offered load, which remembers the contacts that came before and, past the closing, the gap.
+        None takes ``"mol"`` with ``method="simulation"``, where it is the beginning only, and ``"sipp"`` otherwise.
+    confidence : float, optional
+        Wanted probability that a window of the target meets it: ever higher expected levels are simulated until it is
+        reached, and proven on fresh replications (``proof``).
+    replications, seed : int
+        For ``method="simulation"`` and ``confidence``.
 
     Returns
     -------
     Requirement
-        ``.frame`` with ``interval_start, contact_types, agent_groups, contacts, workload_erlangs, required,
+        ``.frame`` with ``interval_start, contact_types, agent_groups, contacts, workload_erlangs, required, fractional,
         scheduled``; ``.staffing()``, ``.summary()``, ``.plot()``.
 
     Raises
@@ -148,12 +195,17 @@ def required_agents(
     -----
     StabilityWarning
         With ``erlang-c``, where the scenario's own heads are fewer than the workload.
+    SimulationWarning
+        The iteration did not settle, or a confidence was not proven.
 
     References
     ----------
-    Palm (1957); Halfin and Whitt (1981); Garnett, Mandelbaum and Reiman (2002).
+    Palm (1957); Halfin and Whitt (1981); Jennings, Mandelbaum, Massey and Whitt (1996); Green, Kolesar and Soares (2001);
+    Garnett, Mandelbaum and Reiman (2002); Zeltyn and Mandelbaum (2005); Feldman, Mandelbaum, Massey and Whitt (2008).
     """
-    problems = _check_arguments(method, max_occupancy, min_heads)
+    if demand is None:
+        demand = "mol" if method == "simulation" else "sipp"
+    problems = _check_arguments(method, max_occupancy, min_heads, demand, confidence, replications)
     goals = _goals(scenario, target, method, problems)
     able = able_groups(scenario)
     problems += [
@@ -162,23 +214,35 @@ def required_agents(
         if not groups
     ]
     require(problems, OptimiseError)
-    rates = Rates(scenario, volumes, day_factor)
-    table = _Work(scenario, rates, able)
-    found = {}
-    for members in type_sets(able):
-        found[members] = _required(members, table, rates, goals, method, max_occupancy, min_heads)
+    work = Work(scenario, Rates(scenario, volumes, day_factor), able, method=method, demand=demand)
+    sets = type_sets(able)
+    require(_limit_problems(work, sets), OptimiseError)
+    proof = rounds = None
+    if method == "simulation" or confidence is not None:
+        from bposim.optimise._played import Played
+
+        played = Played(work, volumes, goals, max_occupancy, min_heads, replications, seed, day_factor)
+        found = {members: played.required(members, _asked(scenario, target), confidence) for members in sets}
+        proof, rounds = played.proof, played.rounds
+    else:
+        found = {members: work.required(members, goals, max_occupancy, min_heads) for members in sets}
     if method == "erlang-c":
-        _warn_unstable(scenario, able, table)
-    frame = _frame(scenario, able, table, found)
+        _warn_unstable(scenario, able, work)
+    frame = _frame(scenario, able, work, found)
     inputs = {
         "scenario": scenario.hash, "target": str(target), "method": method, "max_occupancy": max_occupancy,
-        "min_heads": min_heads, "day_factor": day_factor, "rates": rates.source,
+        "min_heads": min_heads, "day_factor": day_factor, "rates": work.rates.source, "demand": demand,
     }  # fmt: skip
+    if method == "simulation" or confidence is not None:
+        inputs |= {"confidence": confidence, "replications": replications, "seed": seed}
     parents = tuple(p for p in (getattr(volumes, "provenance", None),) if isinstance(p, Provenance))
-    return Requirement(frame, scenario, target, method, Provenance("required_agents", inputs, parents), volumes)
+    provenance = Provenance("required_agents", inputs, parents)
+    return Requirement(frame, scenario, target, method, provenance, volumes, demand, proof, rounds)
 
 
-def _check_arguments(method: str, max_occupancy: Any, min_heads: Any) -> list[str]:
+def _check_arguments(
+    method: str, max_occupancy: Any, min_heads: Any, demand: str, confidence: Any, replications: Any
+) -> list[str]:
     problems = []
     caller = "required_agents()"
     if method not in METHODS:
@@ -187,20 +251,40 @@ def _check_arguments(method: str, max_occupancy: Any, min_heads: Any) -> list[st
         problems.append(parameter("max_occupancy", caller, "a share above 0 and at most 1", max_occupancy))
     if not (isinstance(min_heads, int | np.integer) and min_heads >= 0):
         problems.append(parameter("min_heads", caller, "a whole number of at least 0", min_heads))
-    return problems
+    if demand not in DEMANDS:
+        problems.append(parameter("demand", caller, f"one of {', '.join(DEMANDS)}", demand))
+    if isinstance(replications, bool) or not isinstance(replications, int | np.integer) or replications < 10:
+        problems.append(parameter("replications", caller, "a whole number of at least 10", replications))
+    return problems + check_confidence(confidence, caller)
+
+
+def _limit_problems(work: Work, sets: list[tuple[str, ...]]) -> list[str]:
+    """M/M/n+G has no formula for a limited queue."""
+    live = [tuple(t for t in s if t not in work.deferred) for s in sets]
+    if work.method != "mmng" or not any(s and work.limited(s) for s in live):
+        return []
+    return [
+        "method 'mmng' knows no queue_limit and no trunks, which the scenario has. Write method=\"erlang-a\" for "
+        'exponential patience, or method="simulation".'
+    ]
+
+
+def _asked(scenario: Scenario, target: Target | Mapping[str, Target]) -> dict[str, Target]:
+    """Return the target that each contact type is asked."""
+    if isinstance(target, Target):
+        return {target.contact_type: target} if target.contact_type else dict.fromkeys(scenario.contact_types, target)
+    return dict(target)
 
 
 def _goals(scenario: Scenario, target: Any, method: str, problems: list[str]) -> dict[str, Goal]:
     """Return what each contact type must reach; types without a target are left out."""
     types = scenario.contact_types
-    if isinstance(target, Target):
-        asked = {target.contact_type: target} if target.contact_type else dict.fromkeys(types, target)
-    elif isinstance(target, Mapping) and all(isinstance(t, Target) for t in target.values()) and target:
-        asked = dict(target)
-    else:
+    if not isinstance(target, Target) and not (
+        isinstance(target, Mapping) and all(isinstance(t, Target) for t in target.values()) and target
+    ):
         way = 'Write ServiceLevel(0.80, within="20s"), or a mapping of contact type to such.'
         raise ParameterError(parameter("target", "required_agents()", "a Target or a mapping to Targets", target, way))
-    goals = {}
+    asked, goals = _asked(scenario, target), {}
     metrics = ("service_level", "asa", "mean_wait") if method == "square-root" else METRICS
     for t, one in asked.items():
         if t not in types:
@@ -228,68 +312,14 @@ def _goals(scenario: Scenario, target: Any, method: str, problems: list[str]) ->
     return goals
 
 
-class _Work:
-    """Handle time, patience and workload of each contact type over the grid."""
-
-    def __init__(self, scenario: Scenario, rates: Rates, able: dict[str, tuple[str, ...]]) -> None:
-        grid = scenario.grid
-        self.seconds = grid.hours * 3600
-        self.deferred = {t for t, c in scenario.contact_types.items() if c.deferred}
-        self.handle, self.patience, self.contacts, self.load = {}, {}, {}, {}
-        for t, c in scenario.contact_types.items():
-            slower = np.mean([scenario.agent_groups[g].skills[t] for g in able[t]])
-            after = at_slots(c.after_contact_work, grid.slot) if c.after_contact_work else 0.0
-            self.handle[t] = (at_slots(c.handle_time, grid.slot) + after) * slower
-            self.patience[t] = at_slots(c.patience, grid.slot)
-            self.contacts[t] = rates.mean[t]
-            work = rates.mean[t] * self.handle[t]
-            if t in self.deferred:
-                mask = scenario.open_mask(t)
-                width = int(grid.day.max(initial=0)) + 1
-                done = np.bincount(grid.day, work, width)
-                open_s = np.bincount(grid.day, self.seconds * mask, width)
-                level = np.divide(done, open_s, out=np.zeros(width), where=open_s > 0)
-                self.load[t] = np.where(mask, level[grid.day], 0.0)
-            else:
-                self.load[t] = work / self.seconds
-
-    def pool(self, members: tuple[str, ...], rates: Rates) -> Cases:
-        """Return the pooled queue of some types in every interval."""
-        total = sum(self.contacts[t] for t in members)
-        safe = np.where(total > 0, total, 1.0)
-        handle = sum(self.contacts[t] * self.handle[t] for t in members) / safe
-        hazard = sum(self.contacts[t] / self.patience[t] for t in members) / safe
-        first = self.handle[members[0]]
-        patience = np.divide(1.0, hazard, out=np.full(len(first), math.inf), where=hazard > 0)
-        classes = rates.classes(members) / self.seconds[:, None]
-        return Cases(classes, np.where(total > 0, handle, first), patience)
-
-
-def _required(
-    members: tuple[str, ...], table: _Work, rates: Rates, goals: dict[str, Goal], method: str, cap: float | None,
-    floor: int,
-) -> np.ndarray:  # fmt: skip
-    live = tuple(t for t in members if t not in table.deferred)
-    result = np.zeros(len(table.seconds), dtype=int)
-    if live:
-        cases = table.pool(live, rates)
-        asked: list[Goal | None] = list(dict.fromkeys(goals[t] for t in live if t in goals)) or [None]
-        for goal in asked:
-            result = np.maximum(result, least(cases, goal, method, cap))
-    if len(live) < len(members):
-        load = sum(table.load[t] for t in members)
-        result = np.maximum(result, np.ceil(load / (cap or DEFERRED_OCCUPANCY) - _TINY).astype(int))
-    if floor and len(members) == 1:
-        comes = table.load[members[0]] > 0
-        result = np.where(comes, np.maximum(result, floor), result)
-    return result
-
-
 def _frame(
-    scenario: Scenario, able: dict[str, tuple[str, ...]], table: _Work, found: dict[tuple[str, ...], np.ndarray]
+    scenario: Scenario,
+    able: dict[str, tuple[str, ...]],
+    table: Work,
+    found: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]],
 ) -> pd.DataFrame:
     parts = []
-    for members, need in found.items():
+    for members, (need, real) in found.items():
         groups = groups_of(members, able)
         shrinkage = max(scenario.agent_groups[g].shrinkage for g in groups)
         parts.append(pd.DataFrame({
@@ -299,6 +329,7 @@ def _frame(
             "contacts": sum(table.contacts[t] for t in members),
             "workload_erlangs": sum(table.load[t] for t in members),
             "required": need,
+            "fractional": real,
             "scheduled": need / (1 - shrinkage),
         }))  # fmt: skip
     order = np.concatenate([np.arange(len(scenario.grid))] * len(parts))
@@ -306,7 +337,7 @@ def _frame(
     return frame.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
 
 
-def _warn_unstable(scenario: Scenario, able: dict[str, tuple[str, ...]], table: _Work) -> None:
+def _warn_unstable(scenario: Scenario, able: dict[str, tuple[str, ...]], table: Work) -> None:
     said, more = "", 0
     for members in type_sets(able):
         if set(members) & table.deferred:

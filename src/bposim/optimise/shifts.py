@@ -11,7 +11,6 @@ import pandas as pd
 
 from bposim.errors import OptimiseError, ParameterError, parameter, require
 from bposim.optimise._conflicts import explain
-from bposim.optimise._lp import Solution
 from bposim.optimise._shift_model import Limits, ShiftModel
 from bposim.optimise._skills import JOIN, able_groups, groups_of
 from bposim.optimise._tours import Tour, tours
@@ -84,7 +83,8 @@ def optimise_shifts(
     ----------
     Dantzig (1954), set covering; Aykin (1996), breaks chosen implicitly.
     """
-    problems = _check(scenario, under_cost, over_cost, max_heads) + check_confidence(confidence, "optimise_shifts()")
+    problems = check_shifts(scenario) + check_limits(under_cost, over_cost, max_heads, scenario, "optimise_shifts()")
+    problems += check_confidence(confidence, "optimise_shifts()")
     able = able_groups(scenario)
     table = _read_need(need, scenario, able, problems)
     require(problems, OptimiseError)
@@ -104,7 +104,7 @@ def optimise_shifts(
     conflicts = pd.DataFrame(columns=list(CONFLICTS))
     if found.status == "infeasible":
         conflicts = explain(ShiftModel(scenario, able, every, limits, free=free, elastic=True), options)
-    shifts, staffing, coverage = _frames(model, found)
+    shifts, staffing, coverage = plan_frames(model, found.values)
     plan = ShiftPlan(
         status=found.status,
         cost=float("nan") if found.values is None else float(shifts["cost"].sum()),
@@ -128,11 +128,16 @@ def optimise_shifts(
     return validate_plan(plan, scenario, target, confidence=confidence, volumes=volumes, seed=seed)
 
 
-def _check(scenario: Scenario, under_cost: Any, over_cost: Any, max_heads: Any) -> list[str]:
+def check_shifts(scenario: Scenario) -> list[str]:
+    """Return what is wrong with a scenario of which shifts are wanted."""
+    if scenario.shifts:
+        return []
+    return [f"scenario {scenario.name!r} has no shifts. Add a section shifts: with at least one pattern."]
+
+
+def check_limits(under_cost: Any, over_cost: Any, max_heads: Any, scenario: Scenario, caller: str) -> list[str]:
+    """Return what is wrong with prices and caps."""
     problems = []
-    caller = "optimise_shifts()"
-    if not scenario.shifts:
-        problems.append(f"scenario {scenario.name!r} has no shifts. Add a section shifts: with at least one pattern.")
     if under_cost is not None and not under_cost >= 0:
         problems.append(parameter("under_cost", caller, "None or a price of at least 0", under_cost))
     if not over_cost >= 0:
@@ -193,15 +198,15 @@ def _read_need(
     return table
 
 
-def _frames(model: ShiftModel, found: Solution) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def plan_frames(model: ShiftModel, values: np.ndarray | None) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Return shifts, staffing and coverage of a solution; empty frames without one."""
     scenario, grid = model.scenario, model.grid
-    if found.values is None:
+    if values is None:
         staffing = pd.DataFrame({"agent_group": [], "interval_start": grid.starts[:0], "heads": np.empty(0, dtype=int)})
         return pd.DataFrame(columns=list(SHIFTS)), staffing, pd.DataFrame(columns=list(COVERAGE))
-    rows = [_shift_row(scenario, tour, breaks, heads) for tour, breaks, heads in model.worked(found.values)]
+    rows = [_shift_row(scenario, tour, breaks, heads) for tour, breaks, heads in model.worked(values)]
     shifts = pd.DataFrame(rows, columns=list(SHIFTS))
-    heads = model.staffed(found.values)
+    heads = model.staffed(values)
     staffing = pd.concat(
         [pd.DataFrame({"agent_group": g, "interval_start": grid.starts, "heads": h}) for g, h in heads.items()],
         ignore_index=True,

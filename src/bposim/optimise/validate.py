@@ -38,12 +38,15 @@ class Validation:
         ``met`` where the whole interval reaches the confidence (the level).
     met : bool
     replications, seed : int
+    shortfall : tuple of ndarray
+        Of a plan from :func:`optimise_staffing`: what each goal's cells lack, on the scale of its search.
     """
 
     frame: pd.DataFrame
     met: bool
     replications: int
     seed: int
+    shortfall: tuple[np.ndarray, ...] = ()
 
     @property
     def status(self) -> str:
@@ -119,7 +122,7 @@ def validate_plan(
     fresh = seed + 1_000_003
     runs = simulate(
         scenario,
-        volumes=_unseen(volumes, replications),
+        volumes=unseen(volumes, replications),
         staffing=plan.staffing,
         replications=replications,
         seed=fresh,
@@ -146,7 +149,7 @@ def validate_plan(
     return plan.replace(status="met" if met else plan.status, validation=Validation(frame, met, total, fresh))
 
 
-def _unseen(volumes: Any, replications: int) -> Any:
+def unseen(volumes: Any, replications: int) -> Any:
     """Return volumes whose paths the requirement has not seen."""
     if callable(getattr(volumes, "more", None)):
         return volumes.more(replications)

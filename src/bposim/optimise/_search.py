@@ -1,0 +1,301 @@
+"""Simulation in the loop: shifts from cuts that replications make, until no cheaper plan holds."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bposim.optimise._goals import Goal, level_of
+from bposim.optimise._lp import Model
+from bposim.optimise._oracle import Heads, Oracle, Tangent
+from bposim.optimise._shift_model import ShiftModel
+
+#: Steps of a descent, and how often a step that promised too much is mended before the reach is cut.
+STEPS, MENDS = 25, 6
+#: Shifts that are tried to be taken out of the last plan.
+DROPS = 12
+#: Reach of the first step: a share of the heads of an interval, at least so many.
+REACH_SHARE, REACH_LEAST = 0.25, 3
+#: Price of a missing unit on the straight scale, in dearest shifts: above what any head brings.
+HEAVY = 30.0
+#: The same where plans that miss are compared.
+LACK = 3.0
+#: A reach below this ends the descent when it brings nothing.
+REACH_STOP = 0.26
+#: Share from which on service counts as concave in heads.
+CONCAVE = 0.7
+#: Standard errors by which a tangent of the bound is lowered, and what its slopes are multiplied by: both carry noise.
+SURE, LOOSE = 2.0, 1.1
+#: Slopes below this share of a cell's largest are noise.
+SMALL = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A plan that was played: columns of the master problem, heads, cost, and how far each cell is from its level."""
+
+    columns: np.ndarray
+    heads: Heads
+    cost: float
+    gaps: list[np.ndarray]
+    values: list[np.ndarray]
+
+    @property
+    def worst(self) -> float:
+        """Least gap of all cells, negative where one misses, on the straight scale."""
+        return min((float(np.nanmin(g)) for g in self.gaps if np.isfinite(g).any()), default=0.0)
+
+
+@dataclass(eq=False)
+class Search:
+    """Descends over plans.
+
+    Attributes
+    ----------
+    model : ShiftModel
+        Without a requirement: the shifts and their limits.
+    oracle : Oracle
+    margins : list of ndarray, one per goal
+        By how much more than the level each cell is asked for, on the straight scale.
+    trail : list of dict
+        What was tried: cost, worst gap, seconds.
+    """
+
+    model: ShiftModel
+    oracle: Oracle
+    solver: dict[str, Any]
+    until: float
+    margins: list[np.ndarray] = field(default_factory=list)
+    trail: list[dict[str, Any]] = field(default_factory=list)
+    tangents: list[Tangent] = field(default_factory=list)
+    report: Callable[[Point | None], None] | None = None
+    best: Point | None = None
+    _nearest: Point | None = None
+
+    def __post_init__(self) -> None:
+        if not self.margins:
+            self.margins = [np.zeros(g.n_cells) for g in self.oracle.goals]
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() > self.until
+
+    def point(self, columns: np.ndarray) -> Point:
+        """Play a plan."""
+        heads = self.model.staffed(columns)
+        values = self.oracle.values(heads)
+        gaps = [
+            g.straight(v) - level_of(g) - m for g, v, m in zip(self.oracle.goals, values, self.margins, strict=True)
+        ]
+        found = Point(columns, heads, float(columns @ np.array(self.model.model.cost)), gaps, values)
+        self.trail.append(
+            {"cost": found.cost, "worst": found.worst, "plans": self.oracle.played, "at": time.monotonic()}
+        )
+        if found.worst >= 0 and (self.best is None or found.cost < self.best.cost - 1e-9):
+            self.best = found
+        if self._nearest is None or self.merit(found) < self.merit(self._nearest):
+            self._nearest = found
+        if self.report is not None:
+            self.report(self.best)
+        return found
+
+    @property
+    def nearest(self) -> Point:
+        """The plan of the least cost with a price on what it lacks."""
+        assert self._nearest is not None
+        return self.best or self._nearest
+
+    def descend(self, start: np.ndarray) -> Point | None:
+        """Return the cheapest plan found that reaches every cell on the oracle's draws.
+
+        Notes
+        -----
+        Each step takes the tangent of the present plan on a scale that is nearly straight in heads, and solves for the
+        cheapest shifts within a reach of it which the tangent says are enough. Where the simulation disagrees, the cells
+        that fall short are asked for more by what they lack, and the step is solved again; the step goes to the plan of
+        the least cost with what it lacks priced. A reach that brings nothing is halved, from the best plan.
+        """
+        here = self.point(start)
+        reach = 1.0
+        for _ in range(STEPS):
+            if self.out_of_time:
+                break
+            tangent = self.oracle.tangent(here.heads)
+            self.tangents.append(tangent)
+            moved = self._step(here, tangent, reach)
+            if moved is not None and self.merit(moved) < self.merit(here) - 1e-9:
+                here = moved
+                continue
+            if reach < REACH_STOP:
+                break
+            reach /= 2
+            if self.best is not None and self.merit(self.best) <= self.merit(here):
+                here = self.best
+        return self.best
+
+    def drop(self, point: Point) -> Point:
+        """Return the plan without what it does not need: shifts are taken out one at a time as long as every cell holds.
+
+        The shifts whose loss the tangent minds least are tried first.
+        """
+        tries = 0
+        tangent = self.oracle.tangent(point.heads)
+        refused: set[int] = set()
+        while tries < DROPS and not self.out_of_time:
+            ranked = self._by_loss(point, tangent, refused)
+            if not ranked:
+                break
+            column, without = ranked[0]
+            tries += 1
+            one = self.point(without)
+            if one.worst >= 0:
+                point = one
+            else:
+                refused.add(column)
+        return point
+
+    def _by_loss(self, point: Point, tangent: Tangent, refused: set[int]) -> list[tuple[int, np.ndarray]]:
+        """Return the plans with one head fewer on a shift, those first that lose least by the tangent."""
+        worth = {name: np.zeros(len(h)) for name, h in point.heads.items()}
+        for goal, (_, group, interval, slope) in zip(self.oracle.goals, tangent.slopes, strict=True):
+            for k, name in enumerate(tangent.heads):
+                mine = group == k
+                worth[name] += np.bincount(interval[mine], slope[mine], minlength=len(worth[name])) / goal.n_cells
+        found = []
+        cost = np.array(self.model.model.cost)
+        for tour, column, choices in zip(self.model.tours, self.model.heads, self.model.choices, strict=True):
+            if point.columns[column] < 0.5 or column in refused or cost[column] <= 0:
+                continue
+            without = point.columns.copy()
+            without[column] -= 1
+            for chosen in choices:
+                without[next(c for c in chosen if without[c] > 0.5)] -= 1
+            found.append((float(worth[tour.group][list(tour.core)].sum()) / cost[column], column, without))
+        return [(column, without) for _, column, without in sorted(found, key=lambda f: f[0])]
+
+    def merit(self, point: Point) -> float:
+        """Return the cost with a price on what each cell lacks."""
+        lack = sum(float(np.maximum(-g[np.isfinite(g)], 0.0).sum()) for g in point.gaps)
+        return point.cost + LACK * self._dearest * lack
+
+    @property
+    def _dearest(self) -> float:
+        return max(self.model.model.cost, default=1.0)
+
+    def _step(self, here: Point, tangent: Tangent, reach: float) -> Point | None:
+        """Return the best plan that the tangent leads to, mended where it promised too much."""
+        extra = [np.zeros_like(m) for m in self.margins]
+        found: Point | None = None
+        seen = {here.columns.tobytes()}
+        for _ in range(MENDS):
+            if self.out_of_time:
+                break
+            columns = self._solve(here, tangent, extra, reach)
+            if columns is None or columns.tobytes() in seen:
+                break
+            seen.add(columns.tobytes())
+            one = self.point(columns)
+            if found is None or self.merit(one) < self.merit(found):
+                found = one
+            if one.worst >= 0:
+                break
+            for e, gap in zip(extra, one.gaps, strict=True):
+                e += np.where(np.isfinite(gap) & (gap < 0), -gap, 0.0)
+        return found
+
+    def _solve(self, here: Point, tangent: Tangent, extra: list[np.ndarray], reach: float) -> np.ndarray | None:
+        """Return the columns of the cheapest plan near a point that the tangent says is enough; None if there is none."""
+        master = Master(self.model)
+        for (name, i), column in master.heads.items():
+            h = float(here.heads[name][i])
+            room = max(round(reach * max(REACH_SHARE * h, REACH_LEAST)), 1)
+            master.model.low[column], master.model.high[column] = max(h - room, 0.0), h + room
+        heavy = HEAVY * self._dearest
+        for goal, gap, value, rows, more in zip(
+            self.oracle.goals, here.gaps, tangent.values, tangent.slopes, extra, strict=True
+        ):
+            # On the straight scale, where a slope has the factor of the scale at the present value.
+            steep = np.abs(goal.steepness(value))
+            for c, names, at, slope in cells(tangent, rows, goal.n_cells):
+                if np.isfinite(gap[c]):
+                    master.cut(tangent.heads, names, at, slope * steep[c], more[c] - gap[c], heavy)
+        left = max(self.until - time.monotonic(), 1.0)
+        limit = min(self.solver.get("time_limit") or left, left)
+        found = master.model.solve(**{**self.solver, "time_limit": limit}).values
+        return None if found is None else found[: len(self.model.model.cost)]
+
+
+class Master:
+    """The shifts of a model, with a column for the heads of each group and interval, to which cuts refer."""
+
+    def __init__(self, shifts: ShiftModel) -> None:
+        self.model = _copy(shifts.model)
+        self.heads: dict[tuple[str, int], int] = {}
+        for (name, i), terms in shifts.present.items():
+            column = self.model.column(0.0, stage=int(shifts.grid.day[i]))
+            self.heads[name, i] = column
+            self.model.row([column, *(c for c, _ in terms)], [1.0, *(-s for _, s in terms)], "==", 0.0)
+
+    def cut(
+        self, here: Heads, names: list[str], at: np.ndarray, slope: np.ndarray, wanted: float, heavy: float | None
+    ) -> None:
+        """Ask that Σ slope × (heads − heads here) reach a value; what lacks costs ``heavy``, None forbids it."""
+        columns, factors = [], []
+        least = SMALL * float(slope.max(initial=0.0))
+        for name, i, s in zip(names, at, slope, strict=True):
+            column = self.heads.get((name, int(i)))
+            if column is not None and s > least:
+                columns.append(column)
+                factors.append(float(s))
+                wanted += float(s) * float(here[name][i])
+        if heavy is not None:
+            columns.append(self.model.column(heavy, whole=False, stage=int(at.min(initial=0))))
+            factors.append(1.0)
+        if columns:
+            self.model.row(columns, factors, ">=", wanted)
+
+
+def cells(
+    tangent: Tangent, rows: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray], n: int
+) -> Iterator[tuple[int, list[str], np.ndarray, np.ndarray]]:
+    """Yield each cell with the groups, the intervals and the slopes of the heads that move it."""
+    groups = list(tangent.heads)
+    cell, group, interval, slope = rows
+    order = np.argsort(cell, kind="stable")
+    edges = np.searchsorted(cell[order], np.arange(n + 1))
+    for c in range(n):
+        mine = order[edges[c] : edges[c + 1]]
+        yield c, [groups[g] for g in group[mine]], interval[mine], slope[mine]
+
+
+def _copy(model: Model) -> Model:
+    return Model(
+        list(model.cost), list(model.low), list(model.high), list(model.whole), list(model.stage), list(model.rows)
+    )
+
+
+def lower_bound(model: ShiftModel, goals: Sequence[Goal], tangents: Sequence[Tangent], solver: dict[str, Any]) -> float:
+    """Return the least cost of shifts that satisfy the tangents of all plans, NaN where there are none.
+
+    Notes
+    -----
+    Service that is concave in heads lies below each of its tangents, so that a plan which keeps the target satisfies them
+    all. Tangents of cells below the inflection, where service is not concave, are left out, and each is lowered by its
+    noise. It is an estimate: nothing proves that service is concave.
+    """
+    if not tangents:
+        return math.nan
+    master = Master(model)
+    for tangent in tangents:
+        for goal, value, error, rows in zip(goals, tangent.values, tangent.errors, tangent.slopes, strict=True):
+            for c, names, at, slope in cells(tangent, rows, goal.n_cells):
+                if np.isfinite(value[c]) and not (goal.is_share and goal.sign > 0 and value[c] < CONCAVE):
+                    wanted = goal.sign * (goal.target.level - float(value[c])) - SURE * float(error[c])
+                    master.cut(tangent.heads, names, at, LOOSE * slope, wanted, None)
+    return master.model.solve(**solver).bound

@@ -1,0 +1,121 @@
+"""Every cell of a plan's goals proves itself on replications that no search has seen."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bposim.errors import SimulationWarning
+from bposim.metrics import ratio_interval
+from bposim.metrics.intervals import probability
+from bposim.optimise._goals import Goal, level_of
+from bposim.optimise.plan import ShiftPlan
+from bposim.optimise.validate import EXPECTED, PROBABILITY, Validation, unseen
+from bposim.scenario import Scenario
+from bposim.simulate import SimulationResult, simulate
+from bposim.simulate.proof import PATIENCE, prove, verdict
+
+COLUMNS = (
+    "target", "cell", "validated", "confidence", "probability", "ci_low", "ci_high", "mean", "status", "met",
+)  # fmt: skip
+#: Where a quantile falls short by nothing but is not proven, so much more is asked for, on the straight scale.
+_NUDGE = 0.01
+
+
+def prove_plan(
+    plan: ShiftPlan, scenario: Scenario, goals: Sequence[Goal], *, volumes: Any, confidence: float | None, seed: int,
+    replications: int, options: dict[str, Any],
+) -> ShiftPlan:  # fmt: skip
+    """Return the plan with its validation, ``met`` where the interval of every cell reaches its level.
+
+    Parameters
+    ----------
+    goals : sequence of Goal
+        With the confidence that was asked for.
+    seed : int
+        Moved away from the one of the search.
+    replications : int
+        To begin with; up to four times as many while the answer is open.
+
+    Returns
+    -------
+    ShiftPlan
+        ``validation.shortfall`` holds what each cell lacks on the straight scale, the interval's end included.
+    """
+    fresh = seed + 1_000_003
+    within = sorted({g.target.within_s for g in goals if g.target.within_s is not None})
+    runs = simulate(
+        scenario, volumes=unseen(volumes, replications), staffing=plan.staffing, replications=replications, seed=fresh,
+        within=within, progress=False, **options,
+    )  # fmt: skip
+    lacks: list[np.ndarray] = []
+
+    def judge(played: Sequence[SimulationResult]) -> list[tuple[Any, ...]]:
+        lacks.clear()
+        rows = []
+        batch = np.concatenate([r.batch for r in played])
+        for goal in goals:
+            pieces = [goal.parts(r) for r in played]
+            parts = (np.concatenate([p[0] for p in pieces]), np.concatenate([p[1] for p in pieces]))
+            found, lack = (_windows if goal.confidence is not None else _cells)(goal, parts, batch, scenario)
+            rows += found
+            lacks.append(lack)
+        return rows
+
+    def undecided(rows: list[tuple[Any, ...]]) -> bool:
+        said = {row[-2] for row in rows}
+        return "undecided" in said and "not met" not in said
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SimulationWarning)
+        rows, total = prove(runs, judge, undecided, limit=PATIENCE * replications)
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    met = bool(frame["met"].all())
+    found = Validation(frame, met, total, fresh, tuple(lacks))
+    return plan.replace(status="met" if met else plan.status, validation=found)
+
+
+def _cells(
+    goal: Goal, parts: tuple[np.ndarray, np.ndarray], batch: np.ndarray, scenario: Scenario
+) -> tuple[list[tuple[Any, ...]], np.ndarray]:
+    """Judge the expected value of each cell."""
+    n = goal.n_cells
+    inside = np.zeros((len(goal.codes), n))
+    inside[np.arange(len(goal.codes)), goal.codes] = 1.0
+    mean, low, high, _ = ratio_interval(parts[0] @ inside, parts[1] @ inside, 0.95, batch)
+    t = goal.target
+    starts = scenario.grid.starts[np.unique(goal.codes, return_index=True)[1]]
+    seen = np.isfinite(mean)
+    rows: list[tuple[Any, ...]] = []
+    for c in np.flatnonzero(seen):
+        said = verdict(float(low[c]), float(high[c]), t.level, t.sense)
+        cell = "" if n == 1 else f"{starts[c]:%Y-%m-%d %H:%M}"
+        rows.append((goal.label, cell, EXPECTED, None, None, float(low[c]), float(high[c]), float(mean[c]), said, said == "met"))  # fmt: skip
+    end = low if goal.sign > 0 else high
+    lack = np.where(seen, level_of(goal) - goal.straight(np.where(seen, end, t.level)), 0.0)
+    return rows, np.maximum(lack, 0.0)
+
+
+def _windows(
+    goal: Goal, parts: tuple[np.ndarray, np.ndarray], batch: np.ndarray, scenario: Scenario
+) -> tuple[list[tuple[Any, ...]], np.ndarray]:
+    """Judge the probability that a window meets the target."""
+    top, bottom = goal.by_window(parts)
+    seen = bottom > 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = top / bottom
+    rep, _ = np.nonzero(seen)
+    met = pd.Series((goal.sign * (ratio[seen] - goal.target.level)) >= 0)
+    p, low, high = probability(met, pd.Series(batch[rep]))
+    assert goal.confidence is not None
+    said = verdict(low, high, goal.confidence)
+    mean = float(top.sum() / bottom.sum()) if bottom.sum() else np.nan
+    row = (goal.label, "", PROBABILITY, goal.confidence, p, low, high, mean, said, said == "met")
+    short = np.zeros(1)
+    if said != "met":
+        short = np.maximum(level_of(goal) - goal.straight(goal.values(parts)), 0.0) + _NUDGE
+    return [row], short
