@@ -98,7 +98,7 @@ def settle(
     else:
         counts = _counts(deal, source)
         zone = deal_zone(counts)
-        expected = read_forecast(_default_forecast(source) if forecast is None else forecast, zone)
+        expected = read_forecast(_default_forecast(deal, source) if forecast is None else forecast, zone)
         happened = read_events(events, zone)
         held, parts = _months_held(counts)
         months, contract_month, notes = _calendar(deal, held, start)
@@ -168,8 +168,11 @@ def deal_zone(counts: Counts | None) -> Any:
     return "UTC" if counts is None else counts.starts.tz
 
 
-def _default_forecast(source: Any) -> Any:
-    return getattr(source, "expected", None)
+def _default_forecast(contract: Contract, source: Any) -> Any:
+    """Return the volumes of a simulation where a corridor or a commitment asks for them."""
+    corridors = any(r.volume is not None for c in contract.clauses.values() for r in c.relief)
+    wanted = corridors or any(n.startswith("forecast_") for n in needed(contract))
+    return getattr(source, "expected", None) if wanted else None
 
 
 def _counts(contract: Contract, source: Any) -> Counts:
