@@ -19,7 +19,16 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 README = ROOT / "README.md"
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
-PAGES = ("goals", "metrics", "time-and-ties", "random-streams", "data-contracts", "targets", "command-line")
+PAGES = (
+    "goals",
+    "metrics",
+    "time-and-ties",
+    "random-streams",
+    "data-contracts",
+    "targets",
+    "contracts",
+    "command-line",
+)
 
 
 def module_names() -> list[str]:

@@ -25,7 +25,17 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "bposim.optimise": ("Requirement", "ShiftPlan", "optimise_shifts", "optimise_staffing", "required_agents")
     },
     "promise": {
-        "bposim.targets": ("Advice", "Assessment", "assess_target", "attainable_frontier", "recommend_targets"),
+        "bposim.targets": (
+            "Advice",
+            "Assessment",
+            "Contract",
+            "Ledger",
+            "assess_target",
+            "attainable_frontier",
+            "load_contract",
+            "recommend_targets",
+            "settle",
+        ),
     },
     "measure and report": {
         "bposim.metrics": ("glossary",),
@@ -37,11 +47,11 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
 _HOME = {name: module for group in _TABLE.values() for module, names in group.items() for name in names}
 
 __all__ = [
-    "Advice", "Assessment", "AtMost", "BposimError", "BposimWarning", "Calibration", "Forecast", "Guess", "History",
+    "Advice", "Assessment", "AtMost", "BposimError", "BposimWarning", "Calibration", "Contract", "Forecast", "Guess", "History", "Ledger",
     "Policies", "Requirement", "Scenario", "ServiceLevel", "ShiftPlan", "SimulationResult", "State", "Target", "Turnaround", "View",
     "__version__",
-    "assess_target", "attainable_frontier", "calibrate", "compare", "draft_scenario", "forecast", "glossary", "group_agents", "guess_profile", "load_scenario",
-    "optimise_shifts", "optimise_staffing", "read_history", "recommend_targets", "report", "required_agents", "simulate",
+    "assess_target", "attainable_frontier", "calibrate", "compare", "draft_scenario", "forecast", "glossary", "group_agents", "guess_profile", "load_contract", "load_scenario",
+    "optimise_shifts", "optimise_staffing", "read_history", "recommend_targets", "report", "required_agents", "settle", "simulate",
 ]  # fmt: skip
 
 assert set(__all__) == set(_HOME) | {"__version__"}

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -154,16 +155,15 @@ def share(value: object, *, what: str = "share") -> float:
 
     Examples
     --------
-    >>> share("80 %")
-    0.8
+    >>> share("80 %"), share("0.7%")
+    (0.8, 0.007)
     """
     text = str(value).strip()
     percent = text.endswith("%")
-    try:
-        number = float(text.rstrip("% "))
-    except ValueError:
+    try:  # "0.7%" is the number nearest to 0.007, which 0.7 / 100 is not
+        number = float(Decimal(text.rstrip("% ")) / 100) if percent else float(text)
+    except (ValueError, InvalidOperation):
         raise UnitError(f'{what}={value!r} is no share. Write 0.80 or "80%".') from None
-    number = number / 100 if percent else number
     if not 0 <= number <= 1:
         hint = f' Write {number / 100:g} or "{number:g}%".' if 1 < number <= 100 and not percent else ""
         raise UnitError(f"{what}={value!r} must lie between 0 and 1 (0 % and 100 %).{hint}")

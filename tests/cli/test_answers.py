@@ -13,7 +13,7 @@ import pytest
 from bposim.scenario import load_scenario
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("check", "calibrate", "backtest", "forecast", "staff", "simulate", "targets", "report", "demo")
+COMMANDS = ("check", "calibrate", "backtest", "forecast", "staff", "simulate", "targets", "settle", "report", "demo")
 TINY = """
 name: tiny
 time_zone: Asia/Manila
@@ -105,6 +105,43 @@ def test_backtest_prints_one_document_and_a_fail_is_exit_code_1(bposim, calls, t
     quiet = bposim(*asked, "--volumes", "quiet.csv", "--json")
     assert quiet.code == 1 and quiet.json["verdict"] == "fail" and "outside the band" in quiet.json["reason"]
     assert quiet.json["formulas"] == []
+
+
+def test_settle_prints_one_document_and_writes_its_lines(bposim, calls, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    contract = ROOT / "scenarios" / "contracts" / "joint_bonus.yaml"
+    asked = ["settle", contract, calls, "--tz", "Asia/Manila"]
+    said = bposim(*asked, "--costs", 150000, "-o", "lines.csv", "--json")
+    assert said.code == 0 and set(said.json) == documented()["settle"][0]
+    row = said.json["rows"][0]
+    assert row["invoice"] == row["fee"] - row["credit"] + row["bonus"] and row["margin"] == row["invoice"] - 150000
+    log = pd.read_csv(calls, parse_dates=["arrived"])
+    lost = log[log["outcome"] == "abandoned"].groupby(log["arrived"].dt.strftime("%Y-%m")).size()
+    lines = pd.read_csv("lines.csv")
+    lines = lines[lines["clause"] == "abandonment"]
+    told = lines.set_index(lines["month"].str[:7])["numerator"]
+    assert told.to_dict() == lost.to_dict() and len(lost) == 2
+    assert "no whole month" in said.json["notes"][0]
+    assert {f["id"] for f in said.json["faults"]} == {"no-quality", "credits-above-margin", "no-corridor"}
+    plain = bposim(*asked)
+    assert plain.code == 0 and "Ledger of 'joint-bonus'" in plain.out and "numerator" in plain.out
+
+
+def test_settle_a_table_by_month(bposim, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("months.csv").write_text("month,staffing,note\n2026-01,0.79,1\n2026-02,0.96,2\n")
+    Path("hours.csv").write_text("month,paid_hours,forecast_paid_hours\n2026-01,5000,6000\n2026-02,5800,6000\n")
+    contract = ROOT / "scenarios" / "contracts" / "staffing_bands.yaml"
+    said = bposim("settle", contract, "months.csv", "--profile", "months", "--quantities", "hours.csv", "--json")
+    # 90 % of 6,000 = 5,400 h × 24 = 129,600, 5 % of it credited; 5,800 × 24 = 139,200, 2 % bonus.
+    assert [(r["fee"], r["credit"], r["bonus"]) for r in said.json["rows"]] == [(129600, 6480, 0), (139200, 0, 2784)]
+    wrong = bposim("settle", contract, "months.csv", "--profile", "months")
+    assert wrong.code == 2 and "needs paid_hours" in wrong.err and "Traceback" not in wrong.err
+    Path("odd.csv").write_text("staffing\n0.5\n")
+    assert "has no column 'month'" in bposim("settle", contract, "odd.csv", "--profile", "months").err
+    Path("bad.yaml").write_text("clauses: {a: {metric: nonsense, levels: {expected: 5%}}}\n")
+    bad = bposim("settle", "bad.yaml", "months.csv", "--profile", "months")
+    assert bad.code == 2 and "(bad.yaml:1)" in bad.err
 
 
 def test_backtest_stands_in_the_same_document(bposim, calls):

@@ -41,7 +41,7 @@ def test_every_line_of_the_readme_is_seen():
     names = [words[0] for words in commands()]
     assert names == [
         "demo",
-        *["check", "calibrate", "backtest", "forecast", "staff", "simulate", "targets", "report"],
+        *["check", "calibrate", "backtest", "forecast", "staff", "simulate", "targets", "settle", "report"],
         "demo",
     ]
 
@@ -49,6 +49,7 @@ def test_every_line_of_the_readme_is_seen():
 def test_the_chain_of_the_readme(bposim, calls, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "calls.csv").symlink_to(calls)
+    (tmp_path / "contract.yaml").symlink_to(ROOT / "scenarios" / "contracts" / "joint_bonus.yaml")
     answers = {}
     for words in commands():
         if words[0] == "demo":

@@ -1,4 +1,4 @@
-"""The command line: ``bposim check | calibrate | forecast | staff | simulate | targets | report | demo``.
+"""The command line: ``bposim check | calibrate | forecast | staff | simulate | targets | settle | report | demo``.
 
 Exit code 0: done, the answer is yes. 1: the answer is no (bad data, target not met, infeasible). 2: wrong usage. What
 ``--json`` prints is in ``docs/design/command-line.md``.

@@ -190,6 +190,22 @@ def guess_profile(path: Path, tz: str | None) -> Any:
 
 def read_frame(path: Path | None, what: str) -> pd.DataFrame | None:
     """Read a Volumes or Staffing frame written by another command."""
+    where = f"{what} file {str(path)!r}"
+    frame = _read_table(path, what, "Write it again with `bposim forecast` or `staff`")
+    if frame is None:
+        return None
+    if "interval_start" not in frame:
+        has = ", ".join(map(str, frame.columns))
+        raise ParameterError(
+            f"{where} has no column 'interval_start'. It has: {has}. Give the file that `bposim "
+            f"{'staff' if what == 'staffing' else 'forecast'} -o` wrote."
+        )
+    frame["interval_start"] = _times(frame["interval_start"], where)
+    return frame
+
+
+def _read_table(path: Path | None, what: str, way_out: str) -> pd.DataFrame | None:
+    """Read a CSV or Parquet file, None without a path."""
     if path is None:
         return None
     where = f"{what} file {str(path)!r}"
@@ -203,16 +219,18 @@ def read_frame(path: Path | None, what: str) -> pd.DataFrame | None:
         frame = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
     except (ValueError, OSError, pd.errors.ParserError) as error:
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        raise ParameterError(f"{where} cannot be read: {reason}. {way_out}.") from None
+    return frame
+
+
+def read_months(path: Path | None, what: str) -> pd.DataFrame | None:
+    """Read a table by month."""
+    frame = _read_table(path, what, "Write a table with a column month")
+    if frame is not None and "month" not in frame:
         raise ParameterError(
-            f"{where} cannot be read: {reason}. Write it again with `bposim forecast` or `staff`."
-        ) from None
-    if "interval_start" not in frame:
-        has = ", ".join(map(str, frame.columns))
-        raise ParameterError(
-            f"{where} has no column 'interval_start'. It has: {has}. Give the file that `bposim "
-            f"{'forecast' if what == 'volumes' else 'staff'} -o` wrote."
+            f"{what} file {str(path)!r} has no column 'month'. It has: {', '.join(map(str, frame.columns))}. Write one such as "
+            "2026-03 in each row."
         )
-    frame["interval_start"] = _times(frame["interval_start"], where)
     return frame
 
 

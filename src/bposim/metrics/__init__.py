@@ -9,13 +9,13 @@ from bposim.metrics.counts import (
     tabulate,
     threshold_column,
 )
-from bposim.metrics.glossary import DEFAULT_METRICS, GLOSSARY, SERVICE_LEVELS, Metric, metric
+from bposim.metrics.glossary import AUDITED, DEFAULT_METRICS, GLOSSARY, SERVICE_LEVELS, Metric, metric
 from bposim.metrics.pooling import time_labels
 from bposim.metrics.summary import BY, ratio_interval, summary
 from bposim.metrics.windows import whole_windows, window_shares, windows
 
 __all__ = [
-    "BY", "ContactSource", "Counts", "DEFAULT_METRICS", "GLOSSARY", "Metric", "SERVICE_LEVELS", "count_arrays", "counts_of_contacts",
+    "AUDITED", "BY", "ContactSource", "Counts", "DEFAULT_METRICS", "GLOSSARY", "Metric", "SERVICE_LEVELS", "count_arrays", "counts_of_contacts",
     "counts_of_intervals", "metric", "ratio_interval", "summary", "tabulate", "threshold_column", "time_labels",
     "whole_windows", "window_shares", "windows",
 ]  # fmt: skip

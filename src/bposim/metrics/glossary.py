@@ -156,6 +156,23 @@ _ALL = (
 #: Every metric by id.
 GLOSSARY: dict[str, Metric] = {m.id: m for m in _ALL}
 
+#: Metrics of audited samples, surveys and staffing records: no contact log holds them, so a settlement is given their counts.
+AUDITED: dict[str, Metric] = {
+    m.id: m
+    for m in (
+        Metric("accuracy", "accuracy", "share", (("correct", 1),), (("audited", 1),), "records", "audit", "high",
+               "audited items without a critical error / audited items (COPC)"),
+        Metric("compliance", "compliance", "share", (("compliant", 1),), (("audited", 1),), "records", "audit", "high",
+               "audited items without a compliance-critical error / audited items (COPC)"),
+        Metric("fcr", "first-contact resolution", "share", (("resolved", 1),), (("eligible", 1),), "records", "first contact",
+               "high", "contacts without another of the same matter within the agreed days / eligible contacts"),
+        Metric("csat", "customer satisfaction", "share", (("top_two", 1),), (("responses", 1),), "records", "survey", "high",
+               "answers in the two best boxes / answers"),
+        Metric("line_adherence", "staffing compliance", "share", (("staffed_intervals", 1),), (("planned_intervals", 1),),
+               "records", "interval", "high", "intervals staffed as agreed / intervals planned"),
+    )
+}  # fmt: skip
+
 #: What ``summary()`` shows when nothing is asked for.
 DEFAULT_METRICS = ("offered", "answered", "abandoned", "blocked", "service_level", "asa", "mean_wait", "abandonment",
                    "occupancy", "mean_excess", "max_wait")  # fmt: skip

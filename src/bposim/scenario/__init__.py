@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from bposim.errors import ScenarioError, require
 from bposim.provenance import content_hash
@@ -19,6 +19,7 @@ from bposim.scenario.check import check_fit, check_names, nearest
 from bposim.scenario.describe import Description, describe
 from bposim.scenario.document import Document, Where, read_document
 from bposim.scenario.fields import parse_hours
+from bposim.scenario.findings import finding
 from bposim.scenario.models import (
     AgentGroup,
     Arrivals,
@@ -329,7 +330,7 @@ def _build(document: Document) -> Scenario:
     try:
         operation = Scenario.model_validate(data)
     except ValidationError as error:
-        problems += [_sentence(e, document) for e in error.errors()]
+        problems += [finding(e, document, Scenario) for e in error.errors()]
         problems += _calendar_problems(data, document)
         raise ScenarioError(dict.fromkeys(problems)) from None
     problems += check_fit(operation, document, _slots(operation))
@@ -445,38 +446,3 @@ def _off_grid(table: pd.DataFrame, data: Any) -> str | None:
                 f"{clock_text(odd[0]) if odd else 'a repeated time'}. Give one row for each open interval."
             )
     return None
-
-
-def _sentence(error: Any, document: Document) -> str:
-    """Turn one finding of the validator into what, where, rule, way out."""
-    where: Where = tuple(k for k in error["loc"] if k not in ("function-after", "function-before"))
-    path = ".".join(str(k) for k in where)
-    place = document.place(where)
-    if error["type"] == "extra_forbidden":
-        known = _known_keys(where)
-        return f"unknown key {path!r}.{nearest(where[-1], known)} Known here: {', '.join(known)}. {place}"
-    if error["type"] == "missing":
-        return f"{path} is missing. Add {str(where[-1])!r}. {place}"
-    said = str(error.get("ctx", {}).get("error", "")) or error["msg"].replace("Input should be", "must be")
-    value = error.get("input")
-    shown = f" Got {value!r}." if error["type"] != "value_error" and not isinstance(value, dict | list) else ""
-    return f"{path}: {said.rstrip('.')}.{shown} {place}".replace("\n", " ")
-
-
-def _known_keys(where: Where) -> list[str]:
-    """Return the keys allowed beside an unknown one, by following the path through the models."""
-    model: Any = Scenario
-    for key in where[:-1]:
-        if key in model.model_fields:
-            inside = _models_in(model.model_fields[str(key)].annotation)
-            model = inside[0] if inside else None
-        if model is None:
-            return []
-    return [f.alias or n for n, f in model.model_fields.items()]
-
-
-def _models_in(annotation: Any) -> list[Any]:
-    """Return the models that stand in a type, however deep."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [m for part in get_args(annotation) for m in _models_in(part)]

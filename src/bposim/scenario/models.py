@@ -322,8 +322,8 @@ class Operation(Model):
         return dump(self)
 
 
-def dump(operation: Operation) -> dict[str, Any]:
-    """Return an operation as written in a file, defaults left out."""
+def dump(operation: BaseModel) -> dict[str, Any]:
+    """Return an operation (a contract) as written in a file, defaults left out."""
 
     def clean(model: BaseModel) -> dict[str, Any]:
         result: dict[str, Any] = {}

@@ -141,6 +141,19 @@ class SimulationResult:
         return self._recipe.offset + np.arange(self.replications) if found is None else found
 
     @property
+    def expected(self) -> pd.DataFrame:
+        """Volumes frame of what was expected to come: the volumes played, paths averaged, or the scenario's arrivals."""
+        source, starts = self._recipe.source, self.scenario.grid.starts
+        mean = source.expected.mean(axis=0)
+        return pd.DataFrame(
+            {
+                "contact_type": np.repeat(np.array(source.types, dtype=object), len(starts)),
+                "interval_start": np.tile(starts, len(source.types)),
+                "contacts": mean.T.reshape(-1),
+            }
+        )
+
+    @property
     def intervals(self) -> pd.DataFrame:
         """IntervalTable of every replication."""
         return self._counts.frame()

@@ -1,11 +1,16 @@
 """From calibrated uncertainty to the clause: probability, attainable level, price, and targets worth signing."""
 
 from bposim.targets.assess import Assessment, CheapestPlan, assess_target
+from bposim.targets.contract import Contract
+from bposim.targets.contract_file import load_contract
 from bposim.targets.frontier import Frontier, attainable_frontier
+from bposim.targets.ledger import Ledger
+from bposim.targets.lint import Lint
 from bposim.targets.probability import attainable, probability, wilson
 from bposim.targets.recommend import Advice, recommend_targets
+from bposim.targets.settle import settle, settle_windows
 
 __all__ = [
-    "Advice", "Assessment", "CheapestPlan", "Frontier", "assess_target", "attainable", "attainable_frontier", "probability",
-    "recommend_targets", "wilson",
+    "Advice", "Assessment", "CheapestPlan", "Contract", "Frontier", "Ledger", "Lint", "assess_target", "attainable",
+    "attainable_frontier", "load_contract", "probability", "recommend_targets", "settle", "settle_windows", "wilson",
 ]  # fmt: skip

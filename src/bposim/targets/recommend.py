@@ -16,6 +16,8 @@ from bposim.scenario.models import read_targets
 from bposim.simulate import SimulationResult, simulate
 from bposim.simulate.proof import verdict
 from bposim.targets.assess import check_question
+from bposim.targets.contract import Contract
+from bposim.targets.contract_file import build
 from bposim.targets.levels import Level, cost_staffing
 from bposim.targets.probability import attainable, coverage_note, probability, window_values
 
@@ -109,7 +111,8 @@ def recommend_targets(
     volumes, staffing
         As in :func:`assess_target`.
     contract : str, Path, mapping, list of Target or None
-        A draft with ``targets:`` as in a scenario file, to be told the probability of each of its clauses.
+        A :class:`Contract` or its file, or a draft with ``targets:`` as in a scenario file, to be told the probability of each of
+        its clauses that can be simulated, at the expected level and without relief.
     confidence : float
         Wanted probability that a window meets all of them.
     window : str
@@ -213,8 +216,12 @@ def _read_contract(contract: Any, scenario: Scenario) -> list[Target]:
     if isinstance(contract, list | tuple):
         listed: Any = contract
         place = ""
+    elif isinstance(contract, Contract):
+        listed, place = contract.targets(), ""
     else:
         document = read_document(contract, kind="contract")
+        if "clauses" in document.data:
+            return _read_contract(build(document), scenario)
         listed = document.data.get("targets")
         place = f" {document.place(('targets',))}"
         if listed is None:

@@ -1,0 +1,60 @@
+"""The command that settles a contract on a history."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+
+from bposim.cli.inout import FRAMES, check_out, read_frame, read_history, read_months, records, show, write_frame
+from bposim.cli.options import Accept, AsJson, Column, DayFirst, HistoryFile, Out, SourceCounting, SourceWithin, Zone
+
+
+def settle(
+    contract: Annotated[Path, typer.Argument(help="Contract file (YAML).")],
+    history: HistoryFile,
+    profile: Annotated[str, typer.Option(help="How the file is laid out: contacts, intervals, a vendor's name, or months: a table of "
+                                              "metrics by month and clause.")] = "contacts",
+    tz: Zone = None, column: Column = None, day_first: DayFirst = None,
+    counting: SourceCounting = None, within: SourceWithin = None, accept: Accept = None,
+    forecast: Annotated[Path | None, typer.Option(help="Expected contacts that corridors lie around, as `bposim forecast -o` writes them.")] = None,
+    quantities: Annotated[Path | None, typer.Option(help="What the pricing needs by month: month, paid_hours, fte, … (csv, parquet).")] = None,
+    audits: Annotated[Path | None, typer.Option(help="Audited metrics by month: month, clause, numerator, denominator (csv, parquet).")] = None,
+    costs: Annotated[float | None, typer.Option(help="The provider's cost of a month, for the margin.", min=0)] = None,
+    start: Annotated[str | None, typer.Option(help="First month of the contract, 2026-03; the contract's own without it.")] = None,
+    out: Out = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Settle a contract month by month on a history: what would have been paid under its clauses."""
+    from bposim.targets import load_contract
+    from bposim.targets import settle as ledger_of
+
+    check_out(out, *FRAMES)
+    deal = load_contract(contract)
+    source: Any = (
+        read_months(history, "history")
+        if profile == "months"
+        else read_history(history, profile, tz, column, day_first, counting, within, accept)
+    )
+    ledger = ledger_of(
+        deal, source, forecast=read_frame(forecast, "forecast"), quantities=read_months(quantities, "quantities"),
+        audits=read_months(audits, "audits"), costs=costs, start=start,
+    )  # fmt: skip
+    if as_json:
+        faults = records(deal.lint().frame)
+        show(ledger.frame, True, lines=records(ledger.lines), totals=records(ledger.summary()), faults=faults,
+             contract=deal.hash, notes=list(ledger.notes))  # fmt: skip
+    else:
+        print(ledger)
+        show(_shown(ledger.lines), False)
+    if out:
+        write_frame(ledger.lines, out)
+
+
+def _shown(lines: pd.DataFrame) -> pd.DataFrame:
+    """Return the lines without what is the same in all of them."""
+    table = lines.drop(columns=["replication", "metric"]).dropna(axis=1, how="all")
+    dull = [c for c in ("excluded", "bonus", "earn_back") if c in table and not table[c].any()]
+    dull += ["multiplier"] if table["multiplier"].eq(1).all() else []
+    return table.drop(columns=dull)

@@ -1,0 +1,356 @@
+"""Settlement: what would have been paid under a contract, on a history, a simulation or a table by month."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bposim.errors import ParameterError, parameter, require
+from bposim.metrics import Counts, window_shares
+from bposim.metrics.pooling import Sums, tell_unknown
+from bposim.provenance import Provenance
+from bposim.targets.by_day import by_days_alone, days_of, known
+from bposim.targets.clauses import Clause
+from bposim.targets.contract import Contract
+from bposim.targets.contract_file import load_contract
+from bposim.targets.core import NO_DATA, Judged, Windows, _status, by_month, judge, reached
+from bposim.targets.ledger import Ledger
+from bposim.targets.measure import Measured, measure, question, scope_types
+from bposim.targets.month_table import MonthTable, is_table, read_month_table, table_windows
+from bposim.targets.months import settle_months
+from bposim.targets.quantities import cost_cents, count_quantities, fees, needed, read_by_month, surcharges
+from bposim.targets.relief import Expected, read_events, read_forecast
+from bposim.targets.terms import Level
+
+
+def settle(
+    contract: Any,
+    source: Any,
+    *,
+    quantities: Any = None,
+    forecast: Any = None,
+    events: Any = None,
+    audits: pd.DataFrame | None = None,
+    costs: Any = None,
+    start: Any = None,
+) -> Ledger:
+    """Settle a contract month by month.
+
+    Parameters
+    ----------
+    contract : Contract, str, Path or mapping
+        As :func:`load_contract` takes it.
+    source : History, SimulationResult or DataFrame
+        A table by month is long (``month, clause, numerator, denominator``, or ``value``, and ``excluded``) or wide
+        (``month``, a column of values for each clause, and figures such as ``offered`` and ``forecast``).
+    quantities : DataFrame or mapping, optional
+        What the pricing needs and the source does not tell, by month: ``{"paid_hours": 4200}``, a list, or a frame with a
+        column ``month``. Given ones replace counted ones.
+    forecast : Forecast or DataFrame, optional
+        Expected contacts (``interval_start, contact_type, contacts``) that volume corridors and minimum commitments are
+        laid around. None: the volumes of a simulation; the contract's ``volumes`` for corridors by month.
+    events : list of mapping or DataFrame, optional
+        ``cause, start, end`` (not included) and, where only one is touched, ``contact_type``: outages and the like.
+    audits : DataFrame, optional
+        Counts of audited metrics by month, a long table as above, beside a history or a simulation.
+    costs : number, list, Series or DataFrame, optional
+        The provider's cost of each month. None: scheduled hours and wages of a simulation's scenario, else not known.
+    start : str or date, optional
+        First month of the contract. None: the contract's own start where the source holds one of its months; otherwise
+        the contract is replayed from the source's first month, and a note says so.
+
+    Returns
+    -------
+    Ledger
+
+    Raises
+    ------
+    ParameterError
+        The source lacks what a clause, its relief or the pricing needs, or data are missing and the clause has no rule.
+
+    Warns
+    -----
+    DataQualityWarning
+        Cells of an interval report are not known and were left out.
+
+    Examples
+    --------
+    >>> deal = load_contract({"pricing": {"fixed": 1000}, "clauses": {"speed": {
+    ...     "metric": "service_level", "within": "20s", "levels": {"expected": "80%"}, "missing": "exclude",
+    ...     "bands": [{"to": "expected", "credit": "5%"}]}}})
+    >>> settle(deal, pd.DataFrame({"month": ["2026-01", "2026-02"], "speed": [0.79, 0.80]})).amounts("credit")
+    [Decimal('50.00'), Decimal('0.00')]
+    """
+    deal = load_contract(contract)
+    if is_table(source):
+        table = read_month_table(source, deal)
+        months, contract_month, notes = _calendar(deal, table.months, start)
+        happened = read_events(events, deal_zone(None))
+        windows = {n: table_windows(c, n, table, months, happened) for n, c in deal.clauses.items()}
+        figures = read_by_month(table.figures, months, "the table") if len(table.figures.columns) else {}
+        if "forecast" in figures:
+            figures |= {"forecast_offered": figures["forecast"], "forecast_answered": figures["forecast"]}
+        batch = np.zeros(1, dtype=int)
+    else:
+        counts = _counts(deal, source)
+        zone = deal_zone(counts)
+        expected = read_forecast(_default_forecast(deal, source) if forecast is None else forecast, zone)
+        happened = read_events(events, zone)
+        held, parts = _months_held(counts)
+        months, contract_month, notes = _calendar(deal, held, start)
+        if parts:
+            notes.append("The source holds no whole month: the ledger is of the parts it holds.")
+        windows = _measured(deal, source, counts, months, expected, happened, audits, parts, notes)
+        figures = count_quantities(needed(deal), source, days_of(counts), months, expected)
+        batch = np.asarray(getattr(source, "batch", np.zeros(counts.replications, dtype=int)))
+    figures |= read_by_month(quantities, months, "quantities=")
+    return settle_windows(
+        deal, windows, months, contract_month, figures, batch=batch,
+        costs=lambda shape: cost_cents(costs, source, months, shape, deal.currency), notes=notes,
+        parents=(source.provenance,) if isinstance(getattr(source, "provenance", None), Provenance) else (),
+    )  # fmt: skip
+
+
+def settle_windows(
+    contract: Contract, windows: dict[str, Windows], months: pd.DatetimeIndex, contract_month: np.ndarray,
+    figures: dict[str, np.ndarray], *, batch: np.ndarray, costs: Any = None, notes: list[str] | None = None,
+    parents: tuple[Provenance, ...] = (),
+) -> Ledger:  # fmt: skip
+    """Settle clauses that are measured already: no counting, arithmetic only.
+
+    Parameters
+    ----------
+    windows : dict of clause to Windows
+        All with the same number of replications, or one that stands for all.
+    figures : dict of name to ndarray, shape (n_replications or 1, n_months)
+        Quantities of the pricing.
+    batch : ndarray, shape (n_replications,)
+        The independent repetition that each replication belongs to.
+    costs : callable of shape to ndarray, optional
+    """
+    n_rep = max([len(batch), *(len(w.value) for w in windows.values())])
+    shape = (n_rep, len(months))
+    windows = {n: _spread_out(w, n_rep) for n, w in windows.items()}
+    _refuse_missing(contract, windows, months)
+    judged = _judge_all(contract, windows, contract_month, len(months))
+    recovered = _recovered(contract, windows, judged, contract_month, len(months))
+    parts = fees(contract, figures, shape, contract_month)
+    fee = sum(parts.values(), np.zeros(shape, dtype=np.int64))
+    done = settle_months(contract, [judged[n] for n in contract.clauses], fee, months, contract_month, recovered)
+    extra = surcharges(contract, shape, contract_month)
+    cost = None if costs is None else costs(shape)
+    made = Provenance(
+        "settle", {"contract": contract.hash, "months": len(months), "first_month": f"{months[0]:%Y-%m}"}, parents
+    )
+    return Ledger(contract, months, contract_month, judged, done, parts, extra, cost, batch, tuple(notes or ()), made)
+
+
+def _spread_out(w: Windows, n_rep: int) -> Windows:
+    """Let one replication stand for all."""
+    if len(w.value) == n_rep:
+        return w
+
+    def wide(values: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(values, (n_rep, values.shape[1]))
+
+    return Windows(
+        wide(w.value), wide(w.top), wide(w.bottom), wide(w.sample), wide(w.excluded), wide(w.factor), wide(w.waived),
+        w.month, w.starts,
+    )  # fmt: skip
+
+
+def deal_zone(counts: Counts | None) -> Any:
+    """Return the time zone of a source, UTC for a table by month."""
+    return "UTC" if counts is None else counts.starts.tz
+
+
+def _default_forecast(contract: Contract, source: Any) -> Any:
+    """Return the volumes of a simulation where a corridor or a commitment asks for them."""
+    corridors = any(r.volume is not None for c in contract.clauses.values() for r in c.relief)
+    wanted = corridors or any(n.startswith("forecast_") for n in needed(contract))
+    return getattr(source, "expected", None) if wanted else None
+
+
+def _counts(contract: Contract, source: Any) -> Counts:
+    if not hasattr(source, "counts"):
+        raise ParameterError(
+            parameter("source", "settle()", "a History, a SimulationResult or a table by month", type(source).__name__)
+        )
+    if getattr(source, "kind", "") == "counts":
+        raise ParameterError(
+            f"{source.source} holds counts of contacts and nothing of what became of them: no clause can be settled."
+        )
+    asks = [question(c, source) for c in contract.clauses.values() if not c.audited]
+    return source.counts([t for a in asks for t in (a.within_s, a.short_s) if t is not None])
+
+
+def _months_held(counts: Counts) -> tuple[pd.DatetimeIndex, bool]:
+    """Return every month from the first whole one to the last, and whether there is none (then the parts)."""
+    share = window_shares(counts, "month")
+    labels = pd.DatetimeIndex(share.index)
+    whole = labels[(share == 1).to_numpy()]
+    parts = not len(whole)
+    found = labels if parts else whole
+    return pd.date_range(found.min(), found.max(), freq="MS"), parts
+
+
+def _calendar(contract: Contract, held: pd.DatetimeIndex, start: Any) -> tuple[pd.DatetimeIndex, np.ndarray, list[str]]:
+    """Return the settled months, their number in the contract, and notes."""
+    if not len(held):
+        raise ParameterError("the source holds no month to settle.")
+    if start is None and contract.start is not None:
+        begin = pd.Timestamp(contract.start).to_period("M").to_timestamp()
+        end = held[-1] if contract.months is None else begin + pd.DateOffset(months=contract.months - 1)
+        if not ((held >= begin) & (held <= end)).any():
+            return held, np.arange(1, len(held) + 1), [
+                f"The contract begins {begin:%Y-%m}; the source holds {held[0]:%Y-%m} to {held[-1]:%Y-%m}. It is replayed: "
+                f"{held[0]:%Y-%m} counts as its first month."
+            ]  # fmt: skip
+    else:
+        try:
+            begin = held[0] if start is None else pd.Timestamp(start).to_period("M").to_timestamp()
+        except (ValueError, TypeError):
+            raise ParameterError(parameter("start", "settle()", 'a month such as "2026-03"', start)) from None
+        end = (
+            held[-1] if contract.months is None or start is None else begin + pd.DateOffset(months=contract.months - 1)
+        )
+    inside = held[(held >= begin) & (held <= end)]
+    if not len(inside):
+        raise ParameterError(
+            f"start={start!r}: the source holds {held[0]:%Y-%m} to {held[-1]:%Y-%m}, none of them a month of the contract."
+        )
+    number = (inside.year - begin.year) * 12 + inside.month - begin.month + 1
+    out = len(held) - len(inside)
+    notes = [f"{out} months of the source lie outside the contract's term and are left out."] if out else []
+    return inside, np.asarray(number), notes
+
+
+def _measured(
+    contract: Contract, source: Any, counts: Counts, months: pd.DatetimeIndex, expected: Expected | None,
+    events: pd.DataFrame, audits: pd.DataFrame | None, parts: bool, notes: list[str],
+) -> dict[str, Windows]:  # fmt: skip
+    audited = None if audits is None else read_month_table(audits, contract, caller="settle(audits=…)")
+    found: dict[str, Windows] = {}
+    told: list[tuple[Any, Sums]] = []
+    daily = days_of(counts)
+    for name, clause in contract.clauses.items():
+        if clause.audited or (audited is not None and (name, "value") in audited.columns):
+            nothing = MonthTable(months[:0], {}, pd.DataFrame(index=months[:0]))
+            found[name] = table_windows(clause, name, audited or nothing, months, events)
+            continue
+        one = _measure(clause, name, contract, source, (counts, daily), months, expected, events, parts)
+        found[name] = one.windows
+        if one.given is not None:
+            told.append((one.ask, one.given))
+        if not len(one.windows.month):
+            notes.append(f"Clause {name!r} is settled by {clause.settled_window}, and the source holds no whole one.")
+    tell_unknown(told, stacklevel=3)
+    return found
+
+
+def _measure(
+    clause: Clause, name: str, contract: Contract, source: Any, counts: tuple[Counts, Counts], months: pd.DatetimeIndex,
+    expected: Expected | None, events: pd.DataFrame, parts: bool,
+) -> Measured:  # fmt: skip
+    """Measure a clause on the counts by day where it looks at nothing shorter and all of them are known, else by interval."""
+    whole, daily = counts
+    if by_days_alone(clause, events):
+        one = measure(clause, name, contract, source, daily, months, expected, events, parts=parts)
+        if known(daily):
+            return one
+    return measure(clause, name, contract, source, whole, months, expected, events, parts=parts)
+
+
+def _refuse_missing(contract: Contract, windows: dict[str, Windows], months: pd.DatetimeIndex) -> None:
+    problems = []
+    for name, clause in contract.clauses.items():
+        lacking = (_status(clause, windows[name]) == NO_DATA).any(axis=0)
+        if clause.missing is None and lacking.any():
+            first = months[windows[name].month[lacking][0]]
+            problems.append(
+                f"clause {name!r} has no data in {int(lacking.sum())} of {len(lacking)} windows (first in {first:%Y-%m}), and the "
+                f"contract does not say what follows. Write missing: exclude, miss or met"
+                f"{', or give audits=' if clause.audited else ''}."
+            )
+    require(problems, ParameterError)
+
+
+def _judge_all(
+    contract: Contract, windows: dict[str, Windows], contract_month: np.ndarray, n: int
+) -> dict[str, Judged]:
+    asked = {pair for c in contract.clauses.values() for pair in c.conditions}
+    conditions = {
+        (name, level): reached(contract.clauses[name], windows[name], level, contract_month, n) for name, level in asked
+    }
+    return {n_: judge(c, windows[n_], contract_month, conditions) for n_, c in contract.clauses.items()}
+
+
+def _recovered(
+    contract: Contract, windows: dict[str, Windows], judged: dict[str, Judged], contract_month: np.ndarray, n: int
+) -> dict[str, np.ndarray]:
+    """Return, for the clauses that earn back, the months (years, at their last month) that reach the level of it."""
+    found = {}
+    for name, clause in contract.clauses.items():
+        if clause.earn_back is None:
+            continue
+        w = windows[name]
+        if clause.earn_back.following is not None:
+            found[name] = reached(clause, w, clause.earn_back.level, contract_month, n)
+        else:
+            found[name] = _year_on_average(clause, w, judged[name], contract_month, n)
+    return found
+
+
+def _year_on_average(clause: Clause, w: Windows, j: Judged, contract_month: np.ndarray, n: int) -> np.ndarray:
+    """Tell at each month whether its contract year up to it, pooled by counts (else the mean of its months), reaches the level.
+
+    The level is the mean of the months' own, as a glide path moves it.
+    """
+    year = (contract_month - 1) // 12
+    known = ~np.isnan(w.value)
+    counted = not np.isnan(w.top[known]).any() and not np.isnan(w.bottom[known]).any()
+    top = by_month(np.where(known, w.top if counted else w.value, 0.0), w.month, n)
+    bottom = by_month(np.where(known, w.bottom, 0.0) if counted else known.astype(float), w.month, n)
+    assert clause.earn_back is not None
+    gap = clause.level(clause.earn_back.level) - clause.level(Level(math.nan, "", "expected"))
+    level = by_month(np.where(known, j.level + gap, 0.0), w.month, n)
+    count = by_month(known.astype(float), w.month, n)
+    good = np.zeros(top.shape, dtype=bool)
+    for m in range(n):
+        inside = (year == year[m]) & (np.arange(n) <= m)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            value = np.round(top[:, inside].sum(axis=1) / bottom[:, inside].sum(axis=1), 12)
+            wanted = np.round(level[:, inside].sum(axis=1) / count[:, inside].sum(axis=1), 12)
+        good[:, m] = value >= wanted if clause.higher else value <= wanted
+    return good
+
+
+def demonstrated(contract: Contract, source: Any) -> Iterator[tuple[str, Clause, np.ndarray, float | None]]:
+    """Yield, for each clause that a source can tell, its values by window as measured without relief, and contacts an interval.
+
+    Parameters
+    ----------
+    source : History, SimulationResult or table by month
+    """
+    if is_table(source):
+        table = read_month_table(source, contract)
+        for name, clause in contract.clauses.items():
+            values = table.of(name, "value")
+            yield name, clause, values[~np.isnan(values)], None
+        return
+    counts = _counts(contract, source)
+    held, parts = _months_held(counts)
+    nothing = read_events(None, deal_zone(counts))
+    for name, clause in contract.clauses.items():
+        if clause.audited:
+            continue
+        bare = clause.model_copy(update={"relief": ()})
+        w = measure(bare, name, contract, source, counts, held, None, nothing, parts=parts).windows
+        types = scope_types(clause, name, counts)
+        offered = np.asarray(counts.column("offered"), dtype=float)[:, :, types].sum(axis=2)
+        busy = offered[offered > 0]
+        yield name, clause, w.value[~np.isnan(w.value)], float(busy.mean()) if len(busy) else None
