@@ -15,6 +15,7 @@ from bposim.optimise._obstacles import out_of_reach
 from bposim.optimise._oracle import Oracle
 from bposim.optimise._shift_model import Limits, ShiftModel
 from bposim.optimise._tours import tours
+from bposim.optimise.staffing import rounded
 from bposim.simulate import simulate
 
 TARGET = bp.ServiceLevel(0.80, within="20s", window="day")
@@ -185,6 +186,15 @@ def test_heads_are_free_where_there_are_no_shifts_and_both_solvers_agree():
     assert [p.status for p in plans] == ["met", "met"]
     assert plans[0].cost == pytest.approx(plans[1].cost, rel=0.04)
     assert list(plans[0].validation.frame["target"].str[:1]) == ["a", "b"]
+
+
+def test_rounding_keeps_the_heads_of_a_day_though_each_shift_has_a_third_of_one():
+    spans = {"first": "09:00", "second": "09:15", "third": "09:30"}
+    world = line(shifts={name: {"start": at, "paid": "1h"} for name, at in spans.items()})
+    every = tours(world, ("desk",), keep_all=True)
+    model = ShiftModel(world, {"calls": ("desk",)}, every, Limits({}, None, 0.0, None), free=False)
+    assert rounded(model, np.full(len(model.model.cost), 1 / 3)).sum() == 1
+    assert rounded(model, np.full(len(model.model.cost), 2.4)).sum() == 7
 
 
 # Proof ---------------------------------------------------------------------------------------------------------------

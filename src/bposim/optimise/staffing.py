@@ -203,19 +203,27 @@ class _Asked:
 
 
 def rounded(model: ShiftModel, values: np.ndarray | None) -> np.ndarray | None:
-    """Return whole heads near a relaxed solution: shifts rounded, their breaks by largest remainder."""
+    """Return whole heads near a relaxed solution.
+
+    Shifts of a group and day are rounded so that their running total, in order of their start, is never half a head off:
+    many small shares add up to heads instead of vanishing one by one. Breaks are shared out in proportion.
+    """
     if values is None:
         return None
     result = np.zeros(len(values))
-    for column, choices in zip(model.heads, model.choices, strict=True):
-        total = int(np.floor(values[column] + 0.5))
-        result[column] = total
-        for chosen in choices:
-            part = values[chosen] * (total / max(values[column], 1e-9))
-            whole = np.floor(part + 1e-9)
-            first = np.argsort(whole - part, kind="stable")[: int(total - whole.sum())]
-            whole[first] += 1
-            result[chosen] = whole
+    order = sorted(
+        range(len(model.tours)), key=lambda k: (model.tours[k].group, model.tours[k].day, model.tours[k].begins)
+    )
+    total: dict[tuple[str, int], float] = {}
+    for k in order:
+        tour, column = model.tours[k], model.heads[k]
+        before = total.get((tour.group, tour.day), 0.0)
+        after = before + float(values[column])
+        total[tour.group, tour.day] = after
+        result[column] = np.floor(after + 0.5) - np.floor(before + 0.5)
+        for chosen in model.choices[k]:
+            share = values[chosen] * (result[column] / max(float(values[column]), 1e-9))
+            result[chosen] = np.diff(np.floor(np.cumsum(share) + 0.5), prepend=0.0)
     return result
 
 
