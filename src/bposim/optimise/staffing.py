@@ -15,7 +15,7 @@ from bposim.errors import ParameterError, parameter, require
 from bposim.optimise._conflicts import relaxed
 from bposim.optimise._goals import EACH, Goal, goals_of
 from bposim.optimise._obstacles import out_of_reach
-from bposim.optimise._oracle import Oracle
+from bposim.optimise._oracle import Heads, Oracle
 from bposim.optimise._search import LARGE, Point, Search, lower_bound
 from bposim.optimise._shift_model import Limits, ShiftModel
 from bposim.optimise._skills import JOIN, able_groups, groups_of
@@ -27,6 +27,7 @@ from bposim.optimise.shifts import check_limits, plan_frames
 from bposim.optimise.validate import check_confidence
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario, Target
+from bposim.simulate.proof import PATIENCE
 
 #: Contacts that one look at a plan plays, in the first descent and in the last.
 ROUGH, FINE = 150_000, 600_000
@@ -264,7 +265,13 @@ def _rounds(
         for k in range(ROUNDS):
             size = rough if k == 0 else fine
             oracle = Oracle(asked.scenario, asked.volumes, wanted, size, asked.seed + 7919 * k, options)
-            search = Search(model, oracle, asked.solver, asked.until, margins, trail)
+            room = (
+                [np.zeros(g.n_cells) for g in wanted]
+                if k == 0
+                else _room(oracle, model.staffed(start), PATIENCE * validation)
+            )
+            asked_for = [np.maximum(m, r) for m, r in zip(margins, room, strict=True)]
+            search = Search(model, oracle, asked.solver, asked.until, asked_for, trail)
             search.report = None if say is None else _line(say, trail, began)
             found = search.descend(start)
             tangents += search.tangents
@@ -291,8 +298,8 @@ def _rounds(
                 say(f"proof: {proven.validation.status} at {proven.cost:,.2f}")
             if proven.status == "met" or search.out_of_time:
                 break
-            for m, short in zip(margins, proven.validation.shortfall, strict=True):
-                m += short
+            for m, asked_of, short in zip(margins, asked_for, proven.validation.shortfall, strict=True):
+                m[:] = np.where(short > 0, asked_of + short, m)
     except KeyboardInterrupt:
         if best is None:
             raise
@@ -324,6 +331,19 @@ def _contacts(need: Any) -> float:
     """Return the contacts of a replication; each is counted once, with its own type."""
     frame = need.frame
     return float(frame.loc[~frame["contact_types"].astype(str).str.contains(JOIN, regex=False), "contacts"].sum())
+
+
+def _room(oracle: Oracle, heads: Heads, proof: int) -> list[np.ndarray]:
+    """Return by how much each cell must exceed its level for the interval of a proof of so many replications to reach it."""
+    result = []
+    for goal, parts in zip(oracle.goals, oracle.parts(heads), strict=True):
+        if goal.confidence is not None:  # its own probability is set higher
+            result.append(np.zeros(1))
+            continue
+        error = goal.errors(parts) * math.sqrt(oracle.replications / proof)
+        level = np.full(goal.n_cells, goal.target.level)
+        result.append(np.nan_to_num(float(ndtri(0.975)) * error * np.abs(goal.steepness(level))))
+    return result
 
 
 def _search_goal(goal: Goal, validation: int) -> Goal:
