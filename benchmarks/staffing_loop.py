@@ -176,9 +176,7 @@ def i4(seed: int = 1, limit: float = 840.0) -> dict[str, Any]:
     )
     row = shown("two skills (Avramidis et al. 2010)", plan, began)
     goals = goals_of(world, target, None, "interval")
-    checked = prove_plan(
-        plan, world, goals, volumes=None, confidence=None, seed=seed + 50_000_000, replications=20_000, options={}
-    )
+    checked = prove_plan(plan, world, goals, volumes=None, seed=seed + 50_000_000, replications=20_000, options={})
     row |= {
         "worst_mean": checked.validation.frame["mean"].min(),
         "worst_ci_low": checked.validation.frame["ci_low"].min(),

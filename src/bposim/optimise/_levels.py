@@ -47,10 +47,8 @@ class Cases:
 
     def take(self, which: np.ndarray) -> Cases:
         """Return some of the cases."""
-        return Cases(*(None if v is None else v[which] for v in self._values()))  # type: ignore[arg-type]
-
-    def _values(self) -> list[np.ndarray | None]:
-        return [getattr(self, f.name) for f in fields(self)]
+        known = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
+        return replace(self, **{name: v[which] for name, v in known.items()})
 
     @property
     def load(self) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,8 +78,8 @@ class ShiftModel:
             chosen.append(columns)
         self.choices.append(chosen)
 
-    def _here(self, tour: Tour, column: int, intervals: object, sign: float) -> None:
-        for i in intervals:  # type: ignore[attr-defined]
+    def _here(self, tour: Tour, column: int, intervals: Iterable[int], sign: float) -> None:
+        for i in intervals:
             self.present.setdefault((tour.group, i), []).append((column, sign))
 
     def _cover(self, members: tuple[str, ...], i: int, wanted: float) -> None:
@@ -156,7 +156,7 @@ class ShiftModel:
                 if limit is None or (kind == "pattern_floor" and day < 0):
                     continue
                 extra, factor = self._looser(kind, name, day, sign)
-                self.model.row([*columns, *extra], [1.0] * len(columns) + factor, sense, float(limit))  # type: ignore[arg-type]
+                self.model.row([*columns, *extra], [1.0] * len(columns) + factor, sense, float(limit))
 
     def worked(self, values: np.ndarray) -> list[tuple[Tour, tuple[Break, ...], int]]:
         """Return tours with their breaks and heads; breaks of different windows are paired in order."""

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bposim.errors import SimulationWarning
 from bposim.metrics import ratio_interval
 from bposim.metrics.intervals import probability
 from bposim.optimise._goals import Goal, level_of
 from bposim.optimise.plan import ShiftPlan
-from bposim.optimise.validate import EXPECTED, PROBABILITY, Validation, unseen
+from bposim.optimise.validate import EXPECTED, PROBABILITY, proven
 from bposim.scenario import Scenario
-from bposim.simulate import SimulationResult, simulate
-from bposim.simulate.proof import PATIENCE, prove, verdict
+from bposim.simulate import SimulationResult
+from bposim.simulate.proof import verdict
 
 COLUMNS = (
     "target", "cell", "validated", "confidence", "probability", "ci_low", "ci_high", "mean", "status", "met",
@@ -27,8 +26,8 @@ _NUDGE = 0.01
 
 
 def prove_plan(
-    plan: ShiftPlan, scenario: Scenario, goals: Sequence[Goal], *, volumes: Any, confidence: float | None, seed: int,
-    replications: int, options: dict[str, Any],
+    plan: ShiftPlan, scenario: Scenario, goals: Sequence[Goal], *, volumes: Any, seed: int, replications: int,
+    options: dict[str, Any],
 ) -> ShiftPlan:  # fmt: skip
     """Return the plan with its validation, ``met`` where the interval of every cell reaches its level.
 
@@ -46,12 +45,6 @@ def prove_plan(
     ShiftPlan
         ``validation.shortfall`` holds what each cell lacks on the straight scale, the interval's end included.
     """
-    fresh = seed + 1_000_003
-    within = sorted({g.target.within_s for g in goals if g.target.within_s is not None})
-    runs = simulate(
-        scenario, volumes=unseen(volumes, replications), staffing=plan.staffing, replications=replications, seed=fresh,
-        within=within, progress=False, **options,
-    )  # fmt: skip
     lacks: list[np.ndarray] = []
 
     def judge(played: Sequence[SimulationResult]) -> list[tuple[Any, ...]]:
@@ -66,17 +59,11 @@ def prove_plan(
             lacks.append(lack)
         return rows
 
-    def undecided(rows: list[tuple[Any, ...]]) -> bool:
-        said = {row[-2] for row in rows}
-        return "undecided" in said and "not met" not in said
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SimulationWarning)
-        rows, total = prove(runs, judge, undecided, limit=PATIENCE * replications)
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    met = bool(frame["met"].all())
-    found = Validation(frame, met, total, fresh, tuple(lacks))
-    return plan.replace(status="met" if met else plan.status, validation=found)
+    checked = proven(
+        plan, scenario, [g.target for g in goals], judge, COLUMNS,
+        volumes=volumes, seed=seed, replications=replications, options=options,
+    )  # fmt: skip
+    return checked.replace(validation=replace(checked.validation, shortfall=tuple(lacks)))
 
 
 def _cells(

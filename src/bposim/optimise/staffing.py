@@ -118,10 +118,10 @@ def optimise_staffing(
         problems.append(parameter("each", "optimise_staffing()", f"one of {', '.join(EACH)}", each))
     if confidence is not None and each != "horizon":
         problems.append("optimise_staffing(): with a confidence the target's window is the stretch. Leave out each.")
-    for name, value, least in (("validation", validation, 2), ("replications", replications, 2)):
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not (whole and value >= least) and not (name == "replications" and value is None):  # type: ignore[operator]
-            problems.append(parameter(name, "optimise_staffing()", f"a whole number of at least {least}", value))
+    asked_counts = {"validation": validation} | ({} if replications is None else {"replications": replications})
+    for name, value in asked_counts.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 2:
+            problems.append(parameter(name, "optimise_staffing()", "a whole number of at least 2", value))
     if not time_limit > 0:
         problems.append(parameter("time_limit", "optimise_staffing()", "seconds above 0", time_limit))
     require(problems, ParameterError)
@@ -289,7 +289,7 @@ def _rounds(
                 candidate = search.drop(found)
             proven = prove_plan(
                 asked.plan(model, candidate.columns, "stopped"), asked.scenario, goals, volumes=asked.volumes,
-                confidence=asked.confidence, seed=asked.seed + 104_729 * k, replications=validation, options=options,
+                seed=asked.seed + 104_729 * k, replications=validation, options=options,
             )  # fmt: skip
             start = candidate.columns
             if best is None or _lack(proven) < _lack(best):

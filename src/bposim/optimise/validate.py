@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 REPLICATIONS = 500
 #: What a row of a validation speaks of.
 PROBABILITY, EXPECTED = "probability of a window", "expected value"
+COLUMNS = ("target", "validated", "confidence", "probability", "ci_low", "ci_high", "mean", "status", "met")
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,20 +119,34 @@ def validate_plan(
         problems.append(parameter("replications", "validate_plan()", rule, replications))
     require(problems, ParameterError)
     asked = {None: target} if isinstance(target, Target) else dict(target)
-    thresholds = sorted({t.within_s for t in asked.values() if t.within_s is not None})
-    fresh = seed + 1_000_003
-    runs = simulate(
-        scenario,
-        volumes=unseen(volumes, replications),
-        staffing=plan.staffing,
-        replications=replications,
-        seed=fresh,
-        within=thresholds,
-        progress=False,
-    )
 
     def judge(played: Sequence[SimulationResult]) -> list[tuple[Any, ...]]:
         return [_row(played, t, t.contact_type or kind, confidence) for kind, t in asked.items()]
+
+    return proven(plan, scenario, asked.values(), judge, COLUMNS, volumes=volumes, seed=seed, replications=replications)
+
+
+def proven(
+    plan: ShiftPlan, scenario: Scenario, targets: Iterable[Target],
+    judge: Callable[[Sequence[SimulationResult]], list[tuple[Any, ...]]], columns: Sequence[str], *,
+    volumes: Any, seed: int, replications: int, options: Mapping[str, Any] | None = None,
+) -> ShiftPlan:  # fmt: skip
+    """Return the plan with what a judge says of it on fresh replications, played on while its answer is open.
+
+    Parameters
+    ----------
+    judge : callable
+        Called with all results so far; returns rows of ``columns``, of which the last two are status and met.
+    seed : int
+        Of the search; the proof moves away from it.
+    options : mapping, optional
+        Further arguments of :func:`bposim.simulate`.
+    """
+    fresh = seed + 1_000_003
+    runs = simulate(
+        scenario, volumes=unseen(volumes, replications), staffing=plan.staffing, replications=replications, seed=fresh,
+        within=sorted({t.within_s for t in targets if t.within_s is not None}), progress=False, **(options or {}),
+    )  # fmt: skip
 
     def undecided(rows: list[tuple[Any, ...]]) -> bool:
         said = {row[-2] for row in rows}
@@ -141,10 +156,7 @@ def validate_plan(
         # Where the paths come round again they are pooled with those judged before, and count once.
         warnings.simplefilter("ignore", SimulationWarning)
         rows, total = prove(runs, judge, undecided, limit=PATIENCE * replications)
-    columns = [
-        "target", "validated", "confidence", "probability", "ci_low", "ci_high", "mean", "status", "met",
-    ]  # fmt: skip
-    frame = pd.DataFrame(rows, columns=columns)
+    frame = pd.DataFrame(rows, columns=list(columns))
     met = bool(frame["met"].all())
     return plan.replace(status="met" if met else plan.status, validation=Validation(frame, met, total, fresh))
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from pydantic import ValidationError
 
 from bposim.errors import ScenarioError, require
-from bposim.provenance import content_hash
 from bposim.scenario.check import check_fit, check_names, nearest
 from bposim.scenario.describe import Description, describe
 from bposim.scenario.document import Document, Where, read_document
@@ -30,6 +27,7 @@ from bposim.scenario.models import (
     read_targets,
 )
 from bposim.scenario.target import AtMost, ServiceLevel, Target, Turnaround, make_target
+from bposim.scenario.written import laid_over
 from bposim.schema import STAFFING
 from bposim.units import WEEKDAYS, Grid, clock, clock_text, make_grid, seconds, weekdays, zone
 
@@ -56,11 +54,6 @@ class Scenario(Operation):
     def grid(self) -> Grid:
         """Open intervals of the horizon."""
         return make_grid(self.start, self.days, zone(self.time_zone), self.interval, self.opening_hours, self.closed)
-
-    @cached_property
-    def hash(self) -> str:
-        """Sixteen hex digits that name the content."""
-        return content_hash(self.canonical)
 
     def open_mask(self, contact_type: str) -> np.ndarray:
         """Return which intervals of the grid take contacts of a type, bool, shape (n_intervals,)."""
@@ -130,18 +123,7 @@ class Scenario(Operation):
             data["staffing"] = {g: list(v) for g, v in self.staffing.items()}
         items = dict(changes or {}) | {k.replace("__", "."): v for k, v in named.items()}
         staffing = items.pop("staffing", data.pop("staffing", None))
-        for path, value in items.items():
-            keys = path.split(".")
-            spot: Any = data
-            for key in keys[:-1]:
-                if not isinstance(spot.get(key), dict):
-                    spot[key] = {}
-                spot = spot[key]
-            if value is None:
-                spot.pop(keys[-1], None)
-            else:
-                spot[keys[-1]] = value
-        changed = _build(Document(data, f"scenario {self.name!r}"))
+        changed = _build(Document(laid_over(data, items), f"scenario {self.name!r}"))
         if staffing is None:
             return changed
         if isinstance(staffing, Mapping) and "staffing" not in (changes or {}) and "staffing" not in named:
@@ -164,13 +146,6 @@ class Scenario(Operation):
         """Return contacts, workload and heads by contact type, group and interval, before anything runs."""
         return describe(self)
 
-    def to_yaml(self, path: str | Path | None = None) -> str:
-        """Return the scenario as YAML text, and write it to ``path`` if given."""
-        text = yaml.safe_dump(self.canonical, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
-        if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
-        return text
-
     def __repr__(self) -> str:
         return (
             f"Scenario({self.name!r}: {len(self.contact_types)} contact types, {len(self.agent_groups)} agent groups, "
@@ -182,17 +157,6 @@ class Scenario(Operation):
 
     def _repr_html_(self) -> str:
         return self.describe()._repr_html_()
-
-    def __hash__(self) -> int:
-        return hash(self.hash)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Scenario) and self.canonical == other.canonical
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in type(self).model_fields:
-            raise AttributeError(f"a Scenario is frozen. Write scenario.replace({name}=…) for a changed copy.")
-        super().__setattr__(name, value)
 
 
 def _over_grid(series: Mapping[int, tuple[float, ...]], grid: Grid) -> np.ndarray:

@@ -35,6 +35,7 @@ from bposim.scenario.mechanics import (
     rising,
 )
 from bposim.scenario.target import Target, make_target
+from bposim.scenario.written import Written
 from bposim.schema import CHANNELS, DEFERRED
 from bposim.units import clock_text, format_seconds, per_second
 
@@ -293,7 +294,7 @@ class ShiftPattern(Model):
         return self
 
 
-class Operation(Model):
+class Operation(Written):
     """Every field of a scenario file; :class:`~bposim.scenario.Scenario` wraps it with behaviour."""
 
     schema_: Literal["bposim/scenario/1"] = Field(default="bposim/scenario/1", alias="schema")

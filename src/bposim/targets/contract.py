@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from datetime import date
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pandas as pd
-import yaml
 from pydantic import BeforeValidator, Field, PrivateAttr
 
 from bposim.errors import ParameterError
-from bposim.provenance import content_hash
 from bposim.scenario.fields import Duration, Hours, Model, Share
 from bposim.scenario.models import dump
 from bposim.scenario.target import Target
+from bposim.scenario.written import Written
 from bposim.targets.clauses import Clause, Termination, _listed
 from bposim.targets.pricing import Price, Surcharge
 from bposim.targets.terms import Money, Ratio
@@ -39,7 +37,7 @@ class PointsStep(Model):
     credit: Share
 
 
-class Contract(Model):
+class Contract(Written):
     """What was agreed: parties, money, clauses.
 
     Frozen: ``replace()`` gives a changed copy. Made by :func:`load_contract`, which checks everything.
@@ -98,11 +96,6 @@ class Contract(Model):
     def canonical(self) -> dict[str, Any]:
         """Plain values in fixed order, defaults left out."""
         return dump(self)
-
-    @cached_property
-    def hash(self) -> str:
-        """Sixteen hex digits that name the content."""
-        return content_hash(self.canonical)
 
     @property
     def credit_cap(self) -> Cap | None:
@@ -176,13 +169,6 @@ class Contract(Model):
                          "relief": relief, "weight": c.weight})  # fmt: skip
         return pd.DataFrame(rows)
 
-    def to_yaml(self, path: str | Path | None = None) -> str:
-        """Return the contract as YAML text, and write it to ``path`` if given."""
-        text = yaml.safe_dump(self.canonical, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
-        if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
-        return text
-
     def __repr__(self) -> str:
         priced = " + ".join(p.kind for p in self.pricing) or "no pricing"
         return f"Contract({self.name!r}: {len(self.clauses)} clauses, {priced}, {self.currency}, {self.hash})"
@@ -195,14 +181,3 @@ class Contract(Model):
 
         lines = "".join(f"<li>{html.escape(line.strip())}</li>" for line in self.describe().splitlines()[1:])
         return f"<p><b>{html.escape(self.name)}</b></p><ul>{lines}</ul>"
-
-    def __hash__(self) -> int:
-        return hash(self.hash)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Contract) and self.canonical == other.canonical
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in type(self).model_fields:
-            raise AttributeError(f"a Contract is frozen. Write contract.replace({name}=…) for a changed copy.")
-        super().__setattr__(name, value)

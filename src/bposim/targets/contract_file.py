@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from bposim.errors import ScenarioError, require
 from bposim.scenario.document import Document, read_document
 from bposim.scenario.findings import finding
+from bposim.scenario.written import laid_over
 from bposim.targets.contract import Contract
 from bposim.targets.contract_rules import all_problems
 
@@ -98,16 +99,4 @@ def _without(data: Any, found: list[Any]) -> Any:
 
 def changed(contract: Contract, changes: Mapping[str, Any]) -> Contract:
     """Return a checked copy with other values at dotted paths; None removes a key."""
-    data = copy.deepcopy(contract.canonical)
-    for path, value in changes.items():
-        keys = path.split(".")
-        spot: Any = data
-        for key in keys[:-1]:
-            if not isinstance(spot.get(key), dict):
-                spot[key] = {}
-            spot = spot[key]
-        if value is None:
-            spot.pop(keys[-1], None)
-        else:
-            spot[keys[-1]] = value
-    return build(Document(data, f"contract {contract.name!r}"))
+    return build(Document(laid_over(contract.canonical, changes), f"contract {contract.name!r}"))
