@@ -30,7 +30,7 @@ CHANGED = 1.28
 
 
 def years_of(metric: str, years: range) -> list[YearAhead]:
-    """Return each year as it was expected on 1 January: the file is read anew up to that day."""
+    """Return each year as it was expected on 1 January, from the months that had ended by then."""
     history = read_history(FILE, profile="vancouver311", tz="America/Vancouver")
     whole = recommend_from_history(history, metrics=metric, confidence=CONFIDENCE)._expected[0].history
     return [one for year in years if (one := year_ahead(whole, year)) is not None]
@@ -42,10 +42,12 @@ def met_at(found: list[YearAhead], levels: list[np.ndarray]) -> float:
 
 
 def level_of(found: list[YearAhead], levels: list[np.ndarray]) -> float:
-    """Return the mean level over all months."""
-    return float(
-        np.mean([np.broadcast_to(x, y.known.shape)[y.known].mean() for y, x in zip(found, levels, strict=True)])
-    )
+    """Return the mean over all months of the level, or of one less the level where low is good."""
+    means = [
+        (np.broadcast_to(x, y.known.shape)[y.known].mean(), y.expected.history.higher)
+        for y, x in zip(found, levels, strict=True)
+    ]
+    return float(np.mean([m if higher else 1 - m for m, higher in means]))
 
 
 def curves(found: list[YearAhead]) -> dict[str, np.ndarray]:
@@ -65,20 +67,20 @@ def _own(y: YearAhead, confidence: float) -> float:
     return float(np.quantile(y.value, 1 - confidence if higher else confidence, method="lower" if higher else "higher"))
 
 
-def level_at(curve: np.ndarray, share: float, higher: bool) -> float:
+def level_at(curve: np.ndarray, share: float) -> float:
     """Return the sharpest mean level that at least a share of the months meets; nan where the rule never gets there."""
     enough = curve[curve[:, 0] >= share - 1e-12]
-    if not len(enough):
-        return np.nan
-    return float(enough[:, 1].max() if higher else enough[:, 1].min())
+    return float(enough[:, 1].max()) if len(enough) else np.nan
 
 
-def sharpness(found: list[YearAhead]) -> pd.DataFrame:
+def sharpness(found: list[YearAhead], name: str) -> pd.DataFrame:
     """Return mean levels at the same coverage: that of the plain rule at its 10 % quantile, 85, 90 % and our own."""
-    higher = found[0].expected.history.higher
+    low = not any(y.expected.history.higher for y in found)
     known = curves(found)
-    own = met_at(found, [y.expected.levels(CONFIDENCE) for y in found])
+    own = met_at(found, [y.expected.levels(CONFIDENCE, rounded=False) for y in found])
     theirs = met_at(found, [np.array(y.plain(CONFIDENCE)) for y in found])
+    # A rule that cannot reach a share stands at its safest: what is said of it is then too kind to it.
+    safest = level_of(found, [np.array(y.plain(1.0)) for y in found])
     rows = []
     for why, share in (
         ("plain rule's own", theirs),
@@ -86,13 +88,11 @@ def sharpness(found: list[YearAhead]) -> pd.DataFrame:
         ("wanted: 90 %", 0.90),
         ("recommendation's own", own),
     ):
-        at = {name: level_at(c, share, higher) for name, c in known.items()}
-        gain = (at["recommended"] - at["plain"]) * (100 if higher else -100)
-        # A rule that cannot reach the share stands at its safest: what is said of it is then too kind to it.
-        safest = level_of(found, [np.array(y.plain(1.0)) for y in found])
-        least = (at["recommended"] - safest) * (100 if higher else -100)
-        rows.append({"metric": found[0].expected.history.metric, "months met": why, "share": share, **at,
-                     "points sharper": gain if np.isfinite(gain) else f"> {least:.1f}"})  # fmt: skip
+        at = {rule: level_at(curve, share) for rule, curve in known.items()}
+        gain = 100 * (at["recommended"] - at["plain"])
+        told = f"{gain:.1f}" if np.isfinite(gain) else f"> {100 * (at['recommended'] - safest):.1f}"
+        shown = {k: 1 - v if low else v for k, v in at.items()}
+        rows.append({"metric": name, "months met": why, "share": share, **shown, "points sharper": told})
     return pd.DataFrame(rows)
 
 
@@ -105,12 +105,18 @@ def study(years: range = range(2012, 2024)) -> dict[str, pd.DataFrame]:
     sums.loc["both"] = sums.sum()
     shares = sums[["met", "met_flat", "met_plain"]].div(sums["windows"], axis=0).add_prefix("share_")
     pooled = pd.concat([sums, shares], axis=1).reset_index()
-    sharper = pd.concat([sharpness(found[m]) for m in METRICS], ignore_index=True)
-    return {"by year": by_year, "pooled": pooled, "sharpness": sharper, "changed": changed(found)}
+    sharper = [sharpness(found[m], m) for m in METRICS]
+    sharper.append(sharpness([y for m in METRICS for y in found[m]], "both, abandonment as 1 − level"))
+    return {
+        "by year": by_year,
+        "pooled": pooled,
+        "sharpness": pd.concat(sharper, ignore_index=True),
+        "changed": changed(found),
+    }
 
 
 def changed(found: dict[str, list[YearAhead]]) -> pd.DataFrame:
-    """Return the years whose mean lay outside the middle 80 % of what was expected, with the steps found up to their end."""
+    """Return the years whose mean lay outside the middle 80 % of what was expected."""
     rows = []
     for metric, years in found.items():
         for y in years:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import multivariate_normal, norm
 
-from bposim.errors import ParameterError, parameter, require
+from bposim.errors import ParameterError, parameter
 from bposim.provenance import Provenance
 from bposim.scenario import Target
 from bposim.targets.capability_changes import changes_of, changes_told
@@ -188,7 +188,7 @@ class Capability:
     def __repr__(self) -> str:
         n = len(self.targets)
         lines = [f"{n} {'target' if n == 1 else 'targets'} from the history before {self._expected[0].history.origin:%Y-%m-%d}, each met by a "
-                 f"{self._expected[0].history.window} at {100 * self.confidence:.4g} %; all by month with probability "
+                 f"{self._expected[0].history.window} at {100 * self.confidence:.4g} %; all levels of the glide path together with probability "
                  f"{self.joint_probability:.3f}. Review: {self.review:%B %Y}"]  # fmt: skip
         lines += [
             f"  {r.target}: {r.probability:.3f} [{r.ci_low:.3f}, {r.ci_high:.3f}] ({r.covers}; {r.why})"
@@ -207,9 +207,12 @@ def said(history: MetricHistory, level: float) -> str:
 
 def recommend_from_history(
     source: Any, *, contract: Sequence[Target] = (), confidence: float = 0.95, window: str = "month", metrics: Any = None,
-    within: Any = None, counting: str | None = None, until: Any = None, seed: int = 1,
+    within: Any = None, counting: str | None = None, until: Any = None, seed: int = 1, problems: Sequence[str] = (),
 ) -> Capability:  # fmt: skip
-    """Recommend targets from a history of metrics; arguments as in :func:`recommend_targets`."""
+    """Recommend targets from a history of metrics; arguments as in :func:`recommend_targets`.
+
+    ``problems`` were found before; they are raised with those found here.
+    """
     found, notes = read_metrics(source, metrics=metrics, within=within, counting=counting, window=window, until=until)
     ahead = [expect(h, seed=seed) for h in found]
     rows, paths, targets = [], [], []
@@ -231,6 +234,7 @@ def recommend_from_history(
             "metric": h.metric, "window_start": e.starts, "level": path, "probability": e.met(path), "expected": middle,
             "low": low, "high": high,
         }))  # fmt: skip
+    clauses = _clauses(contract, ahead, confidence, notes)
     changes = pd.concat([changes_of(e.history, e.model) for e in ahead], ignore_index=True)
     review = _review(ahead)
     if len(found) < 3:
@@ -262,7 +266,7 @@ def recommend_from_history(
     made = Provenance("recommend_targets", arguments, (parent,) if isinstance(parent, Provenance) else ())
     return Capability(
         pd.DataFrame(rows, columns=columns), pd.concat(paths, ignore_index=True), changes, tuple(targets), confidence,
-        *_together(ahead, confidence), review, _clauses(contract, ahead, confidence, notes), tuple(notes), made, tuple(ahead),
+        *_together(ahead, confidence), review, clauses, tuple(notes), made, tuple(ahead),
     )  # fmt: skip
 
 
@@ -329,8 +333,8 @@ def same_metric(history: MetricHistory, target: Target) -> bool:
     return same and pooled and target.within_s == history.within_s and target.counting == history.counting
 
 
-def check_history_question(confidence: Any, unused: dict[str, Any]) -> None:
-    """Raise ParameterError for arguments that a history cannot follow."""
+def history_problems(confidence: Any, unused: dict[str, Any]) -> list[str]:
+    """Return what is wrong with arguments that a history cannot follow."""
     problems = []
     if isinstance(confidence, bool) or not (isinstance(confidence, int | float) and 0 < confidence < 1):
         problems.append(parameter("confidence", "recommend_targets()", "between 0 and 1", confidence))
@@ -340,15 +344,4 @@ def check_history_question(confidence: Any, unused: dict[str, Any]) -> None:
         for name, value in unused.items()
         if value is not None
     ]
-    require(problems, ParameterError)
-
-
-__all__ = [
-    "Capability",
-    "Expected",
-    "check_history_question",
-    "expect",
-    "recommend_from_history",
-    "said",
-    "same_metric",
-]
+    return problems

@@ -116,16 +116,25 @@ def is_history(source: Any) -> bool:
 
 
 def read_metrics(
-    source: Any, *, metrics: Any, within: Any, counting: str | None, window: str, until: Any
+    source: Any,
+    *,
+    metrics: Any,
+    within: Any,
+    counting: str | None,
+    window: str,
+    until: Any,
+    problems: Iterable[str] = (),
 ) -> tuple[list[MetricHistory], list[str]]:
     """Return the metrics of a source before ``until``, and notes on those that were left out.
+
+    ``problems`` were found before; they are raised with those found here.
 
     Raises
     ------
     ParameterError
         An argument or the source is wrong; all problems at once.
     """
-    problems: list[str] = []
+    problems = list(problems)
     if window not in MONTHS:
         problems.append(
             parameter("window", _CALLER, "month or quarter where the source is a history", window,

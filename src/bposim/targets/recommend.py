@@ -17,7 +17,7 @@ from bposim.scenario.models import read_targets
 from bposim.simulate import SimulationResult, simulate
 from bposim.simulate.proof import verdict
 from bposim.targets.assess import check_question
-from bposim.targets.capability import Capability, check_history_question, recommend_from_history
+from bposim.targets.capability import Capability, history_problems, recommend_from_history
 from bposim.targets.capability_series import is_history
 from bposim.targets.capability_with import history_of, more_careful
 from bposim.targets.contract import Contract
@@ -173,11 +173,11 @@ def recommend_targets(
     """
     past: dict[str, Any] = {"metrics": metrics, "within": within, "counting": counting, "until": until}
     if is_history(source):
-        check_history_question(
-            confidence, {"volumes": volumes, "staffing": staffing, "replications": replications, "history": history}
-        )
-        drafted = _read_contract(contract, None)
-        return recommend_from_history(source, contract=drafted, confidence=confidence, window=window, seed=seed, **past)
+        given = {"volumes": volumes, "staffing": staffing, "replications": replications, "history": history}
+        return recommend_from_history(
+            source, contract=_read_contract(contract, None), confidence=confidence, window=window, seed=seed, **past,
+            problems=history_problems(confidence, given),
+        )  # fmt: skip
     replications = 1000 if replications is None else replications
     check_question("recommend_targets()", source, confidence, replications)
     drafted = _read_contract(contract, source)
