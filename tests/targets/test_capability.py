@@ -43,7 +43,7 @@ def as_history(table: pd.DataFrame) -> MetricHistory:
 
 def test_targets_at_90_are_met_by_nine_months_in_ten():
     """60 worlds: standard error of a share with months of one world tied, at worst 0.04; the plain quantile fails it."""
-    met, plain, levels, flats = [], [], [], []
+    met, plain, levels, flats, flat_met = [], [], [], [], []
     for seed in range(60):
         one = year_ahead(as_history(world(seed)), 2023)
         path = one.expected.levels(0.9, rounded=False)
@@ -51,10 +51,11 @@ def test_targets_at_90_are_met_by_nine_months_in_ten():
         plain.append(one.met(one.plain(0.9)).mean())
         levels.append(path.mean())
         flats.append(one.expected.levels(0.9, pooled=True, rounded=False)[0])
+        flat_met.append(one.met(flats[-1]).mean())
     assert abs(np.mean(met) - 0.90) < 0.05
     assert np.mean(met) - np.mean(plain) > 0.03
-    # A month's own level is sharper than one figure for the year that as many months meet.
-    assert np.mean(levels) < np.mean(flats) - 0.01
+    # A month's own level asks for half a point more than one figure for the year, and no fewer months meet it.
+    assert np.mean(levels) < np.mean(flats) - 0.005 and np.mean(met) >= np.mean(flat_met) - 0.01
 
 
 def test_glide_path_follows_the_season_and_vanishes_without_one():

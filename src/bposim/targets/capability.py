@@ -213,7 +213,9 @@ def recommend_from_history(
 
     ``problems`` were found before; they are raised with those found here.
     """
-    found, notes = read_metrics(source, metrics=metrics, within=within, counting=counting, window=window, until=until)
+    found, notes = read_metrics(
+        source, metrics=metrics, within=within, counting=counting, window=window, until=until, problems=problems
+    )
     ahead = [expect(h, seed=seed) for h in found]
     rows, paths, targets = [], [], []
     for e in ahead:
@@ -296,8 +298,10 @@ def _together(ahead: Sequence[Expected], confidence: float) -> tuple[float, floa
         },
         axis=1,
     ).dropna()
-    tie = np.corrcoef(errors.to_numpy().T) if len(errors) > 3 else np.eye(len(ahead))
-    tie = 0.999 * tie + 0.001 * np.eye(len(ahead))
+    # A metric that never moved tells nothing of the others; three windows tell nothing of any.
+    tie = errors.corr().fillna(0.0).to_numpy() if len(errors) > 3 else np.zeros((len(ahead), len(ahead)))
+    tie = 0.999 * tie
+    np.fill_diagonal(tie, 1.0)
 
     def joint(p: Sequence[float]) -> float:
         z = norm.ppf(np.clip(p, 1e-9, 1 - 1e-9))
