@@ -28,6 +28,7 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "bposim.targets": (
             "Advice",
             "Assessment",
+            "Capability",
             "Contract",
             "Ledger",
             "assess_target",
@@ -47,7 +48,7 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
 _HOME = {name: module for group in _TABLE.values() for module, names in group.items() for name in names}
 
 __all__ = [
-    "Advice", "Assessment", "AtMost", "BposimError", "BposimWarning", "Calibration", "Contract", "Forecast", "Guess", "History", "Ledger",
+    "Advice", "Assessment", "AtMost", "BposimError", "BposimWarning", "Calibration", "Capability", "Contract", "Forecast", "Guess", "History", "Ledger",
     "Policies", "Requirement", "Scenario", "ServiceLevel", "ShiftPlan", "SimulationResult", "State", "Target", "Turnaround", "View",
     "__version__",
     "assess_target", "attainable_frontier", "calibrate", "compare", "draft_scenario", "forecast", "glossary", "group_agents", "guess_profile", "load_contract", "load_scenario",

@@ -1,6 +1,7 @@
 """From calibrated uncertainty to the clause: probability, attainable level, price, and targets worth signing."""
 
 from bposim.targets.assess import Assessment, CheapestPlan, assess_target
+from bposim.targets.capability import Capability
 from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
 from bposim.targets.frontier import Frontier, attainable_frontier
@@ -11,6 +12,6 @@ from bposim.targets.recommend import Advice, recommend_targets
 from bposim.targets.settle import settle, settle_windows
 
 __all__ = [
-    "Advice", "Assessment", "CheapestPlan", "Contract", "Frontier", "Ledger", "Lint", "assess_target", "attainable",
+    "Advice", "Assessment", "Capability", "CheapestPlan", "Contract", "Frontier", "Ledger", "Lint", "assess_target", "attainable",
     "attainable_frontier", "load_contract", "probability", "recommend_targets", "settle", "settle_windows", "wilson",
 ]  # fmt: skip
