@@ -27,12 +27,12 @@ demo: $(READY)
 	$(BIN)/bposim demo --out out
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=25 --durations-min=8 $(TESTS)
 
 check: $(READY)
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=25 --durations-min=8 $(TESTS)
 
 notebooks: $(READY)
 	$(BIN)/python notebooks/run.py
