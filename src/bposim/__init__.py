@@ -30,11 +30,13 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
             "Assessment",
             "Contract",
             "Ledger",
+            "TargetMatrix",
             "assess_target",
             "attainable_frontier",
             "load_contract",
             "recommend_targets",
             "settle",
+            "target_matrix",
         ),
     },
     "measure and report": {
@@ -48,10 +50,10 @@ _HOME = {name: module for group in _TABLE.values() for module, names in group.it
 
 __all__ = [
     "Advice", "Assessment", "AtMost", "BposimError", "BposimWarning", "Calibration", "Contract", "Forecast", "Guess", "History", "Ledger",
-    "Policies", "Requirement", "Scenario", "ServiceLevel", "ShiftPlan", "SimulationResult", "State", "Target", "Turnaround", "View",
+    "Policies", "Requirement", "Scenario", "ServiceLevel", "ShiftPlan", "SimulationResult", "State", "Target", "TargetMatrix", "Turnaround", "View",
     "__version__",
     "assess_target", "attainable_frontier", "calibrate", "compare", "draft_scenario", "forecast", "glossary", "group_agents", "guess_profile", "load_contract", "load_scenario",
-    "optimise_shifts", "optimise_staffing", "read_history", "recommend_targets", "report", "required_agents", "settle", "simulate",
+    "optimise_shifts", "optimise_staffing", "read_history", "recommend_targets", "report", "required_agents", "settle", "simulate", "target_matrix",
 ]  # fmt: skip
 
 assert set(__all__) == set(_HOME) | {"__version__"}

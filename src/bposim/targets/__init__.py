@@ -6,11 +6,12 @@ from bposim.targets.contract_file import load_contract
 from bposim.targets.frontier import Frontier, attainable_frontier
 from bposim.targets.ledger import Ledger
 from bposim.targets.lint import Lint
+from bposim.targets.matrix import TargetMatrix, target_matrix
 from bposim.targets.probability import attainable, probability, wilson
 from bposim.targets.recommend import Advice, recommend_targets
 from bposim.targets.settle import settle, settle_windows
 
 __all__ = [
-    "Advice", "Assessment", "CheapestPlan", "Contract", "Frontier", "Ledger", "Lint", "assess_target", "attainable",
-    "attainable_frontier", "load_contract", "probability", "recommend_targets", "settle", "settle_windows", "wilson",
+    "Advice", "Assessment", "CheapestPlan", "Contract", "Frontier", "Ledger", "Lint", "TargetMatrix", "assess_target", "attainable",
+    "attainable_frontier", "load_contract", "probability", "recommend_targets", "settle", "settle_windows", "target_matrix", "wilson",
 ]  # fmt: skip

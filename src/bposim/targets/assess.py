@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from bposim.simulate.proof import PATIENCE, prove, stack, verdict
 from bposim.simulate.run import show_progress
 from bposim.targets.levels import Level, Planner, cost_staffing
 from bposim.targets.probability import attainable, coverage_note, probability, window_values
+
+if TYPE_CHECKING:
+    from bposim.targets.matrix import TargetMatrix
 
 #: Plans that may be put to the proof before the search gives up.
 PROOFS = 12
@@ -139,6 +142,22 @@ class Assessment:
         from bposim.targets.plots import plot_distribution
 
         return plot_distribution(self, ax)
+
+    def matrix(self, **options: Any) -> TargetMatrix:
+        """Return the promise under every counting rule and window, on this assessment's draws; see :func:`target_matrix`.
+
+        Parameters
+        ----------
+        **options
+            ``countings, windows, aggregations, passing, short, confidence`` of :func:`target_matrix`.
+        """
+        from bposim.targets.matrix import target_matrix
+
+        return target_matrix(self.runs, self.term, **({"confidence": self.confidence} | options))
+
+    def plot_matrix(self, ax: Any = None, **options: Any) -> Any:
+        """Draw :meth:`matrix` as a coloured table; returns ``ax``."""
+        return self.matrix(**options).plot(ax)
 
     def __repr__(self) -> str:
         lines = [
