@@ -29,8 +29,10 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
             "Advice",
             "Assessment",
             "Contract",
+            "ContractAssessment",
             "Ledger",
             "TargetMatrix",
+            "assess_contract",
             "assess_target",
             "attainable_frontier",
             "load_contract",
@@ -49,10 +51,10 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
 _HOME = {name: module for group in _TABLE.values() for module, names in group.items() for name in names}
 
 __all__ = [
-    "Advice", "Assessment", "AtMost", "BposimError", "BposimWarning", "Calibration", "Contract", "Forecast", "Guess", "History", "Ledger",
+    "Advice", "Assessment", "AtMost", "BposimError", "BposimWarning", "Calibration", "Contract", "ContractAssessment", "Forecast", "Guess", "History", "Ledger",
     "Policies", "Requirement", "Scenario", "ServiceLevel", "ShiftPlan", "SimulationResult", "State", "Target", "TargetMatrix", "Turnaround", "View",
     "__version__",
-    "assess_target", "attainable_frontier", "calibrate", "compare", "draft_scenario", "forecast", "glossary", "group_agents", "guess_profile", "load_contract", "load_scenario",
+    "assess_contract", "assess_target", "attainable_frontier", "calibrate", "compare", "draft_scenario", "forecast", "glossary", "group_agents", "guess_profile", "load_contract", "load_scenario",
     "optimise_shifts", "optimise_staffing", "read_history", "recommend_targets", "report", "required_agents", "settle", "simulate", "target_matrix",
 ]  # fmt: skip
 

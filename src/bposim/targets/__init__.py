@@ -1,6 +1,7 @@
 """From calibrated uncertainty to the clause: probability, attainable level, price, and targets worth signing."""
 
 from bposim.targets.assess import Assessment, CheapestPlan, assess_target
+from bposim.targets.assess_contract import ContractAssessment, assess_contract
 from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
 from bposim.targets.frontier import Frontier, attainable_frontier
@@ -12,6 +13,6 @@ from bposim.targets.recommend import Advice, recommend_targets
 from bposim.targets.settle import settle, settle_windows
 
 __all__ = [
-    "Advice", "Assessment", "CheapestPlan", "Contract", "Frontier", "Ledger", "Lint", "TargetMatrix", "assess_target", "attainable",
+    "Advice", "Assessment", "CheapestPlan", "Contract", "ContractAssessment", "Frontier", "Ledger", "Lint", "TargetMatrix", "assess_contract", "assess_target", "attainable",
     "attainable_frontier", "load_contract", "probability", "recommend_targets", "settle", "settle_windows", "target_matrix", "wilson",
 ]  # fmt: skip

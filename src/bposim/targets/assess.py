@@ -184,7 +184,7 @@ def check_question(caller: str, scenario: Any, confidence: Any, replications: An
     if not (isinstance(replications, int | np.integer) and replications >= 2):
         problems.append(parameter("replications", caller, "a whole number of at least 2", replications))
     if term is not None and not isinstance(term, Target):
-        way = 'Write ServiceLevel(0.80, within="20s").'
+        way = 'Write ServiceLevel(0.80, within="20s"). A whole contract goes to assess_contract().'
         problems.append(parameter("term", caller, "a Target", term, way))
     elif (
         term is not None and isinstance(scenario, Scenario) and term.contact_type not in (None, *scenario.contact_types)

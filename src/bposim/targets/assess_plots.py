@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bposim.targets.plots import _axes, _name
+from bposim.targets.plots import _BLUE, _GREY, _RED, _axes, _name
 
 if TYPE_CHECKING:
+    from bposim.targets.assess_contract import ContractAssessment
     from bposim.targets.matrix import TargetMatrix
 
 
@@ -28,4 +29,43 @@ def plot_matrix(matrix: TargetMatrix, ax: Any = None, value: str = "probability"
     ax.set_title(
         f"{matrix.term.replace(window='all').label.removesuffix(' over the whole term')}: {_name(value)}", fontsize=10
     )
+    return ax
+
+
+def plot_credits(deal: ContractAssessment, ax: Any = None) -> Any:
+    """Draw how the credits of the term scatter, with their mean and 95 % quantile; returns ``ax``."""
+    ax = _axes(ax)
+    values = deal.ledger.cents("credit").sum(axis=1) / 100
+    bins = np.histogram_bin_edges(values, bins=40) if values.max() > values.min() else 10
+    ax.hist(values, bins=bins, color=_RED, alpha=0.8, weights=np.full(len(values), 1 / len(values)))
+    for number, style, name in ((values.mean(), "-", "mean"), (np.quantile(values, 0.95), "--", "95 % quantile")):
+        ax.axvline(number, color="black", ls=style, lw=1.2, label=f"{name} {number:,.0f}")
+    ax.set_xlabel(f"credits over {len(deal.ledger.months)} months ({deal.contract.currency})")
+    ax.set_ylabel("share of simulated terms")
+    ax.set_title(f"{deal.contract.name}: credits; none in {100 * (values == 0).mean():.0f} % of the terms", fontsize=10)
+    ax.legend(fontsize=8)
+    return ax
+
+
+def plot_waterfall(deal: ContractAssessment, ax: Any = None) -> Any:
+    """Draw the steps from fee to invoice and margin, means over the term; returns ``ax``."""
+    table = deal.waterfall()
+    shown = table[(table["amount"] != 0) | table["item"].isin(["fee", "credit", "invoice"])]
+    ax = _axes(ax)
+    level = 0.0
+    for k, row in enumerate(shown.itertuples()):
+        whole = row.item in ("fee", "invoice", "margin")
+        base = 0.0 if whole else level
+        color = _GREY if whole else _BLUE if row.amount >= 0 else _RED
+        ax.bar(k, row.amount, bottom=base, color=color)
+        ax.annotate(f"{row.amount:,.0f}", (k, max(base, base + row.amount)), ha="center", va="bottom", fontsize=8)
+        level = row.amount if whole else level + row.amount
+    ax.axhline(0, color="black", lw=0.8)
+    names = {"credit": "credits", "earn_back": "earn-back", "bonus": "bonuses"}
+    ax.set_xticks(range(len(shown)), [names.get(i, i) for i in shown["item"]], fontsize=8)
+    ax.set_ylabel(f"{deal.contract.currency} over {len(deal.ledger.months)} months, mean")
+    ax.set_title(
+        f"{deal.contract.name}: from fee to {'margin' if 'margin' in set(shown['item']) else 'invoice'}", fontsize=10
+    )
+    ax.set_ylim(top=1.12 * float(shown["amount"].max()))
     return ax
