@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from bposim.simulate import SimulationResult, simulate
 from bposim.simulate.proof import PATIENCE, prove, stack, verdict
 from bposim.simulate.run import show_progress
 from bposim.targets.levels import Level, Planner, cost_staffing
-from bposim.targets.probability import attainable, coverage_note, probability, window_values
+from bposim.targets.probability import attainable, coverage_note, meets, probability, window_values
 
 if TYPE_CHECKING:
     from bposim.targets.matrix import TargetMatrix
@@ -269,7 +269,19 @@ def planning_threshold(scenario: Scenario, term: Target) -> float:
     return named[0] if named else 20.0
 
 
-def cheapest(deal: Assessment, *, bracket: tuple[float, float] | None = None, steps: int = 7) -> CheapestPlan:
+def met_windows(runs: SimulationResult, term: Target) -> pd.DataFrame:
+    """Return :func:`window_values` with a column ``met``."""
+    table = window_values(runs, term)
+    return table.assign(met=meets(term, table["value"].to_numpy()))
+
+
+def cheapest(
+    deal: Assessment,
+    *,
+    bracket: tuple[float, float] | None = None,
+    steps: int = 7,
+    look: Callable[[SimulationResult], pd.DataFrame] | None = None,
+) -> CheapestPlan:
     """Find the least staffing that meets a term at its confidence, proven on fresh replications.
 
     Plans are made for ever higher expected service of every interval; the least of them whose windows meet the term
@@ -284,6 +296,8 @@ def cheapest(deal: Assessment, *, bracket: tuple[float, float] | None = None, st
         Planned shares known to fail and to pass.
     steps : int
         Bisections.
+    look : callable, optional
+        Gives a simulation's windows with ``replication, met, batch``; None compares the term's metric with its level.
     """
     planner, term, confidence = deal._planner, deal.term, deal.confidence
     assert planner is not None
@@ -294,8 +308,8 @@ def cheapest(deal: Assessment, *, bracket: tuple[float, float] | None = None, st
         return not np.isnan(planner.level(share).cost)
 
     def judge(runs: Sequence[SimulationResult]) -> tuple[float, float, float]:
-        values = stack([window_values(r, term) for r in runs])
-        return probability(values["value"].map(term.met), values["batch"])
+        values = stack([met_windows(r, term) if look is None else look(r) for r in runs])
+        return probability(values["met"], values["batch"])
 
     def note(share: float, found: tuple[float, float, float], fresh: bool, replications: int) -> None:
         level = planner.level(share)

@@ -10,6 +10,7 @@ from bposim.targets.plots import _BLUE, _GREY, _RED, _axes, _name
 
 if TYPE_CHECKING:
     from bposim.targets.assess_contract import ContractAssessment
+    from bposim.targets.corridor import CorridorValue
     from bposim.targets.matrix import TargetMatrix
 
 
@@ -68,4 +69,36 @@ def plot_waterfall(deal: ContractAssessment, ax: Any = None) -> Any:
         f"{deal.contract.name}: from fee to {'margin' if 'margin' in set(shown['item']) else 'invoice'}", fontsize=10
     )
     ax.set_ylim(top=1.12 * float(shown["amount"].max()))
+    return ax
+
+
+def plot_corridor(value: CorridorValue, ax: Any = None) -> Any:
+    """Draw the probability of the promise, and the cheapest staffing's hours, against the corridor's width; returns ``ax``."""
+    ax = _axes(ax)
+    f = value.frame
+    at = np.arange(len(f))
+    error = [(f["probability"] - f["ci_low"]).clip(lower=0), (f["ci_high"] - f["probability"]).clip(lower=0)]
+    ax.errorbar(
+        at, f["probability"], yerr=error, fmt="o-", color=_BLUE, capsize=3, label="probability, staffing as it is"
+    )
+    ax.axhline(value.confidence, color="black", lw=0.8, ls="--")
+    ax.set_ylim(-0.02, 1.02)
+    ax.set_ylabel("probability")
+    ax.set_xticks(
+        at,
+        [
+            "no relief",
+            *(f"±{100 * w:.4g} %" if value.below else f"above {100 * (1 + w):.4g} %" for w in f["width"].iloc[1:]),
+        ],
+    )
+    ax.set_xlabel(f"relief by {value.by} outside a corridor around the forecast ({value.effect})")
+    if "agent_hours" in f:
+        other = ax.twinx()
+        other.plot(
+            at, f["agent_hours"], "s--", color=_RED, label=f"agent-hours that keep it at {100 * value.confidence:.4g} %"
+        )
+        other.set_ylabel("agent-hours")
+        handles = [*ax.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
+        ax.legend(handles, [h.get_label() for h in handles], fontsize=8, loc="lower left")
+    ax.set_title(f"{value.term}: what a corridor is worth", fontsize=10)
     return ax
