@@ -39,6 +39,7 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
             "load_contract",
             "recommend_targets",
             "settle",
+            "target_drivers",
             "target_matrix",
         ),
     },
@@ -56,7 +57,7 @@ __all__ = [
     "Policies", "Requirement", "Scenario", "ServiceLevel", "ShiftPlan", "SimulationResult", "State", "Target", "TargetMatrix", "Turnaround", "View",
     "__version__",
     "assess_contract", "assess_target", "attainable_frontier", "calibrate", "compare", "corridor_value", "draft_scenario", "forecast", "glossary", "group_agents", "guess_profile", "load_contract", "load_scenario",
-    "optimise_shifts", "optimise_staffing", "read_history", "recommend_targets", "report", "required_agents", "settle", "simulate", "target_matrix",
+    "optimise_shifts", "optimise_staffing", "read_history", "recommend_targets", "report", "required_agents", "settle", "simulate", "target_drivers", "target_matrix",
 ]  # fmt: skip
 
 assert set(__all__) == set(_HOME) | {"__version__"}

@@ -5,6 +5,7 @@ from bposim.targets.assess_contract import ContractAssessment, assess_contract
 from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
 from bposim.targets.corridor import CorridorValue, corridor_value
+from bposim.targets.drivers import Drivers, target_drivers
 from bposim.targets.frontier import Frontier, attainable_frontier
 from bposim.targets.ledger import Ledger
 from bposim.targets.lint import Lint
@@ -14,6 +15,6 @@ from bposim.targets.recommend import Advice, recommend_targets
 from bposim.targets.settle import settle, settle_windows
 
 __all__ = [
-    "Advice", "Assessment", "CheapestPlan", "Contract", "ContractAssessment", "CorridorValue", "Frontier", "Ledger", "Lint", "TargetMatrix", "assess_contract", "assess_target", "attainable",
-    "attainable_frontier", "corridor_value", "load_contract", "probability", "recommend_targets", "settle", "settle_windows", "target_matrix", "wilson",
+    "Advice", "Assessment", "CheapestPlan", "Contract", "ContractAssessment", "CorridorValue", "Drivers", "Frontier", "Ledger", "Lint", "TargetMatrix", "assess_contract", "assess_target", "attainable",
+    "attainable_frontier", "corridor_value", "load_contract", "probability", "recommend_targets", "settle", "settle_windows", "target_drivers", "target_matrix", "wilson",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from bposim.targets.plots import _BLUE, _GREY, _RED, _axes, _name
 if TYPE_CHECKING:
     from bposim.targets.assess_contract import ContractAssessment
     from bposim.targets.corridor import CorridorValue
+    from bposim.targets.drivers import Drivers
     from bposim.targets.matrix import TargetMatrix
 
 
@@ -101,4 +102,17 @@ def plot_corridor(value: CorridorValue, ax: Any = None) -> Any:
         handles = [*ax.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
         ax.legend(handles, [h.get_label() for h in handles], fontsize=8, loc="lower left")
     ax.set_title(f"{value.term}: what a corridor is worth", fontsize=10)
+    return ax
+
+
+def plot_drivers(drivers: Drivers, ax: Any = None) -> Any:
+    """Draw each source's share of the variance with its interval; returns ``ax``."""
+    f = drivers.frame.sort_values("share")
+    ax = _axes(ax, (7, 1.2 + 0.45 * len(f)))
+    at = np.arange(len(f))
+    error = [100 * (f["share"] - f["share_low"]).clip(lower=0), 100 * (f["share_high"] - f["share"]).clip(lower=0)]
+    ax.barh(at, 100 * f["share"], xerr=error, color=[_GREY if s == "chance" else _BLUE for s in f["source"]], capsize=3)
+    ax.set_yticks(at, f["source"], fontsize=9)
+    ax.set_xlabel(f"share of the variance of the {_name(drivers.term.metric)} (%)")
+    ax.set_title(f"{drivers.term}: what makes it scatter (missed with probability {drivers.miss:.2f})", fontsize=10)
     return ax
