@@ -35,6 +35,7 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
             "assess_contract",
             "assess_target",
             "attainable_frontier",
+            "best_response",
             "corridor_value",
             "load_contract",
             "recommend_targets",
@@ -56,7 +57,7 @@ __all__ = [
     "Advice", "Assessment", "AtMost", "BposimError", "BposimWarning", "Calibration", "Contract", "ContractAssessment", "Forecast", "Guess", "History", "Ledger",
     "Policies", "Requirement", "Scenario", "ServiceLevel", "ShiftPlan", "SimulationResult", "State", "Target", "TargetMatrix", "Turnaround", "View",
     "__version__",
-    "assess_contract", "assess_target", "attainable_frontier", "calibrate", "compare", "corridor_value", "draft_scenario", "forecast", "glossary", "group_agents", "guess_profile", "load_contract", "load_scenario",
+    "assess_contract", "assess_target", "attainable_frontier", "best_response", "calibrate", "compare", "corridor_value", "draft_scenario", "forecast", "glossary", "group_agents", "guess_profile", "load_contract", "load_scenario",
     "optimise_shifts", "optimise_staffing", "read_history", "recommend_targets", "report", "required_agents", "settle", "simulate", "target_drivers", "target_matrix",
 ]  # fmt: skip
 

@@ -12,9 +12,10 @@ from bposim.targets.lint import Lint
 from bposim.targets.matrix import TargetMatrix, target_matrix
 from bposim.targets.probability import attainable, probability, wilson
 from bposim.targets.recommend import Advice, recommend_targets
+from bposim.targets.response import Response, best_response
 from bposim.targets.settle import settle, settle_windows
 
 __all__ = [
-    "Advice", "Assessment", "CheapestPlan", "Contract", "ContractAssessment", "CorridorValue", "Drivers", "Frontier", "Ledger", "Lint", "TargetMatrix", "assess_contract", "assess_target", "attainable",
-    "attainable_frontier", "corridor_value", "load_contract", "probability", "recommend_targets", "settle", "settle_windows", "target_drivers", "target_matrix", "wilson",
+    "Advice", "Assessment", "CheapestPlan", "Contract", "ContractAssessment", "CorridorValue", "Drivers", "Frontier", "Ledger", "Lint", "Response", "TargetMatrix", "assess_contract", "assess_target", "attainable",
+    "attainable_frontier", "best_response", "corridor_value", "load_contract", "probability", "recommend_targets", "settle", "settle_windows", "target_drivers", "target_matrix", "wilson",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bposim.targets.corridor import CorridorValue
     from bposim.targets.drivers import Drivers
     from bposim.targets.matrix import TargetMatrix
+    from bposim.targets.response import Response
 
 
 def plot_matrix(matrix: TargetMatrix, ax: Any = None, value: str = "probability") -> Any:
@@ -115,4 +116,25 @@ def plot_drivers(drivers: Drivers, ax: Any = None) -> Any:
     ax.set_yticks(at, f["source"], fontsize=9)
     ax.set_xlabel(f"share of the variance of the {_name(drivers.term.metric)} (%)")
     ax.set_title(f"{drivers.term}: what makes it scatter (missed with probability {drivers.miss:.2f})", fontsize=10)
+    return ax
+
+
+def plot_response(response: Response, ax: Any = None) -> Any:
+    """Draw margin and credits of a month, and the chance of all clauses, against agent-hours; returns ``ax``."""
+    f = response.frame.sort_values("agent_hours")
+    ax = _axes(ax)
+    ax.fill_between(f["agent_hours"], f["margin_low"], f["margin_high"], color=_BLUE, alpha=0.2, lw=0)
+    ax.plot(f["agent_hours"], f["margin"], "o-", color=_BLUE, label="margin")
+    ax.plot(f["agent_hours"], f["credit"], "s--", color=_RED, label="credits")
+    top = f[f["best"]].iloc[0]
+    ax.axvline(top["agent_hours"], color="black", lw=0.8, ls=":", label="best for the provider")
+    ax.set_xlabel("agent-hours a month")
+    ax.set_ylabel(f"{response.contract.currency} a month")
+    other = ax.twinx()
+    other.plot(f["agent_hours"], f["probability"], color=_GREY, label="all clauses kept")
+    other.set_ylim(-0.02, 1.02)
+    other.set_ylabel("probability")
+    handles = [*ax.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
+    ax.legend(handles, [h.get_label() for h in handles], fontsize=8, loc="center right")
+    ax.set_title(f"{response.contract.name}: deliver or pay", fontsize=10)
     return ax
