@@ -1,7 +1,7 @@
 """Run the benchmarks and write their tables into benchmarks/README.md.
 
 Usage: python benchmarks/run.py [section …]; sections: oracles, recovery, heads, twins, coverage, speed,
-forecast, bank, backtest, reports, planted, staffing, targets,
+forecast, bank, backtest, reports, planted, staffing, targets, vancouver,
 fuzz (fuzz=verint,eleveo: these readers only), rules. Sections that need data from
 outside the project are left as they are where the data are
 missing, and say so.
@@ -317,6 +317,32 @@ def targets() -> None:
     )
 
 
+def vancouver() -> None:
+    """Targets recommended for each year of Vancouver's 3-1-1 from the data before it."""
+    sys.path.insert(0, str(HERE))
+    from vancouver_targets import FILE, notes, study
+
+    if not FILE.exists():
+        print("section vancouver: the file is missing; the page keeps its last figures")
+        return
+    begin = time.perf_counter()
+    tables = study()
+    said = "\n".join(f"- {line}" for line in notes())
+    write(
+        "vancouver",
+        "## Targets from demonstrated capability\n\nVancouver 3-1-1 (City of Vancouver, Open Government Licence – Vancouver), share "
+        "answered within 60 s and abandonment by month. On each 1 January a level for every month of the year, at 90 %, from the months "
+        "before it, defaults only. *level*: mean of the glide path, *flat*: one figure for the year, *plain*: the 10 % quantile of the "
+        "last 24 months; *met*: months that met them; *surprise*: the year's mean beside what was expected, in standard deviations, "
+        f"better is positive.\n\n{table(tables['by year'])}\n\nAll years together:\n\n{table(tables['pooled'])}\n\n"
+        "At the same share of months met, by moving confidence and quantile, without rounding: mean levels. *known year*: the best single "
+        "figure of somebody who has seen the year. The plain rule cannot go below the worst of its months (–).\n\n"
+        f"{table(tables['sharpness'])}\n\nYears whose mean lay outside the middle 80 % of what was expected (by chance one in five):\n\n"
+        f"{table(tables['changed'])}\n\nWhat the advice says at the end of the record:\n\n{said}\n\n"
+        f"`python benchmarks/vancouver_targets.py` ({time.perf_counter() - begin:.0f} s)",
+    )
+
+
 def oracles() -> None:
     """Agreement of the formulas with exact values: the tests say it; this prints their count."""
     done = subprocess.run(
@@ -348,6 +374,7 @@ if __name__ == "__main__":
             planted,
             staffing,
             targets,
+            vancouver,
         )
     }
     for asked in sys.argv[1:] or sections:

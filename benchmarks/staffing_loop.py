@@ -281,9 +281,7 @@ def enumerated(world: bp.Scenario, target: Any, ceiling: float, seed: int) -> fl
     first = None
     most = [int(ceiling // c) for c in cost]
     plans = [x for x in product(*(range(m + 1) for m in most)) if np.dot(x, cost) <= ceiling + 1e-9]
-    low, high = 0.0, ceiling
     levels = sorted({round(float(np.dot(x, cost)), 6) for x in plans})
-    del low, high
 
     def holds(level: float) -> bool:
         nonlocal first

@@ -26,6 +26,7 @@ PAGES = (
     "random-streams",
     "data-contracts",
     "targets",
+    "capability",
     "contracts",
     "command-line",
 )

@@ -28,6 +28,7 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "bposim.targets": (
             "Advice",
             "Assessment",
+            "Capability",
             "Contract",
             "ContractAssessment",
             "Ledger",
@@ -54,7 +55,7 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
 _HOME = {name: module for group in _TABLE.values() for module, names in group.items() for name in names}
 
 __all__ = [
-    "Advice", "Assessment", "AtMost", "BposimError", "BposimWarning", "Calibration", "Contract", "ContractAssessment", "Forecast", "Guess", "History", "Ledger",
+    "Advice", "Assessment", "AtMost", "BposimError", "BposimWarning", "Calibration", "Capability", "Contract", "ContractAssessment", "Forecast", "Guess", "History", "Ledger",
     "Policies", "Requirement", "Scenario", "ServiceLevel", "ShiftPlan", "SimulationResult", "State", "Target", "TargetMatrix", "Turnaround", "View",
     "__version__",
     "assess_contract", "assess_target", "attainable_frontier", "best_response", "calibrate", "compare", "corridor_value", "draft_scenario", "forecast", "glossary", "group_agents", "guess_profile", "load_contract", "load_scenario",

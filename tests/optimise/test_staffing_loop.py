@@ -14,8 +14,8 @@ from bposim.optimise._goals import goals_of
 from bposim.optimise._obstacles import out_of_reach
 from bposim.optimise._oracle import Oracle
 from bposim.optimise._shift_model import Limits, ShiftModel
+from bposim.optimise._start import rounded
 from bposim.optimise._tours import tours
-from bposim.optimise.staffing import rounded
 from bposim.simulate import simulate
 
 TARGET = bp.ServiceLevel(0.80, within="20s", window="day")

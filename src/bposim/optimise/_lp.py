@@ -82,6 +82,16 @@ class Model:
         """Add Σ factor × column (sense) limit."""
         self.rows.append((list(columns), [float(f) for f in factors], sense, float(limit)))
 
+    def keeps(self, values: np.ndarray) -> bool:
+        """Whether values satisfy every row and bound."""
+        if (values < np.array(self.low) - 1e-6).any() or (values > np.array(self.high) + 1e-6).any():
+            return False
+        for columns, factors, sense, limit in self.rows:
+            total = float(values[columns] @ np.array(factors))
+            if (sense != "<=" and total < limit - 1e-6) or (sense != ">=" and total > limit + 1e-6):
+                return False
+        return True
+
     def solve(
         self,
         *,

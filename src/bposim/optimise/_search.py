@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from bposim.optimise._goals import Goal, level_of
 from bposim.optimise._lp import Model
 from bposim.optimise._oracle import Heads, Oracle, Tangent
 from bposim.optimise._shift_model import ShiftModel
+from bposim.optimise._start import LARGE, rounded
 
 #: Steps of a descent, and how often a step that promised too much is mended before the reach is cut.
 STEPS, MENDS = 25, 6
@@ -21,18 +22,17 @@ STEPS, MENDS = 25, 6
 DROPS = 12
 #: Reach of the first step: a share of the heads of an interval, at least so many.
 REACH_SHARE, REACH_LEAST = 0.25, 3
-#: Price of a missing unit on the straight scale, in dearest shifts: above what any head brings.
-HEAVY = 30.0
+#: Price of a missing unit on the straight scale, in dearest shifts and in shares of the first plan's cost for each cell, whichever
+#: is more: above what the heads of an interval, or of a week, bring.
+HEAVY, HEAVY_SHARE = 30.0, 5.0
 #: The same where plans that miss are compared.
-LACK = 3.0
+LACK, LACK_SHARE = 3.0, 0.5
 #: A reach below this ends the descent when it brings nothing.
 REACH_STOP = 0.26
 #: Share from which on service counts as concave in heads.
 CONCAVE = 0.7
 #: Standard errors by which a tangent of the bound is lowered, and what its slopes are multiplied by: both carry noise.
 SURE, LOOSE = 2.0, 1.1
-#: Whole columns from which on cuts over several days are shared out to them.
-LARGE = 2000
 #: Slopes below this share of a cell's largest are noise.
 SMALL = 0.02
 
@@ -184,11 +184,13 @@ class Search:
     def merit(self, point: Point) -> float:
         """Return the cost with a price on what each cell lacks."""
         lack = sum(float(np.maximum(-g[np.isfinite(g)], 0.0).sum()) for g in point.gaps)
-        return point.cost + LACK * self._dearest * lack
+        return point.cost + self._price(LACK, LACK_SHARE) * lack
 
-    @property
-    def _dearest(self) -> float:
-        return max(self.model.model.cost, default=1.0)
+    def _price(self, shifts: float, share: float) -> float:
+        """Return the price of a missing unit on the straight scale."""
+        n_cells = sum(len(m) for m in self.margins)
+        first = self.trail[0]["cost"] if self.trail else 0.0
+        return max(shifts * max(self.model.model.cost, default=1.0), share * first / n_cells)
 
     def _step(self, here: Point, tangent: Tangent, reach: float) -> Point | None:
         """Return the best plan that the tangent leads to, mended where it promised too much."""
@@ -218,7 +220,7 @@ class Search:
             h = float(here.heads[name][i])
             room = max(round(reach * max(REACH_SHARE * h, REACH_LEAST)), 1)
             master.model.low[column], master.model.high[column] = max(h - room, 0.0), h + room
-        heavy = HEAVY * self._dearest
+        heavy = self._price(HEAVY, HEAVY_SHARE)
         for goal, gap, value, rows, more in zip(
             self.oracle.goals, here.gaps, tangent.values, tangent.slopes, extra, strict=True
         ):
@@ -237,7 +239,7 @@ class Master:
     """The shifts of a model, with a column for the heads of each group and interval, to which cuts refer."""
 
     def __init__(self, shifts: ShiftModel) -> None:
-        self.model = _copy(shifts.model)
+        self.shifts, self.model = shifts, _copy(shifts.model)
         self.cuts: list[tuple[list[int], list[float], float, float | None]] = []
         self.heads: dict[tuple[str, int], int] = {}
         for (name, i), terms in shifts.present.items():
@@ -265,22 +267,17 @@ class Master:
 
         Notes
         -----
-        A large problem whose cuts reach over several days is solved in two steps: its relaxation says how much of each
-        cut each day bears, and then every day is solved on its own for its part.
+        Of a large problem the relaxation, rounded to whole heads: the simulation mends what the rounding loses. Where that
+        breaks a limit the whole columns are left to the solver.
         """
-        stage = np.array(self.model.stage)
-        joint = [len({int(stage[c]) for c in cut[0]}) > 1 for cut in self.cuts]
-        if sum(self.model.whole) <= LARGE or not any(joint):
-            return self._with(self.cuts).solve(**options).values
-        relaxed = self._with(self.cuts)
-        relaxed.whole = [False] * len(relaxed.whole)
-        found = relaxed.solve(**options).values
-        if found is None:
-            return None
-        parts = []
-        for cut, over_days in zip(self.cuts, joint, strict=True):
-            parts += _by_day(cut, stage, found) if over_days else [cut]
-        return self._with(parts).solve(**options).values
+        asked = self._with(self.cuts)
+        if sum(asked.whole) <= LARGE:
+            return asked.solve(**options).values
+        relaxed = replace(asked, whole=[False] * len(asked.whole))
+        near = rounded(self.shifts, relaxed.solve(**options).values)
+        if near is None or self.shifts.model.keeps(near):
+            return near
+        return asked.solve(**options).values
 
     def bound(self, options: dict[str, Any]) -> float:
         """Return the least cost that any shifts can have; of a large problem that of its relaxation."""
@@ -300,20 +297,6 @@ class Master:
                 short = model.column(heavy, whole=False, stage=model.stage[columns[0]])
                 model.row([*columns, short], [*factors, 1.0], ">=", wanted)
         return model
-
-
-def _by_day(
-    cut: tuple[list[int], list[float], float, float | None], stage: np.ndarray, values: np.ndarray
-) -> list[tuple[list[int], list[float], float, float | None]]:
-    """Return a cut as one for each day, which bears what it bears in a solution."""
-    columns, factors, _, heavy = cut
-    day = stage[columns]
-    parts: list[tuple[list[int], list[float], float, float | None]] = []
-    for d in np.unique(day):
-        mine = np.flatnonzero(day == d)
-        own, weights = [columns[k] for k in mine], [factors[k] for k in mine]
-        parts.append((own, weights, float(values[own] @ np.array(weights)), heavy))
-    return parts
 
 
 def cells(

@@ -85,7 +85,7 @@ class ShiftModel:
     def _cover(self, members: tuple[str, ...], i: int, wanted: float) -> None:
         groups = groups_of(members, self.able)
         stays = {g: 1 - self.scenario.agent_groups[g].shrinkage for g in groups}
-        columns, factors = self._presence(groups, i, stays)
+        columns, factors = self.staying(groups, i)
         short = [self._short(t, i) for t in members] if self.elastic or self.limits.under_cost is not None else []
         if not short and len(set(stays.values())) == 1:
             # Whole heads of one shrinkage: the rounded-up row cuts off fractional plans, and no whole one.
@@ -100,6 +100,10 @@ class ShiftModel:
         found = [(c, s * factor[g]) for g in groups for c, s in self.present.get((g, i), ())]
         return [c for c, _ in found], [f for _, f in found]
 
+    def staying(self, groups: tuple[str, ...], i: int) -> tuple[list[int], list[float]]:
+        """Return the columns of those present in an interval, and what is left of each after shrinkage."""
+        return self._presence(groups, i, {g: 1 - self.scenario.agent_groups[g].shrinkage for g in groups})
+
     def _short(self, contact_type: str, i: int) -> int:
         key = contact_type, i
         if key not in self.shortage:
@@ -113,9 +117,8 @@ class ShiftModel:
             if any(set(members) < set(other) for other in sets):
                 continue
             groups = groups_of(members, self.able)
-            stays = {g: 1 - self.scenario.agent_groups[g].shrinkage for g in groups}
             for i in range(len(self.grid)):
-                columns, factors = self._presence(groups, i, stays)
+                columns, factors = self.staying(groups, i)
                 if columns:
                     price = self.limits.over_cost * self.grid.hours[i]
                     extra = self.model.column(price, whole=False, stage=int(self.grid.day[i]))

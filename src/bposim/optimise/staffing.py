@@ -16,10 +16,11 @@ from bposim.optimise._conflicts import relaxed
 from bposim.optimise._goals import EACH, Goal, goals_of
 from bposim.optimise._obstacles import out_of_reach
 from bposim.optimise._oracle import Heads, Oracle
-from bposim.optimise._search import LARGE, Point, Search, lower_bound
+from bposim.optimise._search import Point, Search, lower_bound
 from bposim.optimise._shift_model import Limits, ShiftModel
 from bposim.optimise._skills import JOIN, able_groups, groups_of
-from bposim.optimise._tours import Tour, tours
+from bposim.optimise._start import free_heads, nearest_cover
+from bposim.optimise._tours import tours
 from bposim.optimise.plan import CONFLICTS, ShiftPlan
 from bposim.optimise.proof import prove_plan
 from bposim.optimise.requirement import required_agents
@@ -151,11 +152,10 @@ class _Asked:
         self.free = all(t.cost == 0 for t in self.tours)
         self.need: Any = None
 
-    def model(self, need: Mapping[tuple[str, ...], np.ndarray], *, under: float | None = None) -> ShiftModel:
-        """Return the model of the shifts that cover a requirement."""
-        return ShiftModel(
-            self.scenario, self.able, self.tours, Limits(need, under, 0.0, self.max_heads), free=self.free
-        )
+    def model(self, *, elastic: bool = False) -> ShiftModel:
+        """Return the model of the shifts and their limits; ``elastic`` ones give way at a price."""
+        limits = Limits({}, None, 0.0, self.max_heads)
+        return ShiftModel(self.scenario, self.able, self.tours, limits, free=self.free, elastic=elastic)
 
     def begin(self) -> None:
         """Find the requirement by formula, and the cover that comes nearest to it within the limits.
@@ -169,25 +169,16 @@ class _Asked:
         self.need = required_agents(endless, self.volumes, target=self.target)
         dear = 50.0 * max((t.cost or t.paid_hours) for t in self.tours)
         names = self.need.frame.groupby("contact_types", sort=False)["required"]
-        self.table = {tuple(str(k).split(JOIN)): v.to_numpy(dtype=float) for k, v in names}
-        covering = self.model(self.table, under=dear)
-        self.solver["time_limit"] += len(covering.model.cost) / COLUMNS_A_SECOND
-        if sum(covering.model.whole) > LARGE:  # near enough: the search goes on from it
-            covering.model.whole = [False] * len(covering.model.whole)
-            self.start = rounded(covering, covering.model.solve(**self.solver).values)
-        else:
-            self.start = covering.model.solve(**self.solver).values
+        table = {tuple(str(k).split(JOIN)): v.to_numpy(dtype=float) for k, v in names}
+        shifts = self.model()
+        self.solver["time_limit"] += len(shifts.model.cost) / COLUMNS_A_SECOND
+        self.start = nearest_cover(shifts, table, dear, self.solver)
 
     def limited(self) -> bool:
         """Whether limits other than the shifts themselves bind."""
         return self.max_heads is not None or any(
             p.max_heads is not None or p.min_heads is not None for p in self.scenario.shifts.values()
         )
-
-    def elastic(self) -> ShiftModel:
-        """Return the model whose limits give way at a price."""
-        limits = Limits({}, None, 0.0, self.max_heads)
-        return ShiftModel(self.scenario, self.able, self.tours, limits, free=self.free, elastic=True)
 
     def plan(self, model: ShiftModel, values: np.ndarray | None, status: str, **more: Any) -> ShiftPlan:
         """Return columns as a plan."""
@@ -203,47 +194,12 @@ class _Asked:
         ).replace(**more)  # fmt: skip
 
 
-def rounded(model: ShiftModel, values: np.ndarray | None) -> np.ndarray | None:
-    """Return whole heads near a relaxed solution.
-
-    Shifts of a group and day are rounded so that their running total, in order of their start, is never half a head off:
-    many small shares add up to heads instead of vanishing one by one. Breaks are shared out in proportion.
-    """
-    if values is None:
-        return None
-    result = np.zeros(len(values))
-    order = sorted(
-        range(len(model.tours)), key=lambda k: (model.tours[k].group, model.tours[k].day, model.tours[k].begins)
-    )
-    total: dict[tuple[str, int], float] = {}
-    for k in order:
-        tour, column = model.tours[k], model.heads[k]
-        before = total.get((tour.group, tour.day), 0.0)
-        after = before + float(values[column])
-        total[tour.group, tour.day] = after
-        result[column] = np.floor(after + 0.5) - np.floor(before + 0.5)
-        for chosen in model.choices[k]:
-            share = values[chosen] * (result[column] / max(float(values[column]), 1e-9))
-            result[chosen] = np.diff(np.floor(np.cumsum(share) + 0.5), prepend=0.0)
-    return result
-
-
-def free_heads(scenario: Scenario, groups: tuple[str, ...]) -> list[Tour]:
-    """Return a tour of one interval for every group and interval: heads without shifts."""
-    grid = scenario.grid
-    return [
-        Tour("interval", g, int(grid.day[i]), int(grid.start_ms[i]), int(grid.end_ms[i]), (i,), (), (),
-             float(grid.hours[i]), float(grid.hours[i]) * scenario.agent_groups[g].cost_per_hour)
-        for g in groups for i in range(len(grid))
-    ]  # fmt: skip
-
-
 def _rounds(
     asked: _Asked, goals: list[Goal], options: dict[str, Any], replications: int | None, validation: int,
     say: Callable[[str], None] | None,
 ) -> ShiftPlan:  # fmt: skip
     """Search on draws of growing number, prove, and ask for more where the proof fails."""
-    model = asked.model({})
+    model = asked.model()
     contacts = OVERHEAD + _contacts(asked.need)
     fewest = FEWEST if asked.confidence is None else FEWEST_WINDOWS
     rough, fine = (int(np.clip(n / contacts, fewest, MOST)) for n in (ROUGH, FINE))
@@ -314,7 +270,7 @@ def _rounds(
 
 def _in_the_way(asked: _Asked, oracle: Oracle, start: np.ndarray) -> pd.DataFrame:
     """Return the fewest limits whose relaxing lets a plan hold in simulation; empty where none needs to give way."""
-    elastic = asked.elastic()
+    elastic = asked.model(elastic=True)
     columns = np.zeros(len(elastic.model.cost))
     columns[: len(start)] = start[: len(columns)]
     search = Search(elastic, oracle, asked.solver, asked.until)

@@ -76,7 +76,7 @@ def report(
 
     Parameters
     ----------
-    *parts : History, Calibration, Backtest, Forecast, Requirement, ShiftPlan, SimulationResult, Assessment, Frontier, Advice
+    *parts : History, Calibration, Backtest, Forecast, Requirement, ShiftPlan, SimulationResult, Assessment, Frontier, Advice, Capability
         In the order in which they are to be read.
     title : str
     answer : list of str, optional
@@ -121,6 +121,6 @@ def _answer(part: Any) -> list[str]:
         if part.term.metric in ("service_level", "turnaround"):
             lines.append(f"At {100 * part.confidence:.4g} % it could promise {100 * part.attainable_share:.1f} %.")
         return lines
-    if type(part).__name__ == "Advice":
+    if type(part).__name__ in ("Advice", "Capability"):
         return ["Worth signing: " + "; ".join(map(str, part.targets)) + "."]
     return []

@@ -262,9 +262,28 @@ def _advice(part: Any) -> Section:
     return section
 
 
+def _capability(part: Any) -> Section:
+    section = Section(
+        "Targets from demonstrated capability",
+        [
+            f"Each is met by a {part.frame['window'].iloc[0]} at {100 * part.confidence:.4g} %; review: {part.review:%B %Y}."
+        ],
+    )
+    section.pictures.append(_picture(part, "History, glide path and what is expected"))
+    names = {"target": "target for the year", "covers": "covers", "probability": "probability", "ci_low": "from (95 %)",
+             "ci_high": "to (95 %)", "why": "why"}  # fmt: skip
+    section.tables.append(_table(_chances(part.frame, "probability", "ci_low", "ci_high"), names))
+    path = part.path.assign(window_start=part.path["window_start"].dt.strftime("%Y-%m"))
+    names = {"metric": "metric", "window_start": "from", "level": "target", "expected": "expected", "low": "from (80 %)",
+             "high": "to (80 %)"}  # fmt: skip
+    section.tables.append(_table(path, names, folded="Glide path"))
+    section.points = list(part.notes)
+    return section
+
+
 #: What a report takes, by the name of its type.
 RENDER: dict[str, Callable[[Any], Section]] = {
     "History": _history, "Calibration": _calibration, "Backtest": _backtest, "Forecast": _forecast,
     "Requirement": _requirement, "ShiftPlan": _plan, "SimulationResult": _runs, "Assessment": _assessment,
-    "Frontier": _frontier, "Advice": _advice,
+    "Frontier": _frontier, "Advice": _advice, "Capability": _capability,
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from bposim.targets.assess import Assessment, CheapestPlan, assess_target
 from bposim.targets.assess_contract import ContractAssessment, assess_contract
+from bposim.targets.capability import Capability
 from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
 from bposim.targets.corridor import CorridorValue, corridor_value
@@ -16,6 +17,6 @@ from bposim.targets.response import Response, best_response
 from bposim.targets.settle import settle, settle_windows
 
 __all__ = [
-    "Advice", "Assessment", "CheapestPlan", "Contract", "ContractAssessment", "CorridorValue", "Drivers", "Frontier", "Ledger", "Lint", "Response", "TargetMatrix", "assess_contract", "assess_target", "attainable",
+    "Advice", "Assessment", "Capability", "CheapestPlan", "Contract", "ContractAssessment", "CorridorValue", "Drivers", "Frontier", "Ledger", "Lint", "Response", "TargetMatrix", "assess_contract", "assess_target", "attainable",
     "attainable_frontier", "best_response", "corridor_value", "load_contract", "probability", "recommend_targets", "settle", "settle_windows", "target_drivers", "target_matrix", "wilson",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from bposim.targets.assess import Assessment
+    from bposim.targets.capability import Capability, Expected
     from bposim.targets.frontier import Frontier
     from bposim.targets.recommend import Advice
 
@@ -93,4 +94,25 @@ def plot_advice(advice: Advice, ax: Any = None) -> Any:
     ax.set_yticks(at, names, fontsize=8)
     ax.set_xlabel("probability that a window meets it (95 % interval)")
     ax.set_xlim(min(0.8, float(np.nanmin(low)) - 0.02), 1.005)
+    return ax
+
+
+def plot_capability(advice: Capability, one: Expected, ax: Any = None) -> Any:
+    """Draw a metric's history, its glide path, what is expected of it, and the months in which its level stepped."""
+    ax = _axes(ax)
+    h = one.history
+    scale, unit = (100, "%") if h.share else (1, "s")
+    path = advice.path[advice.path["metric"] == h.metric]
+    ax.plot(h.frame["window_start"], h.frame["value"] * scale, color=_GREY, lw=1, label="so far")
+    ax.fill_between(path["window_start"], path["low"] * scale, path["high"] * scale, color=_BLUE, alpha=0.2, lw=0,
+                    label="expected, 80 %")  # fmt: skip
+    ax.plot(path["window_start"], path["expected"] * scale, ":", color=_BLUE)
+    ax.step(path["window_start"], path["level"] * scale, where="mid", color="black", lw=1.4,
+            label=f"target, each met at {100 * advice.confidence:.4g} %")  # fmt: skip
+    mine = advice.changes[(advice.changes["metric"] == h.metric) & (advice.changes["kind"] == "step")]
+    for k, start in enumerate(mine["start"]):
+        ax.axvline(start, color=_RED, lw=0.9, ls="--", label="the level stepped" if k == 0 else None)
+    ax.set_ylabel(f"{_name(h.metric)} of a {h.window} ({unit})")
+    ax.set_title(f"{_name(h.metric)}: what was shown, what can be promised", fontsize=10)
+    ax.legend(fontsize=8)
     return ax

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
 
 from bposim.errors import ParameterError, ScenarioError
+from bposim.history import History
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario, Target
 from bposim.scenario.document import read_document
@@ -16,6 +17,9 @@ from bposim.scenario.models import read_targets
 from bposim.simulate import SimulationResult, simulate
 from bposim.simulate.proof import verdict
 from bposim.targets.assess import check_question
+from bposim.targets.capability import Capability, history_problems, recommend_from_history
+from bposim.targets.capability_series import is_history
+from bposim.targets.capability_with import history_of, more_careful
 from bposim.targets.contract import Contract
 from bposim.targets.contract_file import build
 from bposim.targets.levels import Level, cost_staffing
@@ -42,6 +46,8 @@ class Advice:
     clauses : DataFrame
         The contract draft's own targets with their probabilities, empty without one.
     notes : tuple of str
+    history : Capability or None
+        What the history alone lets promise, where one was given beside the scenario.
     """
 
     frame: pd.DataFrame
@@ -55,6 +61,7 @@ class Advice:
     runs: SimulationResult
     notes: tuple[str, ...]
     provenance: Provenance
+    history: Capability | None = None
 
     def summary(self) -> pd.DataFrame:
         """Return the recommended targets."""
@@ -87,50 +94,94 @@ class _Candidate:
     step: float
 
 
+@overload
 def recommend_targets(
-    source: Scenario,
+    source: Scenario, *, volumes: Any = None, staffing: Any = None, contract: Any = None, confidence: float = 0.95,
+    window: str = "month", replications: int | None = None, seed: int = 1, progress: bool | None = None, history: Any = None,
+    metrics: Any = None, within: Any = None, counting: str | None = None, until: Any = None,
+) -> Advice: ...  # fmt: skip
+@overload
+def recommend_targets(
+    source: History | pd.DataFrame | pd.Series, *, contract: Any = None, confidence: float = 0.95, window: str = "month",
+    seed: int = 1, metrics: Any = None, within: Any = None, counting: str | None = None, until: Any = None,
+) -> Capability: ...  # fmt: skip
+
+
+def recommend_targets(
+    source: Any,
     *,
     volumes: Any = None,
     staffing: Any = None,
     contract: Any = None,
     confidence: float = 0.95,
     window: str = "month",
-    replications: int = 1000,
+    replications: int | None = None,
     seed: int = 1,
     progress: bool | None = None,
-) -> Advice:
-    """Recommend three to five targets over speed, its tail, abandonment, workload and turnaround.
+    history: Any = None,
+    metrics: Any = None,
+    within: Any = None,
+    counting: str | None = None,
+    until: Any = None,
+) -> Advice | Capability:
+    """Recommend three to five targets: from a scenario, from demonstrated capability, or from both.
 
-    Levels are what the simulated windows reach, rounded to the safe side, with as much slack as it takes for all of
-    them to be met together at the confidence. They are chosen on one half of the replications; the probabilities told
-    come from the other half.
+    From a scenario, over speed, its tail, abandonment, workload and turnaround: levels are what the simulated windows
+    reach, rounded to the safe side, with as much slack as it takes for all of them to be met together at the confidence.
+    They are chosen on one half of the replications; the probabilities told come from the other half.
+
+    From a history of metrics, for the twelve months after it: a level for each month (glide path) and one figure for the
+    year, each metric at the confidence by itself, from a model of level, drift, steps, season and noise fitted to that
+    history alone (``docs/design/capability.md``). With both, the more careful level of each metric that both know.
 
     Parameters
     ----------
-    source : Scenario
+    source : Scenario, History, DataFrame or Series
+        A table holds one metric or several by month or by day: a column ``month`` or ``date`` (or such an index), ``metric``
+        where there are several, and ``numerator`` and ``denominator``, or ``value`` and ``volume``; shares between 0 and 1, waits
+        in seconds. ``History.metrics(by="month")`` is one. A Series is one metric, named by its name or by ``metrics=``.
     volumes, staffing
-        As in :func:`assess_target`.
+        As in :func:`assess_target`; for a scenario.
     contract : str, Path, mapping, list of Target or None
         A :class:`Contract` or its file, or a draft with ``targets:`` as in a scenario file, to be told the probability of each of
         its clauses that can be simulated, at the expected level and without relief.
     confidence : float
-        Wanted probability that a window meets all of them.
+        Wanted probability that a window meets all of them (scenario), or each of them (history).
     window : str
-        ``day``, ``week``, ``month``, ``quarter`` or ``all``.
-    replications, seed : int
+        ``day``, ``week``, ``month``, ``quarter`` or ``all``; with a history ``month`` or ``quarter``.
+    replications : int, optional
+        None takes 1,000; for a scenario.
+    seed : int
     progress : bool, optional
+    history : History, DataFrame or Series, optional
+        Beside a scenario: what was demonstrated so far.
+    metrics : str or list of str, optional
+        Of the history; None takes service level, abandonment, speed of answer, turnaround and occupancy, as far as known.
+    within, counting
+        Threshold and counting rule of the history's service level; None takes its own.
+    until : date or str, optional
+        Use the history before this date only; the targets are for the months from it.
 
     Returns
     -------
-    Advice
+    Advice, or Capability where the source is a history
 
     Raises
     ------
     ParameterError, ScenarioError
-        An argument or the draft is wrong; all problems at once.
+        An argument, the history or the draft is wrong; all problems at once.
     """
+    past: dict[str, Any] = {"metrics": metrics, "within": within, "counting": counting, "until": until}
+    if is_history(source):
+        given = {"volumes": volumes, "staffing": staffing, "replications": replications, "history": history}
+        return recommend_from_history(
+            source, contract=_read_contract(contract, None), confidence=confidence, window=window, seed=seed, **past,
+            problems=history_problems(confidence, given),
+        )  # fmt: skip
+    replications = 1000 if replications is None else replications
     check_question("recommend_targets()", source, confidence, replications)
     drafted = _read_contract(contract, source)
+    shown = history_of(history, past, confidence=confidence, window=window, seed=seed)
     current = cost_staffing(source, staffing)
     if not current.agent_hours > 0:
         raise ParameterError(
@@ -153,6 +204,7 @@ def recommend_targets(
             f"no window of {source.name!r} holds a contact, so nothing can be promised. Give arrivals or volumes."
         )
     chosen = _levels(candidates, values, confidence)
+    chosen, careful = more_careful(chosen, shown)
     rows, met_all = [], None
     for candidate, target in zip(candidates, chosen, strict=True):
         table = window_values(fresh, target)
@@ -167,7 +219,7 @@ def recommend_targets(
     joint = probability(
         met_all.reset_index(drop=True), pd.Series(fresh.batch[met_all.index.get_level_values(0).to_numpy(dtype=int)])
     )
-    notes = [n for n in [coverage_note(runs, chosen[0])] if n]
+    notes = [*careful, *(n for n in [coverage_note(runs, chosen[0])] if n)]
     if (
         volumes is None
         and source.day_factor is None
@@ -207,10 +259,11 @@ def recommend_targets(
         fresh,
         tuple(notes),
         made,
+        shown,
     )
 
 
-def _read_contract(contract: Any, scenario: Scenario) -> list[Target]:
+def _read_contract(contract: Any, scenario: Scenario | None) -> list[Target]:
     if contract is None:
         return []
     if isinstance(contract, list | tuple):
@@ -231,7 +284,7 @@ def _read_contract(contract: Any, scenario: Scenario) -> list[Target]:
         f"target {t} names contact type {t.contact_type!r}, which scenario {scenario.name!r} lacks. "
         f"Known: {', '.join(scenario.contact_types)}."
         for t in found
-        if t.contact_type not in (None, *scenario.contact_types)
+        if scenario is not None and t.contact_type not in (None, *scenario.contact_types)
     ]
     if problems:
         raise ScenarioError([p + place for p in problems])
