@@ -30,12 +30,19 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
             "Assessment",
             "Capability",
             "Contract",
+            "ContractAssessment",
             "Ledger",
+            "TargetMatrix",
+            "assess_contract",
             "assess_target",
             "attainable_frontier",
+            "best_response",
+            "corridor_value",
             "load_contract",
             "recommend_targets",
             "settle",
+            "target_drivers",
+            "target_matrix",
         ),
     },
     "measure and report": {
@@ -48,11 +55,11 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
 _HOME = {name: module for group in _TABLE.values() for module, names in group.items() for name in names}
 
 __all__ = [
-    "Advice", "Assessment", "AtMost", "BposimError", "BposimWarning", "Calibration", "Capability", "Contract", "Forecast", "Guess", "History", "Ledger",
-    "Policies", "Requirement", "Scenario", "ServiceLevel", "ShiftPlan", "SimulationResult", "State", "Target", "Turnaround", "View",
+    "Advice", "Assessment", "AtMost", "BposimError", "BposimWarning", "Calibration", "Capability", "Contract", "ContractAssessment", "Forecast", "Guess", "History", "Ledger",
+    "Policies", "Requirement", "Scenario", "ServiceLevel", "ShiftPlan", "SimulationResult", "State", "Target", "TargetMatrix", "Turnaround", "View",
     "__version__",
-    "assess_target", "attainable_frontier", "calibrate", "compare", "draft_scenario", "forecast", "glossary", "group_agents", "guess_profile", "load_contract", "load_scenario",
-    "optimise_shifts", "optimise_staffing", "read_history", "recommend_targets", "report", "required_agents", "settle", "simulate",
+    "assess_contract", "assess_target", "attainable_frontier", "best_response", "calibrate", "compare", "corridor_value", "draft_scenario", "forecast", "glossary", "group_agents", "guess_profile", "load_contract", "load_scenario",
+    "optimise_shifts", "optimise_staffing", "read_history", "recommend_targets", "report", "required_agents", "settle", "simulate", "target_drivers", "target_matrix",
 ]  # fmt: skip
 
 assert set(__all__) == set(_HOME) | {"__version__"}

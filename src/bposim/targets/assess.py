@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,10 @@ from bposim.simulate import SimulationResult, simulate
 from bposim.simulate.proof import PATIENCE, prove, stack, verdict
 from bposim.simulate.run import show_progress
 from bposim.targets.levels import Level, Planner, cost_staffing
-from bposim.targets.probability import attainable, coverage_note, probability, window_values
+from bposim.targets.probability import attainable, coverage_note, meets, probability, window_values
+
+if TYPE_CHECKING:
+    from bposim.targets.matrix import TargetMatrix
 
 #: Plans that may be put to the proof before the search gives up.
 PROOFS = 12
@@ -140,6 +143,22 @@ class Assessment:
 
         return plot_distribution(self, ax)
 
+    def matrix(self, **options: Any) -> TargetMatrix:
+        """Return the promise under every counting rule and window, on this assessment's draws; see :func:`target_matrix`.
+
+        Parameters
+        ----------
+        **options
+            ``countings, windows, aggregations, passing, short, confidence`` of :func:`target_matrix`.
+        """
+        from bposim.targets.matrix import target_matrix
+
+        return target_matrix(self.runs, self.term, **({"confidence": self.confidence} | options))
+
+    def plot_matrix(self, ax: Any = None, **options: Any) -> Any:
+        """Draw :meth:`matrix` as a coloured table; returns ``ax``."""
+        return self.matrix(**options).plot(ax)
+
     def __repr__(self) -> str:
         lines = [
             f"{self.term}: {self.status} at {100 * self.confidence:.4g} %",
@@ -165,7 +184,7 @@ def check_question(caller: str, scenario: Any, confidence: Any, replications: An
     if not (isinstance(replications, int | np.integer) and replications >= 2):
         problems.append(parameter("replications", caller, "a whole number of at least 2", replications))
     if term is not None and not isinstance(term, Target):
-        way = 'Write ServiceLevel(0.80, within="20s").'
+        way = 'Write ServiceLevel(0.80, within="20s"). A whole contract goes to assess_contract().'
         problems.append(parameter("term", caller, "a Target", term, way))
     elif (
         term is not None and isinstance(scenario, Scenario) and term.contact_type not in (None, *scenario.contact_types)
@@ -250,7 +269,19 @@ def planning_threshold(scenario: Scenario, term: Target) -> float:
     return named[0] if named else 20.0
 
 
-def cheapest(deal: Assessment, *, bracket: tuple[float, float] | None = None, steps: int = 7) -> CheapestPlan:
+def met_windows(runs: SimulationResult, term: Target) -> pd.DataFrame:
+    """Return :func:`window_values` with a column ``met``."""
+    table = window_values(runs, term)
+    return table.assign(met=meets(term, table["value"].to_numpy()))
+
+
+def cheapest(
+    deal: Assessment,
+    *,
+    bracket: tuple[float, float] | None = None,
+    steps: int = 7,
+    look: Callable[[SimulationResult], pd.DataFrame] | None = None,
+) -> CheapestPlan:
     """Find the least staffing that meets a term at its confidence, proven on fresh replications.
 
     Plans are made for ever higher expected service of every interval; the least of them whose windows meet the term
@@ -265,6 +296,8 @@ def cheapest(deal: Assessment, *, bracket: tuple[float, float] | None = None, st
         Planned shares known to fail and to pass.
     steps : int
         Bisections.
+    look : callable, optional
+        Gives a simulation's windows with ``replication, met, batch``; None compares the term's metric with its level.
     """
     planner, term, confidence = deal._planner, deal.term, deal.confidence
     assert planner is not None
@@ -275,8 +308,8 @@ def cheapest(deal: Assessment, *, bracket: tuple[float, float] | None = None, st
         return not np.isnan(planner.level(share).cost)
 
     def judge(runs: Sequence[SimulationResult]) -> tuple[float, float, float]:
-        values = stack([window_values(r, term) for r in runs])
-        return probability(values["value"].map(term.met), values["batch"])
+        values = stack([met_windows(r, term) if look is None else look(r) for r in runs])
+        return probability(values["met"], values["batch"])
 
     def note(share: float, found: tuple[float, float, float], fresh: bool, replications: int) -> None:
         level = planner.level(share)

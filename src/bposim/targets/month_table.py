@@ -132,7 +132,7 @@ def table_windows(
     value, top, bottom = (column(c) for c in ("value", "numerator", "denominator"))
     left = np.nan_to_num(column("excluded"))
     if window != "month":
-        return _longer(clause, name, window, months, top, bottom, left)
+        return _longer(clause, name, window, months, value, top, bottom, left)
     sample = np.where(np.isnan(bottom), np.where(np.isnan(value), np.nan, np.inf), bottom)
     factor, waived = np.ones_like(value), np.zeros(value.shape, dtype=bool)
     for relief in clause.relief:
@@ -164,6 +164,7 @@ def _longer(
     name: str,
     window: str,
     months: pd.DatetimeIndex,
+    given: np.ndarray,
     top: np.ndarray,
     bottom: np.ndarray,
     left: np.ndarray,
@@ -173,7 +174,7 @@ def _longer(
         raise ParameterError(
             f"clause {name!r}: relief over a {window} cannot be laid on a table by month. Settle a history."
         )
-    if np.isnan(bottom).all():
+    if np.isnan(bottom).all() and not np.isnan(given).all():
         raise ParameterError(
             f"clause {name!r} pools a {window}, so the table needs numerator and denominator by month."
         )

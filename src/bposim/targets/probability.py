@@ -12,7 +12,18 @@ from bposim.metrics.intervals import probability, wilson
 from bposim.scenario import Target
 from bposim.scenario.target import scope
 
-__all__ = ["attainable", "coverage_note", "probability", "scope", "wilson", "window_values"]
+__all__ = ["attainable", "coverage_note", "meets", "probability", "scope", "wilson", "window_values"]
+
+
+def meets(term: Target, values: np.ndarray) -> np.ndarray:
+    """Tell for each value whether it reaches the term's level; a missing value does not.
+
+    Examples
+    --------
+    >>> meets(Target(metric="asa", level=20, sense="<="), np.array([19.0, 20.0, 21.0, np.nan])).tolist()
+    [True, True, False, False]
+    """
+    return np.asarray(values >= term.level if term.sense == ">=" else values <= term.level)
 
 
 def window_values(runs: Any, term: Target) -> pd.DataFrame:
