@@ -92,8 +92,13 @@ def nearest_cover(
     if sum(covering.whole) <= LARGE:
         values = covering.solve(**solver).values
         return None if values is None else values[: len(m.cost)]
-    covering.whole = [False] * len(covering.whole)
-    return rounded(model, covering.solve(**solver).values)
+    whole, covering.whole = covering.whole, [False] * len(covering.whole)
+    near = rounded(model, covering.solve(**solver).values)
+    if near is None or m.keeps(near):
+        return near
+    covering.whole = whole  # rounding broke a limit
+    values = covering.solve(**solver).values
+    return None if values is None else values[: len(m.cost)]
 
 
 def _divide(

@@ -220,7 +220,7 @@ def _rounds(
     try:
         for k in range(ROUNDS):
             size = rough if k == 0 else fine
-            oracle = Oracle(asked.scenario, asked.volumes, wanted, size, asked.seed + 7919 * k, options)
+            oracle = Oracle(asked.scenario, asked.volumes, wanted, size, asked.seed + 7919 * k, options, goals)
             room = (
                 [np.zeros(g.n_cells) for g in wanted]
                 if k == 0
