@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bposim.optimise._goals import Goal, level_of
-from bposim.optimise._lp import Model
+from bposim.optimise._lp import Model, Solution, keep_to
 from bposim.optimise._oracle import Heads, Oracle, Tangent
 from bposim.optimise._shift_model import ShiftModel
 from bposim.optimise._start import LARGE, rounded
@@ -116,6 +116,11 @@ class Search:
         if self.report is not None:
             self.report(self.best)
         return found
+
+    @property
+    def known(self) -> bool:
+        """Whether any plan was played."""
+        return self._nearest is not None
 
     @property
     def nearest(self) -> Point:
@@ -246,6 +251,8 @@ class Search:
         left = max(self.until - time.monotonic(), 1.0)
         limit = min(self.solver.get("time_limit") or left, left)
         found = master.solve({**self.solver, "time_limit": limit})
+        for one in master.solved:
+            keep_to(self.solver, one)
         return None if found is None else found[: len(self.model.model.cost)]
 
 
@@ -256,6 +263,7 @@ class Master:
         self.shifts, self.model = shifts, _copy(shifts.model)
         self.cuts: list[tuple[list[int], list[float], float, float | None]] = []
         self.heads: dict[tuple[str, int], int] = {}
+        self.solved: list[Solution] = []
         for (name, i), terms in shifts.present.items():
             column = self.model.column(0.0, stage=int(shifts.grid.day[i]))
             self.heads[name, i] = column
@@ -290,12 +298,16 @@ class Master:
         """
         asked = self._with(self.cuts)
         if sum(asked.whole) <= LARGE:
-            return asked.solve(**options).values
+            return self._run(asked, options).values
         relaxed = replace(asked, whole=[False] * len(asked.whole))
-        near = rounded(self.shifts, relaxed.solve(**options).values)
+        near = rounded(self.shifts, self._run(relaxed, options).values)
         if near is None or self.shifts.model.keeps(near):
             return near
-        return asked.solve(**options).values
+        return self._run(asked, options).values
+
+    def _run(self, model: Model, options: dict[str, Any]) -> Solution:
+        self.solved.append(model.solve(**options))
+        return self.solved[-1]
 
     def bound(self, options: dict[str, Any]) -> float:
         """Return the least cost that any shifts can have; of a large problem that of its relaxation."""
