@@ -1,5 +1,6 @@
 """Simulation in the loop: goals and their slopes, the search against enumeration, proofs, and what stands in the way."""
 
+from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
 
@@ -8,14 +9,16 @@ import pandas as pd
 import pytest
 
 import bposim as bp
-from bposim.errors import ParameterError
+from bposim.errors import BposimWarning, ParameterError, SolverError
 from bposim.optimise import optimise_staffing
 from bposim.optimise._goals import goals_of
 from bposim.optimise._obstacles import out_of_reach
-from bposim.optimise._oracle import Oracle
+from bposim.optimise._oracle import Oracle, Tangent
+from bposim.optimise._search import Search, lower_bound
 from bposim.optimise._shift_model import Limits, ShiftModel
 from bposim.optimise._start import rounded
 from bposim.optimise._tours import tours
+from bposim.optimise.proof import prove_plan
 from bposim.simulate import simulate
 
 TARGET = bp.ServiceLevel(0.80, within="20s", window="day")
@@ -65,6 +68,12 @@ def mixed():
 def plan_of(world, target, **options):
     """A search of few replications, which the proof makes up for."""
     return optimise_staffing(world, target, **{"replications": 600, "validation": 1000} | options)
+
+
+def model_of(world, max_heads=None):
+    """The shifts of a line and their limits."""
+    every = tours(world, ("desk",), keep_all=True)
+    return ShiftModel(world, {"calls": ("desk",)}, every, Limits({}, None, 0.0, max_heads), free=False)
 
 
 def played(scenario, heads, replications=2000, seed=77):
@@ -188,6 +197,75 @@ def test_heads_are_free_where_there_are_no_shifts_and_both_solvers_agree():
     assert list(plans[0].validation.frame["target"].str[:1]) == ["a", "b"]
 
 
+def test_a_plan_keeps_the_least_heads_of_a_pattern():
+    shifts = {"early": {"start": "09:00", "paid": "1h"}, "late": {"start": "10:00", "paid": "1h", "min_heads": 9}}
+    plan = plan_of(line(shifts=shifts), TARGET, seed=1)
+    heads = plan.shifts.groupby("shift")["heads"].sum()
+    assert plan.status == "met" and heads["late"] >= 9 and not plan.bound > plan.value + 1e-6
+
+
+def test_a_plan_that_breaks_a_limit_is_never_the_best():
+    shifts = {"early": {"start": "09:00", "paid": "1h", "max_heads": 6}, "late": {"start": "10:00", "paid": "1h"}}
+    world = line(shifts=shifts)
+    search = Search(model_of(world), Oracle(world, None, goals_of(world, TARGET, None, "horizon"), 100, 1), {}, np.inf)
+    broken = search.point(np.array([12.0, 8.0]))
+    assert broken.worst >= 0 and search.best is None and search.merit(broken) == np.inf
+    kept = search.point(np.array([6.0, 8.0]))
+    assert search.best in (None, kept) and search.nearest is kept
+
+
+# The bound -----------------------------------------------------------------------------------------------------------
+
+
+def toy(total, least=0.9):
+    """Tangent of a service 0.5 + 0.005 × heads, added over the eight intervals of a line, where they are so many."""
+    heads = {"desk": np.full(8, total // 8)}
+    at = np.arange(8)
+    slopes = np.zeros(8, dtype=int), np.zeros(8, dtype=int), at, np.full(8, 0.005)
+    return Tangent(heads, [np.array([0.5 + 0.005 * total])], [np.zeros(1)], [slopes], [np.array([least])])
+
+
+@pytest.mark.parametrize("total", [40, 96])
+def test_the_bound_of_a_straight_service_is_not_above_its_optimum(total):
+    """80 % takes 60 heads: 15 shifts of four intervals at 10."""
+    world = line()
+    goals = goals_of(world, TARGET, None, "horizon")
+    bound = lower_bound(model_of(world), goals, [toy(total)], {"gap": 1e-9})
+    assert 130 <= bound <= 150 + 1e-6
+
+
+def test_small_slopes_count_in_the_bound():
+    """Early heads, which matter most, are at their cap: a late one more, at 0.02, brings the 0.01 that is missing."""
+    shifts = {"early": {"start": "09:00", "paid": "1h", "max_heads": 5}, "late": {"start": "10:00", "paid": "1h"}}
+    world = line(shifts=shifts)
+    here = toy(40)
+    slopes = (*here.slopes[0][:3], np.array([0.3, *[0.005] * 7]))
+    tangent = Tangent(here.heads, [np.array([0.79])], here.errors, [slopes], here.least)
+    goals = goals_of(world, TARGET, None, "horizon")
+    assert lower_bound(model_of(world), goals, [tangent], {"gap": 1e-9}) == pytest.approx(110)
+
+
+def test_a_tangent_with_an_overwhelmed_interval_bounds_nothing():
+    world = line()
+    goals = goals_of(world, TARGET, None, "horizon")
+    assert np.isnan(lower_bound(model_of(world), goals, [toy(40, least=0.69)], {}))
+    parts = np.array([[8.0, 1.0, 0, 0, 0, 0, 0, 0]]), np.array([[10.0, 2.0, 0, 0, 0, 0, 0, 0]])
+    assert goals[0].least(parts) == [0.5]
+    assert goals_of(world, TARGET, None, "interval")[0].least(parts)[:3].tolist() == [0.8, 0.5, np.inf]
+
+
+def test_the_bound_is_of_the_probability_asked_for_and_not_of_the_one_searched_for():
+    world = line()
+    asked, higher = (goals_of(world, TARGET, p, "horizon") for p in (0.8, 0.95))
+    search = Search(model_of(world), Oracle(world, None, higher, 200, 1, asked=asked), {}, np.inf)
+    search.descend(np.array([8.0, 6.0]))
+    first = search.tangents[0]
+    days = played(world, heads_of(8, 6), replications=200, seed=1).windows("service_level", "day", within="20s")[
+        "value"
+    ]
+    assert first.values[0][0] == np.quantile(days, 0.2, method="lower") > np.quantile(days, 0.05, method="lower")
+
+
 def test_rounding_keeps_the_heads_of_a_day_though_each_shift_has_a_third_of_one():
     spans = {"first": "09:00", "second": "09:15", "third": "09:30"}
     world = line(shifts={name: {"start": at, "paid": "1h"} for name, at in spans.items()})
@@ -242,6 +320,108 @@ def test_an_interrupt_returns_the_best_plan_that_was_proven(monkeypatch):
     assert plan.validation is not None and plan.cost == seen[0].cost
 
 
+@pytest.mark.parametrize("after", [1, 40])
+def test_an_interrupt_inside_the_first_descent_proves_what_it_has(monkeypatch, after):
+    played_before, calls = Oracle._play, []
+
+    def interrupted(self, heads):
+        calls.append(1)
+        if len(calls) == after + 3:  # the first is played before the search begins
+            raise KeyboardInterrupt
+        return played_before(self, heads)
+
+    monkeypatch.setattr(Oracle, "_play", interrupted)
+    plan = plan_of(line(), TARGET, seed=1)
+    assert plan.validation.replications >= 1000 and len(plan.shifts) and plan.status in ("met", "stopped")
+
+
+def test_an_interrupt_before_any_plan_goes_on(monkeypatch):
+    def interrupted(self, heads):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Oracle, "_play", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        plan_of(line(), TARGET, seed=1)
+
+
+def test_no_shifts_are_proven_twice(monkeypatch):
+    """A proof that always refuses: each plan is proven once, and what was refused is asked for more."""
+    import bposim.optimise.staffing as module
+
+    real, seen = module.prove_plan, []
+
+    def refusing(plan, *args, **options):
+        seen.append(tuple(plan.staffing["heads"]))
+        proven = real(plan, *args, **options)
+        return proven.replace(status="stopped", validation=replace(proven.validation, shortfall=(np.array([1e-6]),)))
+
+    monkeypatch.setattr(module, "prove_plan", refusing)
+    assert plan_of(line(), TARGET, seed=1, replications=200).status == "stopped"
+    assert seen and len(seen) == len(set(seen))
+
+
+def test_each_proof_meets_paths_of_its_own(monkeypatch):
+    import bposim.optimise.staffing as module
+
+    class Paths:
+        def __init__(self, first=0):
+            self.first = first
+
+        def more(self, samples):
+            return Paths(self.first + samples)
+
+    asked, first = SimpleNamespace(scenario=None, seed=1), []
+    proven = SimpleNamespace()
+    monkeypatch.setattr(module, "prove_plan", lambda plan, *a, volumes, **o: first.append(volumes.first) or proven)
+    loop = module._Loop.__new__(module._Loop)
+    loop.asked, loop.goals, loop.paths, loop.validation, loop.options = asked, [], Paths(), 500, {}
+    for k in range(3):
+        loop._judged(None, k)
+    assert first == [0, 500, 1000]
+
+
+def test_a_cell_without_a_miss_and_one_without_contacts_are_told_as_such():
+    calls = {
+        "arrivals": {"per_interval": [2, 2, 2, 2, 0, 0, 0, 0]},
+        "handle_time": {"exponential": {"mean": "30s"}},
+    }
+    plan = plan_of(
+        line(contact_types={"calls": calls}), TARGET, each="interval", seed=1, validation=20, replications=20
+    )
+    plenty = plan.staffing.assign(heads=30)
+    goals = goals_of(line(contact_types={"calls": calls}), TARGET, None, "interval")
+    sure = prove_plan(
+        plan.replace(staffing=plenty), line(contact_types={"calls": calls}), goals,
+        volumes=None, seed=1, replications=20, options={},
+    ).validation.frame  # fmt: skip
+    assert list(sure["status"]) == ["met"] * 4 + ["no contacts"] * 4
+    assert (sure["ci_low"][:4] < 1).all() and (sure["mean"][:4] == 1).all()
+
+
+def test_a_proven_plan_below_the_bound_has_no_bound(monkeypatch):
+    import bposim.optimise.staffing as module
+
+    monkeypatch.setattr(module, "lower_bound", lambda *a: 1e6)
+    with pytest.warns(BposimWarning, match="not concave"):
+        plan = plan_of(line(), TARGET, seed=1)
+    assert plan.status == "met" and np.isnan(plan.bound) and np.isnan(plan.gap)
+
+
+def test_a_solver_that_fails_is_followed_by_the_next(monkeypatch):
+    from bposim.optimise import _lp
+
+    def failing(*args):
+        raise SolverError("Solver 'highs' ended with 'nothing'.")
+
+    monkeypatch.setattr(_lp, "_highs", failing)
+    with pytest.warns(BposimWarning, match="Solving with cbc instead") as told:
+        plan = plan_of(line(), TARGET, seed=1)
+    assert plan.solver == "cbc" and plan.status == "met"
+    assert len([w for w in told if "instead" in str(w.message)]) == 1
+    with pytest.raises(SolverError):
+        plan_of(line(), TARGET, seed=1, solver="highs")
+
+
 # What stands in the way ----------------------------------------------------------------------------------------------
 
 
@@ -265,22 +445,88 @@ def test_a_target_that_no_number_of_agents_reaches_is_named():
     assert list(found["kind"]) == ["target"] and "50.0 % is the most" in found["message"][0]
 
 
-@pytest.mark.parametrize("confidence", [None, 0.95])
-def test_a_cap_on_heads_is_named_and_raising_it_helps(confidence):
-    world = line()
-    plan = plan_of(world, TARGET, confidence=confidence, max_heads=4, seed=1)
-    assert plan.status == "infeasible" and list(plan.conflicts["kind"]) == ["head_cap"]
-    by = int(plan.conflicts["by_how_much"][0])
-    again = plan_of(world, TARGET, confidence=confidence, max_heads=4 + by + 1, seed=1)
-    assert again.status == "met"
+EARLY, LATE = {"start": "09:00", "paid": "1h"}, {"start": "10:00", "paid": "1h"}
 
 
-def test_a_cap_on_a_pattern_is_named_and_raising_it_helps():
-    shifts = {"early": {"start": "09:00", "paid": "1h", "max_heads": 2}, "late": {"start": "10:00", "paid": "1h"}}
-    plan = plan_of(line(shifts=shifts), TARGET, each="interval", seed=1)
-    assert plan.status == "infeasible" and list(plan.conflicts["kind"]) == ["pattern_cap"]
-    shifts["early"]["max_heads"] = 2 + int(plan.conflicts["by_how_much"][0]) + 1
-    assert plan_of(line(shifts=shifts), TARGET, each="interval", seed=1).status == "met"
+@pytest.mark.parametrize(
+    ("kinds", "late", "options"),
+    [
+        ({"head_cap"}, LATE, {"max_heads": 4}),
+        ({"head_cap"}, LATE, {"max_heads": 4, "confidence": 0.95}),
+        ({"head_cap"}, LATE, {"max_heads": {"desk": 4}}),
+        ({"pattern_cap"}, LATE | {"max_heads": 2}, {"each": "interval"}),
+        ({"head_cap", "pattern_floor"}, LATE | {"min_heads": 12}, {"max_heads": 7}),
+    ],
+    ids=["total", "surely", "group", "pattern", "floor"],
+)
+def test_giving_way_by_exactly_what_is_named_is_enough(kinds, late, options):
+    plan = plan_of(line(shifts={"early": EARLY, "late": late}), TARGET, seed=1, **options)
+    assert plan.status == "infeasible" and {*plan.conflicts["kind"]} <= kinds and len(plan.conflicts)
+    assert plan.shifts.empty and np.isnan(plan.cost) and plan.trail["at"].between(0, 3600).all()
+    late, options = dict(late), dict(options)
+    for row in plan.conflicts.itertuples():
+        by = int(row.by_how_much)
+        if row.kind == "head_cap":
+            cap = options["max_heads"]
+            options["max_heads"] = {"desk": cap["desk"] + by} if isinstance(cap, dict) else cap + by
+        else:
+            late["max_heads" if row.kind == "pattern_cap" else "min_heads"] += by if row.kind == "pattern_cap" else -by
+    assert plan_of(line(shifts={"early": EARLY, "late": late}), TARGET, seed=1, **options).status == "met"
+
+
+def obstacles(world, target=TARGET, each="interval"):
+    """What is said before any search."""
+    able = {t: tuple(g for g, x in world.agent_groups.items() if t in x.skills) for t in world.contact_types}
+    every = tours(world, tuple(world.agent_groups), keep_all=True)
+    model = ShiftModel(world, able, every, Limits({}, None, 0.0, None), free=False)
+    need = pd.DataFrame({"interval_start": world.grid.starts, "required": 4})
+    return out_of_reach(model, Oracle(world, None, goals_of(world, target, None, each), 100, 1), need)
+
+
+def test_a_weekday_without_shifts_is_named():
+    found = obstacles(line(days=2, shifts={"early": EARLY | {"days": ["mon"]}, "late": LATE | {"days": ["mon"]}}))
+    assert list(found["kind"]) == ["no_shift"] and "Tue 2026-03-03 09:00 to 11:00" in found["message"][0]
+
+
+def test_hours_without_shifts_are_named_day_by_day():
+    """Nights lie between them."""
+    found = obstacles(line(days=2, shifts={"late": {"start": "10:30", "paid": "30min"}}))
+    assert len(found) == 2 and found["message"].str.contains("09:00 to 10:30").all()
+    found = obstacles(line(days=2, shifts={"mon": EARLY | {"days": ["mon"]}, "tue": LATE | {"days": ["tue"]}}))
+    assert list(found["message"].str[:35]) == ["Mon 2026-03-02 10:00 to 11:00: no s", "Tue 2026-03-03 09:00 to 10:00: no s"]
+
+
+def test_a_group_without_shifts_is_named_and_not_the_target():
+    calls = line().canonical["contact_types"]["calls"]
+    many = calls | {"arrivals": {"per_interval": [150] * 8}}
+    groups = {g: {"skills": [t], "heads": 1, "cost_per_hour": 10} for g, t in (("desk", "calls"), ("back", "mails"))}
+    shifts = {"early": EARLY | {"groups": ["desk"]}, "late": LATE | {"groups": ["desk"]}}
+    world = line(contact_types={"calls": calls, "mails": many}, agent_groups=groups, shifts=shifts)
+    able = {"calls": ("desk",), "mails": ("back",)}
+    model = ShiftModel(world, able, tours(world, ("desk", "back"), keep_all=True), Limits({}, None, 0.0, None), free=False)
+    need = pd.DataFrame({"interval_start": world.grid.starts, "required": 33})
+    goals = goals_of(world, {"mails": TARGET}, None, "horizon")
+    found = out_of_reach(model, Oracle(world, None, goals, 50, 1), need)
+    assert list(found["kind"]) == ["no_shift"] and found["contact_type"][0] == "mails"
+
+
+def test_a_break_that_nobody_fills_is_named():
+    breaks = [{"after": "30min", "length": "15min"}]
+    found = obstacles(line(shifts={"day": {"start": "09:00", "paid": "105min", "breaks": breaks}}))
+    assert list(found["kind"]) == ["no_shift"] and "09:30 to 09:45" in found["message"][0]
+
+
+def test_lines_that_put_the_target_out_of_reach_are_named():
+    found = obstacles(line(trunks=2), each="horizon")
+    assert list(found["kind"]) == ["target"] and "% is the most. Lower the target" in found["message"][0]
+    assert obstacles(line(trunks=40), each="horizon").empty
+
+
+def test_a_target_from_above_is_said_to_be_raised():
+    target = bp.AtMost("abandonment", 0.05, window="day")
+    every = SimpleNamespace(goals=goals_of(line(), target, None, "horizon"), values=lambda heads: [np.array([0.2])])
+    need = pd.DataFrame({"interval_start": line().grid.starts, "required": 4})
+    assert "20.0 % is the least. Raise the target" in out_of_reach(model_of(line()), every, need)["message"][0]
 
 
 def test_all_that_is_wrong_is_told_at_once():
@@ -288,5 +534,11 @@ def test_all_that_is_wrong_is_told_at_once():
         plan_of(line(), TARGET, confidence=95, each="hour", validation=0, time_limit=0)
     said = str(caught.value)
     assert all(word in said for word in ("confidence", "each", "validation", "time_limit"))
+    with pytest.raises(ParameterError) as caught:
+        plan_of(line(), {"chats": TARGET}, gap=0, solver="gurobi", max_heads=-1)
+    said = str(caught.value)
+    assert all(word in said for word in ("'chats'", "gap", "'gurobi'", "max_heads", "optimise_staffing()"))
+    with pytest.raises(ParameterError, match=r"target parameter .* Got 0\.8"):
+        plan_of(line(), 0.8)
     with pytest.raises(ParameterError, match="cannot be searched for"):
         plan_of(line(), TARGET.replace(metric="wait_p95", level=60.0, sense="<=", within_s=None))

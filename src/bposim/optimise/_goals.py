@@ -118,6 +118,15 @@ class Goal:
         low, high = (ratios[int(np.clip((self._rank + s * half) * n, 0, n - 1))] for s in (-1, 1))
         return np.array([(high - low) / 2])
 
+    def least(self, parts: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """Return the least expected value of the intervals of each cell, infinite where nobody came."""
+        top, bottom = (part.sum(axis=0) for part in parts)
+        cell = np.zeros(len(self.codes), dtype=np.int64) if self.confidence is not None else self.codes
+        result = np.full(self.n_cells, np.inf)
+        seen = bottom > 0
+        np.minimum.at(result, cell[seen], top[seen] / bottom[seen])
+        return result
+
     def probability(self, parts: tuple[np.ndarray, np.ndarray]) -> float:
         """Return the share of windows that meet the target."""
         ratios = self._ratios(parts)[0]

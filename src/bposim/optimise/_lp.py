@@ -106,7 +106,7 @@ class Model:
         Parameters
         ----------
         solver : "highs", "cbc" or None
-            None tries HiGHS, then CBC, and warns of the change.
+            None tries HiGHS, then CBC where it is missing or fails, and warns of the change.
         gap : float
             Relative gap at which a solution counts as optimal.
         time_limit : float or None
@@ -118,9 +118,10 @@ class Model:
         Raises
         ------
         SolverError
-            No solver is there, or it failed.
+            No solver is there, or it failed; without a name, the next failed as well.
         """
         name = choose(solver)
+        spare = [s for s in SOLVERS[SOLVERS.index(name) + 1 :] if _missing(s) is None] if solver is None else []
         until = math.inf if time_limit is None else time.monotonic() + time_limit
         values = np.array(self.low)
         objective = bound = 0.0
@@ -135,7 +136,14 @@ class Model:
             key = part._key()
             if key not in known:
                 left = None if math.isinf(until) else max(until - time.monotonic(), 0.1)
-                known[key] = part._one(name, gap, left, seed)
+                try:
+                    known[key] = part._one(name, gap, left, seed)
+                except SolverError as error:
+                    if not spare:
+                        raise
+                    name = spare.pop(0)
+                    warnings.warn(f"{error} Solving with {name} instead.", BposimWarning, stacklevel=2)
+                    known[key] = part._one(name, gap, left, seed)
             one = known[key]
             if one.status == "infeasible":
                 return Solution("infeasible", math.nan, math.nan, None, name)
@@ -267,10 +275,23 @@ class Model:
         return repr((self.cost, self.low, self.high, self.whole, self.rows)).encode()
 
 
+def check_solver(solver: Any, caller: str) -> list[str]:
+    """Return what is wrong with the name of a solver."""
+    if solver is None or solver in SOLVERS:
+        return []
+    return [parameter("solver", caller, "one of highs, cbc, or None", solver)]
+
+
+def keep_to(options: dict[str, Any], found: Solution) -> None:
+    """Let a solver that stood in for another be the one of the solves to come."""
+    if options.get("solver") is None and found.solver != SOLVERS[0]:
+        options["solver"] = found.solver
+
+
 def choose(solver: str | None) -> str:
     """Return the solver to use; None tries HiGHS, then CBC by name."""
-    if solver is not None and solver not in SOLVERS:
-        raise ParameterError(parameter("solver", "optimise", "one of highs, cbc, or None", solver))
+    if wrong := check_solver(solver, "solve()"):
+        raise ParameterError(wrong)
     missing: list[str] = []
     for name in SOLVERS if solver is None else (solver,):
         reason = _missing(name)

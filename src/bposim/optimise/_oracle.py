@@ -30,12 +30,15 @@ class Tangent:
         Of each cell, with its standard error.
     slopes : list, one per goal, of (cell, group, interval, slope) arrays
         In the metric's own unit, with the sign of what is better.
+    least : list of ndarray, one per goal, shape (n_cells,)
+        Expected value of the worst interval with contacts of each cell, as far as it is a share that should be high.
     """
 
     heads: Heads
     values: list[np.ndarray]
     errors: list[np.ndarray]
     slopes: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+    least: list[np.ndarray]
 
 
 @dataclass(eq=False)
@@ -48,6 +51,8 @@ class Oracle:
     volumes : Any
     goals : sequence of Goal
     replications, seed : int
+    asked : sequence of Goal, optional
+        The same targets as they were asked for, where the search aims higher.
     played : int
         Plans played so far.
     """
@@ -58,6 +63,7 @@ class Oracle:
     replications: int
     seed: int
     options: dict[str, Any] = field(default_factory=dict)
+    asked: Sequence[Goal] | None = None
     tick: Callable[[], None] | None = None
     played: int = 0
     _first: SimulationResult | None = None
@@ -97,7 +103,11 @@ class Oracle:
         return [g.values(p) for g, p in zip(self.goals, self.parts(heads), strict=True)]
 
     def tangent(self, heads: Heads) -> Tangent:
-        """Return values and slopes.
+        """Return values and slopes of the goals that are searched for."""
+        return self.tangents(heads)[0]
+
+    def tangents(self, heads: Heads) -> tuple[Tangent, Tangent]:
+        """Return values and slopes of the goals that are searched for, and of those that were asked.
 
         Notes
         -----
@@ -108,24 +118,15 @@ class Oracle:
         base = self.parts(heads)
         n = len(self.scenario.grid)
         width = max(2, min(n, math.ceil(MEMORY_S / self.scenario.grid.hours.min() / 3600)))
-        found: list[list[tuple[np.ndarray, ...]]] = [[] for _ in self.goals]
+        moves: list[tuple[int, np.ndarray, Parts]] = []
         for k, name in enumerate(heads):
             for r in range(width):
                 at = np.arange(r, n, width)
                 more = {g: h.copy() for g, h in heads.items()}
                 more[name][at] += 1
-                played = self._play(more)
-                owner = self._owner(at, width)
-                for j, goal in enumerate(self.goals):
-                    cell, interval, slope = goal.slopes(base[j], played[j], owner)
-                    found[j].append((cell, np.full(len(cell), k), interval, goal.sign * slope))
-        slopes = []
-        for rows in found:
-            cell, group, interval, slope = (np.concatenate(c) for c in zip(*rows, strict=True))
-            keep = slope > 0
-            slopes.append((cell[keep], group[keep], interval[keep], slope[keep]))
-        pairs = list(zip(self.goals, base, strict=True))
-        return Tangent(heads, [g.values(p) for g, p in pairs], [g.errors(p) for g, p in pairs], slopes)
+                moves.append((k, self._owner(at, width), self._play(more)))
+        found = _tangent(heads, self.goals, base, moves)
+        return found, found if self.asked is None else _tangent(heads, self.asked, base, moves)
 
     def _owner(self, at: np.ndarray, width: int) -> np.ndarray:
         """Return for each interval the one of ``at`` whose head it owes its change to, −1 for none."""
@@ -136,3 +137,22 @@ class Oracle:
             reach = np.arange(max(i - 1, 0), min(i + width - 1, n))
             owner[reach[day[reach] == day[i]]] = i
         return owner
+
+
+def _tangent(
+    heads: Heads, goals: Sequence[Goal], base: Parts, moves: Sequence[tuple[int, np.ndarray, Parts]]
+) -> Tangent:
+    """Put values and slopes together from runs with a head more of a group in some intervals."""
+    slopes = []
+    for j, goal in enumerate(goals):
+        rows = []
+        for k, owner, played in moves:
+            cell, interval, slope = goal.slopes(base[j], played[j], owner)
+            rows.append((cell, np.full(len(cell), k), interval, goal.sign * slope))
+        cells, group, at, rise = (np.concatenate(c) for c in zip(*rows, strict=True))
+        keep = rise > 0
+        slopes.append((cells[keep], group[keep], at[keep], rise[keep]))
+    pairs = list(zip(goals, base, strict=True))
+    return Tangent(
+        heads, [g.values(p) for g, p in pairs], [g.errors(p) for g, p in pairs], slopes, [g.least(p) for g, p in pairs]
+    )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bposim.optimise._goals import Goal, level_of
-from bposim.optimise._lp import Model
+from bposim.optimise._lp import Model, Solution, keep_to
 from bposim.optimise._oracle import Heads, Oracle, Tangent
 from bposim.optimise._shift_model import ShiftModel
 from bposim.optimise._start import LARGE, rounded
@@ -31,7 +31,7 @@ LACK, LACK_SHARE = 3.0, 0.5
 REACH_STOP = 0.26
 #: Share from which on service counts as concave in heads.
 CONCAVE = 0.7
-#: Standard errors by which a tangent of the bound is lowered, and what its slopes are multiplied by: both carry noise.
+#: Standard errors by which a tangent of the bound is lowered, and the factor by which its slopes may be off: both carry noise.
 SURE, LOOSE = 2.0, 1.1
 #: Slopes below this share of a cell's largest are noise.
 SMALL = 0.02
@@ -39,13 +39,22 @@ SMALL = 0.02
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """A plan that was played: columns of the master problem, heads, cost, and how far each cell is from its level."""
+    """A plan that was played: columns of the master problem, heads, cost, and how far each cell is from its level.
+
+    ``keeps``: whether it keeps the limits on shifts and heads.
+    """
 
     columns: np.ndarray
     heads: Heads
     cost: float
     gaps: list[np.ndarray]
     values: list[np.ndarray]
+    keeps: bool = True
+
+    @property
+    def holds(self) -> bool:
+        """Whether every cell reaches its level within the limits."""
+        return self.keeps and self.worst >= 0
 
     @property
     def worst(self) -> float:
@@ -95,17 +104,23 @@ class Search:
         gaps = [
             g.straight(v) - level_of(g) - m for g, v, m in zip(self.oracle.goals, values, self.margins, strict=True)
         ]
-        found = Point(columns, heads, float(columns @ np.array(self.model.model.cost)), gaps, values)
+        cost = float(columns @ np.array(self.model.model.cost))
+        found = Point(columns, heads, cost, gaps, values, self.model.model.keeps(columns))
         self.trail.append(
             {"cost": found.cost, "worst": found.worst, "plans": self.oracle.played, "at": time.monotonic()}
         )
-        if found.worst >= 0 and (self.best is None or found.cost < self.best.cost - 1e-9):
+        if found.holds and (self.best is None or found.cost < self.best.cost - 1e-9):
             self.best = found
         if self._nearest is None or self.merit(found) < self.merit(self._nearest):
             self._nearest = found
         if self.report is not None:
             self.report(self.best)
         return found
+
+    @property
+    def known(self) -> bool:
+        """Whether any plan was played."""
+        return self._nearest is not None
 
     @property
     def nearest(self) -> Point:
@@ -128,8 +143,8 @@ class Search:
         for _ in range(STEPS):
             if self.out_of_time:
                 break
-            tangent = self.oracle.tangent(here.heads)
-            self.tangents.append(tangent)
+            tangent, asked = self.oracle.tangents(here.heads)
+            self.tangents.append(asked)
             moved = self._step(here, tangent, reach)
             if moved is not None and self.merit(moved) < self.merit(here) - 1e-9:
                 here = moved
@@ -156,7 +171,7 @@ class Search:
             column, without = ranked[0]
             tries += 1
             one = self.point(without)
-            if one.worst >= 0:
+            if one.holds:
                 point = one
             else:
                 refused.add(column)
@@ -178,11 +193,15 @@ class Search:
             without[column] -= 1
             for chosen in choices:
                 without[next(c for c in chosen if without[c] > 0.5)] -= 1
+            if not self.model.model.keeps(without):
+                continue
             found.append((float(worth[tour.group][list(tour.core)].sum()) / cost[column], column, without))
         return [(column, without) for _, column, without in sorted(found, key=lambda f: f[0])]
 
     def merit(self, point: Point) -> float:
-        """Return the cost with a price on what each cell lacks."""
+        """Return the cost with a price on what each cell lacks; infinite for shifts that break a limit."""
+        if not point.keeps:
+            return math.inf
         lack = sum(float(np.maximum(-g[np.isfinite(g)], 0.0).sum()) for g in point.gaps)
         return point.cost + self._price(LACK, LACK_SHARE) * lack
 
@@ -207,7 +226,7 @@ class Search:
             one = self.point(columns)
             if found is None or self.merit(one) < self.merit(found):
                 found = one
-            if one.worst >= 0:
+            if one.holds:
                 break
             for e, gap in zip(extra, one.gaps, strict=True):
                 e += np.where(np.isfinite(gap) & (gap < 0), -gap, 0.0)
@@ -232,6 +251,8 @@ class Search:
         left = max(self.until - time.monotonic(), 1.0)
         limit = min(self.solver.get("time_limit") or left, left)
         found = master.solve({**self.solver, "time_limit": limit})
+        for one in master.solved:
+            keep_to(self.solver, one)
         return None if found is None else found[: len(self.model.model.cost)]
 
 
@@ -242,6 +263,7 @@ class Master:
         self.shifts, self.model = shifts, _copy(shifts.model)
         self.cuts: list[tuple[list[int], list[float], float, float | None]] = []
         self.heads: dict[tuple[str, int], int] = {}
+        self.solved: list[Solution] = []
         for (name, i), terms in shifts.present.items():
             column = self.model.column(0.0, stage=int(shifts.grid.day[i]))
             self.heads[name, i] = column
@@ -250,9 +272,13 @@ class Master:
     def cut(
         self, here: Heads, names: list[str], at: np.ndarray, slope: np.ndarray, wanted: float, heavy: float | None
     ) -> None:
-        """Ask that Σ slope × (heads − heads here) reach a value; what lacks costs ``heavy``, None forbids it."""
+        """Ask that Σ slope × (heads − heads here) reach a value; what lacks costs ``heavy``, None forbids it.
+
+        Small slopes, which are noise, are left out where a lack has a price. A row that forbids keeps them: without them it
+        would ask for more.
+        """
         columns, factors = [], []
-        least = SMALL * float(slope.max(initial=0.0))
+        least = 0.0 if heavy is None else SMALL * float(slope.max(initial=0.0))
         for name, i, s in zip(names, at, slope, strict=True):
             column = self.heads.get((name, int(i)))
             if column is not None and s > least:
@@ -272,12 +298,16 @@ class Master:
         """
         asked = self._with(self.cuts)
         if sum(asked.whole) <= LARGE:
-            return asked.solve(**options).values
+            return self._run(asked, options).values
         relaxed = replace(asked, whole=[False] * len(asked.whole))
-        near = rounded(self.shifts, relaxed.solve(**options).values)
+        near = rounded(self.shifts, self._run(relaxed, options).values)
         if near is None or self.shifts.model.keeps(near):
             return near
-        return asked.solve(**options).values
+        return self._run(asked, options).values
+
+    def _run(self, model: Model, options: dict[str, Any]) -> Solution:
+        self.solved.append(model.solve(**options))
+        return self.solved[-1]
 
     def bound(self, options: dict[str, Any]) -> float:
         """Return the least cost that any shifts can have; of a large problem that of its relaxation."""
@@ -324,16 +354,20 @@ def lower_bound(model: ShiftModel, goals: Sequence[Goal], tangents: Sequence[Tan
     Notes
     -----
     Service that is concave in heads lies below each of its tangents, so that a plan which keeps the target satisfies them
-    all. Tangents of cells below the inflection, where service is not concave, are left out, and each is lowered by its
-    noise. It is an estimate: nothing proves that service is concave.
+    all. A tangent of a service level enters only where every interval of its cell with contacts lies above the inflection.
+    Each is lowered by its noise. Its slopes may be off by a common factor of at most ``LOOSE``, either way: where the tangent
+    lies below the level so much less is asked for, where it lies above so much more may be given up. A factor of each slope's
+    own, larger for moves up than down, is no linear row: moves up and down at once would satisfy any.
+
+    It is an estimate: nothing proves that service is concave. That holds above all for abandonment and waits, whose tangents
+    pass no filter; they are convex in heads wherever the queue is not overwhelmed.
     """
-    if not tangents:
-        return math.nan
     master = Master(model)
     for tangent in tangents:
-        for goal, value, error, rows in zip(goals, tangent.values, tangent.errors, tangent.slopes, strict=True):
+        lists = zip(goals, tangent.values, tangent.errors, tangent.least, tangent.slopes, strict=True)
+        for goal, value, error, least, rows in lists:
             for c, names, at, slope in cells(tangent, rows, goal.n_cells):
-                if np.isfinite(value[c]) and not (goal.is_share and goal.sign > 0 and value[c] < CONCAVE):
+                if np.isfinite(value[c]) and not (goal.is_share and goal.sign > 0 and least[c] < CONCAVE):
                     wanted = goal.sign * (goal.target.level - float(value[c])) - SURE * float(error[c])
-                    master.cut(tangent.heads, names, at, LOOSE * slope, wanted, None)
-    return master.bound(solver)
+                    master.cut(tangent.heads, names, at, slope, min(wanted / LOOSE, wanted * LOOSE), None)
+    return master.bound(solver) if master.cuts else math.nan

@@ -161,6 +161,21 @@ class ShiftModel:
                 extra, factor = self._looser(kind, name, day, sign)
                 self.model.row([*columns, *extra], [1.0] * len(columns) + factor, sense, float(limit))
 
+    def least_excess(self, values: np.ndarray) -> np.ndarray:
+        """Return columns of an elastic model with each limit exceeded by no more than its shifts need."""
+        result, extra = values.copy(), set(self.excess.values())
+        for column in extra:
+            result[column] = 0.0
+        for columns, factors, sense, limit in self.model.rows:
+            mine = [c for c in columns if c in extra]
+            if mine:
+                total = float(values[columns] @ np.array(factors)) - sum(
+                    float(values[c]) * f for c, f in zip(columns, factors, strict=True) if c in extra
+                )
+                lack = total - limit if sense == "<=" else limit - total
+                result[mine[0]] = max(result[mine[0]], np.ceil(lack - 1e-6))
+        return result
+
     def worked(self, values: np.ndarray) -> list[tuple[Tour, tuple[Break, ...], int]]:
         """Return tours with their breaks and heads; breaks of different windows are paired in order."""
         result = []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from bposim.optimise._lp import Model
+from bposim.optimise._lp import Model, keep_to
 from bposim.optimise._shift_model import SLACK, ShiftModel
 from bposim.optimise._skills import ALL_SETS, components, groups_of
 from bposim.optimise._tours import Tour
@@ -89,11 +90,15 @@ def nearest_cover(
                 columns, factors = model.staying(groups_of(members, model.able), int(i))
                 short = [lacking(t, int(i)) for t in members]
                 covering.row([*columns, *short], [*factors, *[1.0] * len(short)], ">=", float(need[members][i]))
-    if sum(covering.whole) <= LARGE:
-        values = covering.solve(**solver).values
-        return None if values is None else values[: len(m.cost)]
-    covering.whole = [False] * len(covering.whole)
-    return rounded(model, covering.solve(**solver).values)
+    if sum(covering.whole) > LARGE:
+        found = replace(covering, whole=[False] * len(covering.whole)).solve(**solver)
+        keep_to(solver, found)
+        near = rounded(model, found.values)
+        if near is None or m.keeps(near):
+            return near
+    found = covering.solve(**solver)
+    keep_to(solver, found)
+    return None if found.values is None else found.values[: len(m.cost)]
 
 
 def _divide(

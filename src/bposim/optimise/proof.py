@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.metrics import ratio_interval
-from bposim.metrics.intervals import probability
+from bposim.metrics.intervals import extreme_share, probability
 from bposim.optimise._goals import Goal, level_of
 from bposim.optimise.plan import ShiftPlan
 from bposim.optimise.validate import EXPECTED, PROBABILITY, proven
@@ -21,6 +21,8 @@ from bposim.simulate.proof import verdict
 COLUMNS = (
     "target", "cell", "validated", "confidence", "probability", "ci_low", "ci_high", "mean", "status", "met",
 )  # fmt: skip
+#: Status of a cell in which no replication had a contact: nothing to keep, and nothing proven.
+NOBODY = "no contacts"
 #: Where a quantile falls short by nothing but is not proven, so much more is asked for, on the straight scale.
 _NUDGE = 0.01
 
@@ -73,15 +75,19 @@ def _cells(
     n = goal.n_cells
     inside = np.zeros((len(goal.codes), n))
     inside[np.arange(len(goal.codes)), goal.codes] = 1.0
-    mean, low, high, _ = ratio_interval(parts[0] @ inside, parts[1] @ inside, 0.95, batch)
+    top, bottom = (part @ inside for part in parts)
+    mean, low, high, n_runs = ratio_interval(top, bottom, 0.95, batch)
+    if goal.is_share:  # a share of exactly 0 or 1 has no spread, which proves nothing
+        runs_seen = np.array([len(np.unique(batch[bottom[:, c] > 0])) for c in range(n)])
+        low, high = extreme_share(mean, low, high, np.where(n_runs > 1, runs_seen, 0), 0.95)
     t = goal.target
     starts = scenario.grid.starts[np.unique(goal.codes, return_index=True)[1]]
     seen = np.isfinite(mean)
     rows: list[tuple[Any, ...]] = []
-    for c in np.flatnonzero(seen):
-        said = verdict(float(low[c]), float(high[c]), t.level, t.sense)
+    for c in range(n):
+        said = verdict(float(low[c]), float(high[c]), t.level, t.sense) if seen[c] else NOBODY
         cell = "" if n == 1 else f"{starts[c]:%Y-%m-%d %H:%M}"
-        rows.append((goal.label, cell, EXPECTED, None, None, float(low[c]), float(high[c]), float(mean[c]), said, said == "met"))  # fmt: skip
+        rows.append((goal.label, cell, EXPECTED, None, None, float(low[c]), float(high[c]), float(mean[c]), said, said in ("met", NOBODY)))  # fmt: skip
     end = low if goal.sign > 0 else high
     lack = np.where(seen, level_of(goal) - goal.straight(np.where(seen, end, t.level)), 0.0)
     return rows, np.maximum(lack, 0.0)

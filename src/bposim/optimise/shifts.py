@@ -11,6 +11,7 @@ import pandas as pd
 
 from bposim.errors import OptimiseError, ParameterError, parameter, require
 from bposim.optimise._conflicts import explain
+from bposim.optimise._lp import check_solver
 from bposim.optimise._shift_model import Limits, ShiftModel
 from bposim.optimise._skills import JOIN, able_groups, groups_of
 from bposim.optimise._tours import Tour, tours
@@ -85,6 +86,7 @@ def optimise_shifts(
     """
     problems = check_shifts(scenario) + check_limits(under_cost, over_cost, max_heads, scenario, "optimise_shifts()")
     problems += check_confidence(confidence, "optimise_shifts()")
+    require(check_solver(solver, "optimise_shifts()"), ParameterError)
     able = able_groups(scenario)
     table = _read_need(need, scenario, able, problems)
     require(problems, OptimiseError)

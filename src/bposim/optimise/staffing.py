@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,9 +12,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from bposim.errors import ParameterError, parameter, require
+from bposim.errors import BposimWarning, ParameterError, parameter, require
 from bposim.optimise._conflicts import relaxed
 from bposim.optimise._goals import EACH, Goal, goals_of
+from bposim.optimise._lp import SOLVERS, check_solver
 from bposim.optimise._obstacles import out_of_reach
 from bposim.optimise._oracle import Heads, Oracle
 from bposim.optimise._search import Point, Search, lower_bound
@@ -38,8 +40,8 @@ OVERHEAD = 400
 FEWEST, FEWEST_WINDOWS, MOST = 4, 100, 4_000
 #: A step of the solver may take ten seconds, and one more for so many columns.
 COLUMNS_A_SECOND = 300
-#: Rounds of search and validation.
-ROUNDS = 6
+#: Rounds of search and validation, and of a search for the limits that are in the way.
+ROUNDS, RELAXED = 6, 4
 
 
 def optimise_staffing(
@@ -57,7 +59,7 @@ def optimise_staffing(
     drain: str = "serve",
     solver: str | None = None,
     gap: float = 1e-2,
-    time_limit: float = 300.0,
+    time_limit: float | None = 300.0,
     progress: Callable[[str], None] | bool | None = None,
 ) -> ShiftPlan:
     """Find the cheapest shifts with which the simulation keeps a target, and prove them on fresh replications.
@@ -88,8 +90,8 @@ def optimise_staffing(
     solver : {"highs", "cbc"}, optional
     gap : float
         Relative gap at which a step's shifts count as optimal.
-    time_limit : float
-        Seconds after which the search stops with the best plan that it has.
+    time_limit : float or None
+        Seconds after which the search stops with the best plan that it has; None for no limit.
     progress : callable or bool, optional
         Called with a line after each plan played; True prints; None prints where a person watches.
 
@@ -97,9 +99,15 @@ def optimise_staffing(
     -------
     ShiftPlan
         ``status`` "met" where the proof holds, "stopped" where no plan was proven in time, "infeasible" where the limits
-        exclude it. ``bound`` is the least cost under the tangents of all plans played: true as far as service is
-        concave in heads, as it is above its inflection. ``trail`` holds each plan that was played. An interrupt returns the best plan
-        so far, proven.
+        exclude it: it has no shifts then, and ``conflicts`` names what stands in the way. ``bound`` is an estimate of the
+        least cost under the tangents of all plans played: true as far as service is concave in heads, as it is above its
+        inflection; of abandonment and waits nothing checks it. ``trail`` holds each plan that was played. An interrupt returns
+        the best plan so far with its validation.
+
+    Warns
+    -----
+    BposimWarning
+        A proven plan costs less than the bound, which is left out then.
 
     Raises
     ------
@@ -113,25 +121,52 @@ def optimise_staffing(
     proof never uses the replications that the search has seen; where it fails, the cells that fell short are asked for
     more and the search goes on.
     """
-    problems = check_limits(None, 0.0, max_heads, scenario, "optimise_staffing()")
-    problems += check_confidence(confidence, "optimise_staffing()")
+    me = "optimise_staffing()"
+    problems = check_limits(None, 0.0, max_heads, scenario, me) + check_confidence(confidence, me)
     if each not in EACH:
-        problems.append(parameter("each", "optimise_staffing()", f"one of {', '.join(EACH)}", each))
-    if confidence is not None and each != "horizon":
+        problems.append(parameter("each", me, f"one of {', '.join(EACH)}", each))
+    elif confidence is not None and each != "horizon":
         problems.append("optimise_staffing(): with a confidence the target's window is the stretch. Leave out each.")
     asked_counts = {"validation": validation} | ({} if replications is None else {"replications": replications})
     for name, value in asked_counts.items():
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 2:
-            problems.append(parameter(name, "optimise_staffing()", "a whole number of at least 2", value))
-    if not time_limit > 0:
-        problems.append(parameter("time_limit", "optimise_staffing()", "seconds above 0", time_limit))
+            problems.append(parameter(name, me, "a whole number of at least 2", value))
+    if time_limit is not None and not _above_zero(time_limit):
+        problems.append(parameter("time_limit", me, "None or seconds above 0", time_limit))
+    if not _above_zero(gap):
+        problems.append(parameter("gap", me, "a share above 0", gap))
+    problems += check_solver(solver, me) + _check_targets(scenario, target, me)
+    goals: list[Goal] = []
+    try:
+        if not problems:
+            goals = goals_of(scenario, target, confidence, each)
+    except ParameterError as error:
+        problems += error.problems
     require(problems, ParameterError)
-    until = time.monotonic() + time_limit
-    goals = goals_of(scenario, target, confidence, each)
+    until = math.inf if time_limit is None else time.monotonic() + time_limit
     asked = _Asked(scenario, target, volumes, confidence, each, max_heads, seed, solver, gap, until)
     asked.begin()
     options = {"warm_up": warm_up, "drain": drain}
-    return _rounds(asked, goals, options, replications, validation, _speaker(progress))
+    return _Loop(asked, goals, options, replications, validation, _speaker(progress)).run()
+
+
+def _above_zero(value: Any) -> bool:
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return number and bool(value > 0)
+
+
+def _check_targets(scenario: Scenario, target: Any, caller: str) -> list[str]:
+    """Return what is wrong with the targets."""
+    terms = dict(target) if isinstance(target, Mapping) else {None: target}
+    if not terms or not all(isinstance(t, Target) for t in terms.values()):
+        return [parameter("target", caller, "a Target or a mapping of contact type to Target", target)]
+    named = [k for k in terms if k is not None] + [t.contact_type for t in terms.values()]
+    known = ", ".join(scenario.contact_types)
+    return [
+        f"target of {caller} names {k!r}, which is no contact type. Known: {known}."
+        for k in dict.fromkeys(named)
+        if k is not None and k not in scenario.contact_types
+    ]
 
 
 class _Asked:
@@ -194,88 +229,168 @@ class _Asked:
         ).replace(**more)  # fmt: skip
 
 
-def _rounds(
-    asked: _Asked, goals: list[Goal], options: dict[str, Any], replications: int | None, validation: int,
-    say: Callable[[str], None] | None,
-) -> ShiftPlan:  # fmt: skip
-    """Search on draws of growing number, prove, and ask for more where the proof fails."""
-    model = asked.model()
-    contacts = OVERHEAD + _contacts(asked.need)
-    fewest = FEWEST if asked.confidence is None else FEWEST_WINDOWS
-    rough, fine = (int(np.clip(n / contacts, fewest, MOST)) for n in (ROUGH, FINE))
-    if replications is not None:
-        rough, fine = min(rough, replications), replications
-    conflicts = out_of_reach(
-        model, Oracle(asked.scenario, asked.volumes, goals, rough, asked.seed, options), asked.need.frame
-    )
-    if len(conflicts):
-        return asked.plan(model, None, "infeasible").replace(conflicts=conflicts)
-    start = np.zeros(len(model.model.cost)) if asked.start is None else asked.start[: len(model.model.cost)]
-    margins = [np.full(g.n_cells, 0.0) for g in goals]
-    wanted = [_search_goal(g, validation) for g in goals]
-    trail: list[dict[str, Any]] = []
-    best: ShiftPlan | None = None
-    tangents: list[Any] = []
-    began = time.monotonic()
-    try:
+class _Loop:
+    """Searches on draws of growing number, proves, and asks for more where the proof fails."""
+
+    def __init__(
+        self, asked: _Asked, goals: list[Goal], options: dict[str, Any], replications: int | None, validation: int,
+        say: Callable[[str], None] | None,
+    ) -> None:  # fmt: skip
+        self.asked, self.goals, self.options, self.validation, self.say = asked, goals, options, validation, say
+        self.model = asked.model()
+        contacts = OVERHEAD + _contacts(asked.need)
+        fewest = FEWEST if asked.confidence is None else FEWEST_WINDOWS
+        self.rough, self.fine = (int(np.clip(n / contacts, fewest, MOST)) for n in (ROUGH, FINE))
+        if replications is not None:
+            self.rough, self.fine = min(self.rough, replications), replications
+        self.wanted = [_search_goal(g, validation) for g in goals]
+        self.margins = [np.zeros(g.n_cells) for g in goals]
+        self.paths = asked.volumes
+        self.trail: list[dict[str, Any]] = []
+        self.tangents: list[Any] = []
+        self.refused: dict[bytes, tuple[np.ndarray, ...]] = {}
+        self.best: ShiftPlan | None = None
+        self.search: Search | None = None
+        self.began = time.monotonic()
+
+    def run(self) -> ShiftPlan:
+        """Return the cheapest plan that was proven, or why there is none."""
+        asked = self.asked
+        rough = Oracle(asked.scenario, asked.volumes, self.goals, self.rough, asked.seed, self.options)
+        conflicts = out_of_reach(self.model, rough, asked.need.frame)
+        try:
+            if not len(conflicts):
+                conflicts = self._rounds()
+        except KeyboardInterrupt:
+            self._rescue()
+        trail = pd.DataFrame(self.trail)
+        if len(trail):
+            trail["at"] = (trail["at"] - self.began).round(2)
+        if len(conflicts):
+            return asked.plan(self.model, None, "infeasible", conflicts=conflicts, trail=trail)
+        plan = self.best or asked.plan(self.model, None, "stopped")
+        return self._bounded(plan).replace(trail=trail, solver=asked.solver["solver"] or SOLVERS[0])
+
+    def _rounds(self) -> pd.DataFrame:
+        """Search and prove until a plan is met; return the conflicts that exclude one, empty where none was found."""
+        asked, none = self.asked, pd.DataFrame(columns=list(CONFLICTS))
+        n = len(self.model.model.cost)
+        start = np.zeros(n) if asked.start is None else asked.start[:n]
         for k in range(ROUNDS):
-            size = rough if k == 0 else fine
-            oracle = Oracle(asked.scenario, asked.volumes, wanted, size, asked.seed + 7919 * k, options)
-            room = (
-                [np.zeros(g.n_cells) for g in wanted]
-                if k == 0
-                else _room(oracle, model.staffed(start), PATIENCE * validation)
-            )
-            asked_for = [np.maximum(m, r) for m, r in zip(margins, room, strict=True)]
-            search = Search(model, oracle, asked.solver, asked.until, asked_for, trail)
-            search.report = None if say is None else _line(say, trail, began)
+            oracle = self._oracle(k)
+            room = [np.zeros(g.n_cells) for g in self.goals]
+            if k:
+                room = _room(oracle, self.model.staffed(start), PATIENCE * self.validation)
+            asked_for = [np.maximum(m, r) for m, r in zip(self.margins, room, strict=True)]
+            search = self._search(self.model, oracle, asked_for)
+            search.tangents, self.search = self.tangents, search
             found = search.descend(start)
-            tangents += search.tangents
             start = (found or search.nearest).columns
-            if k == 0 and found is None and asked.limited() and not search.out_of_time:
-                conflicts = _in_the_way(asked, oracle, start)
+            if found is None and asked.limited() and not search.out_of_time and k < 2:
+                conflicts, held = self._in_the_way(start)
                 if len(conflicts):
-                    return asked.plan(model, start, "infeasible").replace(
-                        conflicts=conflicts, trail=pd.DataFrame(trail)
-                    )
+                    return conflicts
+                start = start if held is None else held
             if k == 0 and not search.out_of_time:
                 continue  # the rough draws only bring it near
-            candidate = found or search.nearest
-            if found is not None:
-                candidate = search.drop(found)
-            proven = prove_plan(
-                asked.plan(model, candidate.columns, "stopped"), asked.scenario, goals, volumes=asked.volumes,
-                seed=asked.seed + 104_729 * k, replications=validation, options=options,
-            )  # fmt: skip
+            candidate = search.nearest if found is None else search.drop(found)
             start = candidate.columns
-            if best is None or _lack(proven) < _lack(best):
-                best = proven
-            if say is not None:
-                say(f"proof: {proven.validation.status} at {proven.cost:,.2f}")
-            if proven.status == "met" or search.out_of_time:
+            short = self.refused.get(start.tobytes())
+            if short is None:
+                proven = self._prove(candidate, k)
+                if proven.status == "met":
+                    break
+                short = self.refused[start.tobytes()] = proven.validation.shortfall
+            elif self.say is not None:
+                self.say("proof: refused before")
+            if search.out_of_time:
                 break
-            for m, asked_of, short in zip(margins, asked_for, proven.validation.shortfall, strict=True):
-                m[:] = np.where(short > 0, asked_of + short, m)
-    except KeyboardInterrupt:
-        if best is None:
-            raise
-    plan = best or asked.plan(model, start, "stopped")
-    bound = lower_bound(model, goals, tangents, asked.solver)
-    gap = max(plan.value - bound, 0.0) / max(abs(plan.value), 1e-9) if math.isfinite(bound) else math.nan
-    frame = pd.DataFrame(trail)
-    if len(frame):
-        frame["at"] = (frame["at"] - began).round(2)
-    return plan.replace(bound=bound, gap=gap, trail=frame)
+            for m, asked_of, s in zip(self.margins, asked_for, short, strict=True):
+                m[:] = np.where(s > 0, asked_of + s, m)
+        return none
 
+    def _oracle(self, k: int) -> Oracle:
+        size = self.fine if k else self.rough
+        asked = self.asked
+        return Oracle(asked.scenario, asked.volumes, self.wanted, size, asked.seed + 7919 * k, self.options, self.goals)
 
-def _in_the_way(asked: _Asked, oracle: Oracle, start: np.ndarray) -> pd.DataFrame:
-    """Return the fewest limits whose relaxing lets a plan hold in simulation; empty where none needs to give way."""
-    elastic = asked.model(elastic=True)
-    columns = np.zeros(len(elastic.model.cost))
-    columns[: len(start)] = start[: len(columns)]
-    search = Search(elastic, oracle, asked.solver, asked.until)
-    held = search.descend(columns)
-    return pd.DataFrame(columns=list(CONFLICTS)) if held is None else relaxed(elastic, held.columns)
+    def _search(self, model: ShiftModel, oracle: Oracle, margins: list[np.ndarray]) -> Search:
+        search = Search(model, oracle, self.asked.solver, self.asked.until, margins, self.trail)
+        search.report = None if self.say is None else _line(self.say, self.trail, self.began)
+        return search
+
+    def _prove(self, point: Point, k: int) -> ShiftPlan:
+        """Prove a plan on replications, and on paths, that nothing has seen, and keep it if it lacks least so far."""
+        proven = self._judged(self.asked.plan(self.model, point.columns, "stopped"), k)
+        if not point.keeps:
+            proven = proven.replace(status="stopped")
+        if self.best is None or _lack(proven) < _lack(self.best):
+            self.best = proven
+        if self.say is not None:
+            self.say(f"proof: {proven.validation.status} at {proven.cost:,.2f}")
+        return proven
+
+    def _judged(self, plan: ShiftPlan, k: int) -> ShiftPlan:
+        asked = self.asked
+        proven = prove_plan(
+            plan, asked.scenario, self.goals, volumes=self.paths, seed=asked.seed + 104_729 * k,
+            replications=self.validation, options=self.options,
+        )  # fmt: skip
+        if callable(getattr(self.paths, "more", None)):
+            self.paths = self.paths.more(self.validation)
+        return proven
+
+    def _rescue(self) -> None:
+        """Prove what the search had when it was interrupted; without any plan the interrupt goes on."""
+        if self.best is not None:
+            return
+        if self.search is None or not self.search.known or not self.search.nearest.keeps:
+            raise KeyboardInterrupt
+        self._prove(self.search.nearest, ROUNDS)
+
+    def _bounded(self, plan: ShiftPlan) -> ShiftPlan:
+        """Return the plan with bound and gap."""
+        bound = lower_bound(self.model, self.goals, self.tangents, self.asked.solver)
+        if not math.isfinite(bound) or not math.isfinite(plan.value):
+            return plan
+        if bound <= plan.value + 1e-6 * max(abs(plan.value), 1.0):
+            return plan.replace(bound=bound, gap=max(plan.value - bound, 0.0) / max(abs(plan.value), 1e-9))
+        if plan.status != "met":  # what costs less than any plan that holds
+            return plan.replace(bound=bound)
+        warnings.warn(
+            f"the proven plan costs {plan.value:,.2f} and the tangents say that none can cost less than {bound:,.2f}: service "
+            "was not concave in heads there. The plan stands; bound and gap are left out.",
+            BposimWarning,
+            stacklevel=4,
+        )
+        return plan
+
+    def _in_the_way(self, start: np.ndarray) -> tuple[pd.DataFrame, np.ndarray | None]:
+        """Return the fewest limits whose relaxing lets a plan be proven, and its shifts; no limits where none needs to.
+
+        On the draws and with the room of the first proof, so that the same search within the relaxed limits finds a plan.
+        """
+        none = pd.DataFrame(columns=list(CONFLICTS))
+        elastic = self.asked.model(elastic=True)
+        columns = np.zeros(len(elastic.model.cost))
+        columns[: len(start)] = start
+        oracle = self._oracle(1)
+        room = _room(oracle, elastic.staffed(columns), PATIENCE * self.validation)
+        margins = [np.maximum(m, r) for m, r in zip(self.margins, room, strict=True)]
+        for k in range(ROUNDS + 1, ROUNDS + 1 + RELAXED):  # the proofs of the search itself stay unseen
+            search = Search(elastic, oracle, self.asked.solver, self.asked.until, margins)
+            held = search.descend(columns)
+            if held is None:
+                return none, None
+            shifts = elastic.least_excess(search.drop(held).columns)
+            judged = self._judged(self.asked.plan(elastic, shifts, "stopped"), k)
+            if judged.status == "met":
+                return relaxed(elastic, shifts), shifts[: len(start)]
+            if search.out_of_time:
+                break
+            margins = [m + s for m, s in zip(margins, judged.validation.shortfall, strict=True)]
+            columns = shifts
+        return none, None
 
 
 def _lack(plan: ShiftPlan) -> float:
