@@ -493,7 +493,10 @@ def test_hours_without_shifts_are_named_day_by_day():
     found = obstacles(line(days=2, shifts={"late": {"start": "10:30", "paid": "30min"}}))
     assert len(found) == 2 and found["message"].str.contains("09:00 to 10:30").all()
     found = obstacles(line(days=2, shifts={"mon": EARLY | {"days": ["mon"]}, "tue": LATE | {"days": ["tue"]}}))
-    assert list(found["message"].str[:35]) == ["Mon 2026-03-02 10:00 to 11:00: no s", "Tue 2026-03-03 09:00 to 10:00: no s"]
+    assert list(found["message"].str[:35]) == [
+        "Mon 2026-03-02 10:00 to 11:00: no s",
+        "Tue 2026-03-03 09:00 to 10:00: no s",
+    ]
 
 
 def test_a_group_without_shifts_is_named_and_not_the_target():
@@ -503,7 +506,9 @@ def test_a_group_without_shifts_is_named_and_not_the_target():
     shifts = {"early": EARLY | {"groups": ["desk"]}, "late": LATE | {"groups": ["desk"]}}
     world = line(contact_types={"calls": calls, "mails": many}, agent_groups=groups, shifts=shifts)
     able = {"calls": ("desk",), "mails": ("back",)}
-    model = ShiftModel(world, able, tours(world, ("desk", "back"), keep_all=True), Limits({}, None, 0.0, None), free=False)
+    model = ShiftModel(
+        world, able, tours(world, ("desk", "back"), keep_all=True), Limits({}, None, 0.0, None), free=False
+    )
     need = pd.DataFrame({"interval_start": world.grid.starts, "required": 33})
     goals = goals_of(world, {"mails": TARGET}, None, "horizon")
     found = out_of_reach(model, Oracle(world, None, goals, 50, 1), need)

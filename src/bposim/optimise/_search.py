@@ -75,6 +75,8 @@ class Search:
         By how much more than the level each cell is asked for, on the straight scale.
     trail : list of dict
         What was tried: cost, worst gap, seconds.
+    dearer : float
+        What the price of a lack is multiplied by.
     """
 
     model: ShiftModel
@@ -86,6 +88,7 @@ class Search:
     tangents: list[Tangent] = field(default_factory=list)
     report: Callable[[Point | None], None] | None = None
     best: Point | None = None
+    dearer: float = 1.0
     _nearest: Point | None = None
 
     def __post_init__(self) -> None:
@@ -209,7 +212,7 @@ class Search:
         """Return the price of a missing unit on the straight scale."""
         n_cells = sum(len(m) for m in self.margins)
         first = self.trail[0]["cost"] if self.trail else 0.0
-        return max(shifts * max(self.model.model.cost, default=1.0), share * first / n_cells)
+        return self.dearer * max(shifts * max(self.model.model.cost, default=1.0), share * first / n_cells)
 
     def _step(self, here: Point, tangent: Tangent, reach: float) -> Point | None:
         """Return the best plan that the tangent leads to, mended where it promised too much."""

@@ -42,6 +42,8 @@ FEWEST, FEWEST_WINDOWS, MOST = 4, 100, 4_000
 COLUMNS_A_SECOND = 300
 #: Rounds of search and validation, and of a search for the limits that are in the way.
 ROUNDS, RELAXED = 6, 4
+#: Where limits give way, the price of a lack is so many times higher: one head beyond a limit is cheaper than any lack.
+DEARER = 1000.0
 
 
 def optimise_staffing(
@@ -378,7 +380,7 @@ class _Loop:
         room = _room(oracle, elastic.staffed(columns), PATIENCE * self.validation)
         margins = [np.maximum(m, r) for m, r in zip(self.margins, room, strict=True)]
         for k in range(ROUNDS + 1, ROUNDS + 1 + RELAXED):  # the proofs of the search itself stay unseen
-            search = Search(elastic, oracle, self.asked.solver, self.asked.until, margins)
+            search = Search(elastic, oracle, self.asked.solver, self.asked.until, margins, dearer=DEARER)
             held = search.descend(columns)
             if held is None:
                 return none, None
