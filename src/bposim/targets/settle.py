@@ -276,6 +276,13 @@ def _refuse_missing(contract: Contract, windows: dict[str, Windows], months: pd.
                 f"contract does not say what follows. Write missing: exclude, miss or met"
                 f"{', or give audits=' if clause.audited else ''}."
             )
+        w = windows[name]
+        bare = (~np.isnan(w.value) & (np.isnan(w.top) | np.isnan(w.bottom))).any(axis=0)
+        if clause.per_contact is not None and bare.any():
+            problems.append(
+                f"clause {name!r} takes a credit for each contact (per_contact), and {months[w.month[bare][0]]:%Y-%m} has a value "
+                "without counts. Give numerator and denominator by month."
+            )
     require(problems, ParameterError)
 
 
