@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from contract_worlds import SPEED, cents, counts_table, days, deal, months, table
+from contract_worlds import SPEED, cents, counts_table, deal, table
 
 import bposim as bp
 from bposim.errors import ParameterError

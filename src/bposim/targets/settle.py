@@ -18,12 +18,13 @@ from bposim.targets.clauses import Clause
 from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
 from bposim.targets.core import NO_DATA, Judged, Windows, _status, by_month, judge, reached
+from bposim.targets.foreseen import Expected, read_forecast
 from bposim.targets.ledger import Ledger
 from bposim.targets.measure import Measured, measure, question, scope_types
 from bposim.targets.month_table import MonthTable, is_table, read_month_table, table_windows
 from bposim.targets.months import settle_months
 from bposim.targets.quantities import cost_cents, count_quantities, fees, needed, read_by_month, surcharges
-from bposim.targets.relief import Expected, read_events, read_forecast
+from bposim.targets.relief import read_events
 from bposim.targets.terms import Level
 
 
