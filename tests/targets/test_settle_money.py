@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from contract_worlds import SPEED, cents, counts_table, deal, table
+from contract_worlds import SPEED, cents, counts_table, days, deal, table
 
 import bposim as bp
 from bposim.errors import ParameterError
@@ -39,3 +39,23 @@ def test_a_minimum_sample_needs_counts():
     # 199 contacts are too few, 200 are not.
     ledger = bp.settle(deal(clause), counts_table("speed", [(100, 199), (100, 200)]))
     assert ledger.amounts("credit") == cents(["0", "1000"])
+
+
+def test_bonuses_of_short_windows_come_to_the_whole_fee_at_most():
+    # 31 good days × 10 % = 310 % of 100,000: the whole is 100,000.
+    clause = SPEED | {"window": "day", "bands": [{"from": "90%", "bonus": "10%"}]}
+    ledger = bp.settle(deal({"speed": clause}), days("2026-01-01", [100] * 31, [95] * 31))
+    assert ledger.amounts("bonus") == cents(["100000"])
+
+
+@pytest.mark.parametrize(
+    ("clause", "pricing", "key"),
+    [
+        ({"linear": {"per": "1%", "credit": "1%", "foo": 3}}, {"fixed": 1}, "foo"),
+        ({}, {"fixed": 1, "foo": 2}, "foo"),
+        ({}, {"per_hour": {"rat": 2}}, "rat"),
+    ],
+)
+def test_misspelt_keys_of_a_shorthand_are_told(clause, pricing, key):
+    with pytest.raises(bp.errors.ScenarioError, match=f"unknown key '.*{key}'"):
+        bp.load_contract({"pricing": pricing, "clauses": {"speed": SPEED | clause}})

@@ -308,7 +308,7 @@ def test_a_forecast_by_month_is_no_corridor_by_day():
     assert bp.settle(deal(speed({"volume": {"above": "110%"}})), source, forecast=monthly).amounts("credit") == cents(
         ["1000", "1000"]
     )
-    with pytest.raises(ParameterError, match="coarser than that.*by day"):
+    with pytest.raises(ParameterError, match=r"coarser than that.*by day"):
         bp.settle(deal(speed({"volume": {"by": "day", "above": "110%"}})), source, forecast=monthly)
 
 
