@@ -213,7 +213,7 @@ def test_events_that_cannot_be_read_are_told_at_once():
 
 def test_a_forecast_with_holes_is_refused():
     source = days("2026-01-01", [100] * 31, [50] * 31)
-    with pytest.raises(ParameterError, match=r"holds nothing of 11 of 31 \(first 2026-01-21"):
+    with pytest.raises(ParameterError, match=r"holds nothing of 11 of 31.*\(first 2026-01-21"):
         bp.settle(
             deal(speed({"volume": {"by": "day", "above": "110%"}})),
             source,
@@ -252,3 +252,70 @@ def test_a_table_that_tells_what_was_excluded():
     assert line(bp.settle(contract, told))[["numerator", "denominator", "excluded"]].tolist() == [2450, 2910, 230]
     with pytest.raises(ParameterError, match="relief by day, which a table by month does not tell"):
         bp.settle(contract, counts_table("speed", [(2450, 2910)]))
+
+
+def quarters(special=None):
+    """Return January in quarter days of 25 contacts with 20 in time, but for some."""
+    offered = np.full(31 * 4, 25.0)
+    for k, n in (special or {}).items():
+        offered[k] = n
+    return days("2026-01-01", offered, offered * 0.7, freq="6h", hours=6.0)
+
+
+def test_a_corridor_within_hours_compares_the_hours_alone():
+    # As foreseen in every quarter day: no relief. Nights (as many contacts again) belong to neither side.
+    corridor = {"volume": {"by": "day", "below": "90%", "above": "110%"}}
+    hours = {"hours": {"daily": "06:00-18:00"}}
+    foreseen = forecast("2026-01-01", [25.0] * 124, freq="6h")
+    ledger = bp.settle(deal(speed(corridor, **hours)), quarters(), forecast=foreseen)
+    assert line(ledger)[["denominator", "excluded", "credit"]].tolist() == [1550, 0, 1000]
+    # 3 January 06:00 has 31 for 25: 56 of 50 in the hours is 112 %, of the whole day 106 of 100.
+    ledger = bp.settle(deal(speed(corridor, **hours)), quarters({9: 31}), forecast=foreseen)
+    assert line(ledger)[["denominator", "excluded"]].tolist() == [1500, 56]
+    with pytest.raises(ParameterError, match=r"coarser than the hours \(first 2026-01-01.*by interval"):
+        bp.settle(deal(speed(corridor, **hours)), quarters(), forecast=FLAT)
+
+
+def test_a_closed_day_belongs_to_neither_side():
+    # The 1st is closed for the clause: 30 days of 100 against 30 × 100 foreseen; with it on one side 3,100 would be 103 %.
+    clause = speed({"volume": {"above": "102%", "below": "98%"}}, closed=["2026-01-01"])
+    ledger = bp.settle(deal(clause), days("2026-01-01", [100] * 31, [70] * 31), forecast=FLAT)
+    assert line(ledger)[["denominator", "excluded", "status"]].tolist() == [3000, 0, "missed"]
+
+
+def test_a_finer_forecast_is_added_up_to_the_counts():
+    # Three-hour forecast of 12.5 against counts by six hours of 25: as foreseen.
+    corridor = {"volume": {"by": "interval", "below": "90%", "above": "110%"}}
+    fine = forecast("2026-01-01", [12.5] * 248, freq="3h")
+    assert line(bp.settle(deal(speed(corridor)), quarters(), forecast=fine))["excluded"] == 0
+    with pytest.raises(ParameterError, match=r"not all of it \(first 2026-01-02 00:00"):
+        bp.settle(deal(speed(corridor)), quarters(), forecast=fine.drop(index=[8]))
+
+
+def test_a_month_foreseen_in_part_is_refused():
+    # 20 of 31 days foreseen: 3,100 of 2,000 would be 155 % and the month relieved.
+    with pytest.raises(ParameterError, match=r"corridor by month.*not all of it.*2026-01-21"):
+        bp.settle(
+            deal(speed({"volume": {"above": "110%"}})),
+            days("2026-01-01", [100] * 31, [50] * 31),
+            forecast=forecast("2026-01-01", [100.0] * 20),
+        )
+
+
+def test_a_forecast_by_month_is_no_corridor_by_day():
+    monthly = forecast("2026-01-01", [3100.0, 2800.0], freq="MS")
+    source = days("2026-01-01", [100] * 59, [50] * 59)
+    assert bp.settle(deal(speed({"volume": {"above": "110%"}})), source, forecast=monthly).amounts("credit") == cents(
+        ["1000", "1000"]
+    )
+    with pytest.raises(ParameterError, match=r"coarser than that.*by day"):
+        bp.settle(deal(speed({"volume": {"by": "day", "above": "110%"}})), source, forecast=monthly)
+
+
+def test_unknown_contacts_count_on_neither_side_of_a_corridor():
+    # Day 5 is not known: 30 days of 100 against 30 × 100. With 3,100 foreseen it would be 96.8 %, below 98 %.
+    source = january({5: np.nan}, {5: np.nan})
+    with pytest.warns(bp.errors.DataQualityWarning) as told:
+        ledger = bp.settle(deal(speed({"volume": {"below": "98%"}}, levels={"expected": "90%"})), source, forecast=FLAT)
+    assert any("left out of contacts and forecast" in str(w.message) for w in told)
+    assert line(ledger)[["excluded", "credit"]].tolist() == [0, 1000]

@@ -79,6 +79,7 @@ def by_days_alone(clause: Clause, events: pd.DataFrame) -> bool:
         or clause.aggregation in ("mean_of_intervals", "share_of_intervals")
         or clause.definition.table == "waits"
         or clause.metric == "queue_mean"
+        or any(r.volume is not None for r in clause.relief)  # forecasts are compared interval by interval
         or any(r.corridor is not None and r.corridor.by == "interval" for r in clause.relief)
         or (len(events) > 0 and any(r.cause is not None for r in clause.relief))
     )

@@ -80,6 +80,9 @@ def build(document: Document) -> Contract:
 def _without(data: Any, found: list[Any]) -> Any:
     """Return the data without unknown keys, and the clauses and keys with something wrong; None where nothing is left."""
     rest = copy.deepcopy(data)
+    for owner, key in [(rest, "pricing"), *((c, "linear") for c in _bodies(rest))]:
+        if isinstance(owner.get(key), Mapping):  # the validator counts the one as first of a list
+            owner[key] = [owner[key]]
     clauses = rest.get("clauses")
     if not isinstance(clauses, dict):
         return None
@@ -95,6 +98,11 @@ def _without(data: Any, found: list[Any]) -> Any:
         elif where and where[0] != "clauses":
             rest.pop(where[0], None)
     return rest if clauses else None
+
+
+def _bodies(data: Any) -> list[dict[str, Any]]:
+    clauses = data.get("clauses")
+    return [c for c in clauses.values() if isinstance(c, dict)] if isinstance(clauses, dict) else []
 
 
 def changed(contract: Contract, changes: Mapping[str, Any]) -> Contract:

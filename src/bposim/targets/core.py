@@ -153,12 +153,13 @@ def judge(
         r.value = np.where(status == NO_DATA, fill, r.value)
         if clause.missing != "exclude":
             status = np.where(status == NO_DATA, MET, status)
+    untold = np.isnan(w.value)
     open_ = status == MET
     missed = open_ & ~r.reaches(Level(math.nan, "", clause.miss_name))
     status = np.where(missed, MISSED, status)
     shape = w.value.shape
     share, money, bonus_share, bonus_money, points = (np.zeros(shape) for _ in range(5))
-    no_bonus = (w.value != w.value) if clause.missing == "met" else np.zeros(shape, dtype=bool)
+    no_bonus = untold if clause.missing == "met" else np.zeros(shape, dtype=bool)
 
     def book(amount: Amount, times: np.ndarray, bonus: bool, most: Amount | None = None) -> None:
         times = np.where(no_bonus, 0.0, times) if bonus else times
@@ -186,7 +187,8 @@ def judge(
     if clause.per_contact is not None:
         edge = r.edge(clause.per_contact.beyond)
         over = edge * w.bottom - w.top if clause.higher else w.top - edge * w.bottom
-        whole = np.where(open_, np.floor(np.maximum(over, 0.0) + 1e-9), 0.0)
+        counted = open_ & ~untold  # met without data: no contact missed
+        whole = np.where(counted, np.floor(np.maximum(over, 0.0) + 1e-9), 0.0)
         most = clause.per_contact.at_most
         book(Amount(money=clause.per_contact.credit), whole, False, None if most is None else Amount(money=most))
     expected = np.broadcast_to(r.edge(Level(math.nan, "", "expected")), shape)

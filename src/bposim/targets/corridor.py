@@ -18,8 +18,8 @@ from bposim.schema import WINDOWS
 from bposim.simulate import SimulationResult
 from bposim.simulate.run import show_progress
 from bposim.targets.assess import Assessment, CheapestPlan, assess_target, cheapest, check_question
+from bposim.targets.foreseen import read_forecast
 from bposim.targets.probability import attainable, probability
-from bposim.targets.relief import read_forecast
 from bposim.targets.relieved import clause_of, relieved_windows
 
 EFFECTS = ("exclude", "cap", "scale", "waive")

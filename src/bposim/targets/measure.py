@@ -18,7 +18,8 @@ from bposim.scenario.check import nearest
 from bposim.targets.clauses import Clause
 from bposim.targets.contract import Contract
 from bposim.targets.core import Windows
-from bposim.targets.relief import Expected, Reliefs, lay_relief
+from bposim.targets.foreseen import Expected
+from bposim.targets.relief import Reliefs, lay_relief
 
 
 @dataclass(frozen=True, eq=False)

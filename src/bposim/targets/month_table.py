@@ -131,6 +131,11 @@ def table_windows(
 
     value, top, bottom = (column(c) for c in ("value", "numerator", "denominator"))
     left = np.nan_to_num(column("excluded"))
+    if clause.minimum_sample and (~np.isnan(value) & np.isnan(bottom)).any():
+        raise ParameterError(
+            f"clause {name!r} is not judged below a sample of {clause.minimum_sample:g} (minimum_sample), which a table of values "
+            "does not tell. Give numerator and denominator by month."
+        )
     if window != "month":
         return _longer(clause, name, window, months, value, top, bottom, left)
     sample = np.where(np.isnan(bottom), np.where(np.isnan(value), np.nan, np.inf), bottom)

@@ -91,7 +91,8 @@ def settle_months(
         if clause.repeat is not None:
             often = _rolling(missed[:, :, k], clause.repeat.in_months) >= clause.repeat.misses
             multiplier[:, :, k] = np.where(often & missed[:, :, k], clause.repeat.multiplier, 1.0)
-        share = np.minimum(share, 1.0)  # many short windows take no more than the whole allocation (fee)
+        # Many short windows take (and give) no more than the whole allocation (fee).
+        share, bonus_share = np.minimum(share, 1.0), np.minimum(bonus_share, 1.0)
         credit[:, :, k] = round_cents((share * at_stake + money) * multiplier[:, :, k]) * live
         bonus[:, :, k] = round_cents(bonus_share * at_stake + bonus_money) * live
         points += given * live

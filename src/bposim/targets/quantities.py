@@ -13,8 +13,8 @@ from bposim.errors import ParameterError, require
 from bposim.metrics import Counts
 from bposim.metrics.pooling import codes_of, group
 from bposim.targets.contract import Contract
+from bposim.targets.foreseen import Expected
 from bposim.targets.pricing import QUANTITIES, price_cents
-from bposim.targets.relief import Expected
 from bposim.targets.terms import round_cents, to_cents
 
 _CONTACTS = {"offered": ("offered", 1.0), "answered": ("answered", 1.0), "handle_minutes": ("handle_sum_s", 60.0), "talk_minutes": ("talk_sum_s", 60.0)}  # fmt: skip

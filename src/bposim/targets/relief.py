@@ -11,71 +11,10 @@ import pandas as pd
 
 from bposim.errors import ParameterError, require
 from bposim.metrics import Counts
-from bposim.metrics.pooling import codes_of, group, time_labels
+from bposim.metrics.pooling import codes_of, group
 from bposim.targets.clauses import CAUSES, Clause, Relief
 from bposim.targets.contract import Contract
-
-
-@dataclass(frozen=True, eq=False)
-class Expected:
-    """Forecast contacts: what corridors are laid around.
-
-    Attributes
-    ----------
-    starts : DatetimeIndex
-        Zone-aware starts of the forecast's own stretches.
-    types : tuple of str
-    contacts : ndarray, shape (n_stretches, n_types)
-    """
-
-    starts: pd.DatetimeIndex
-    types: tuple[str, ...]
-    contacts: np.ndarray
-
-    def by(self, unit: str, labels: pd.Index, types: Sequence[str]) -> np.ndarray:
-        """Return the forecast of each label, nan where it has none; shape (n_labels,)."""
-        columns = [self.types.index(t) for t in types if t in self.types]
-        if not columns and self.types == ("all",):
-            columns = [0]
-        if not columns or (self.types != ("all",) and len(columns) < len(types)):
-            lacking = [t for t in types if t not in self.types]
-            raise ParameterError(f"the forecast lacks contact type {lacking[0]!r}. It has: {', '.join(self.types)}.")
-        total = (
-            pd.Series(self.contacts[:, columns].sum(axis=1)).groupby(np.asarray(time_labels(self.starts, unit))).sum()
-        )
-        return total.reindex(np.asarray(labels)).to_numpy(dtype=float)
-
-
-def read_forecast(forecast: Any, zone: Any) -> Expected | None:
-    """Read a Forecast, a Volumes frame (paths are averaged), or None.
-
-    Raises
-    ------
-    ParameterError
-        It is neither.
-    """
-    if forecast is None or isinstance(forecast, Expected):
-        return forecast
-    frame = (
-        forecast.mean(by="interval")
-        if hasattr(forecast, "quantiles") and not isinstance(forecast, pd.DataFrame)
-        else forecast
-    )
-    if not isinstance(frame, pd.DataFrame) or not {"interval_start", "contacts"} <= set(frame.columns):
-        raise ParameterError(
-            "forecast= must be a Forecast, or a frame with interval_start, contacts and contact_type. Got "
-            f"{type(forecast).__name__}."
-        )
-    frame = frame if "contact_type" in frame else frame.assign(contact_type="all")
-    starts = pd.DatetimeIndex(pd.to_datetime(frame["interval_start"]))
-    starts = starts.tz_localize(zone, ambiguous=True, nonexistent="shift_forward") if starts.tz is None else starts.tz_convert(zone)  # fmt: skip
-    paths = frame["sample"].nunique() if "sample" in frame else 1
-    table = (
-        pd.DataFrame({"start": starts, "type": frame["contact_type"].astype(str).to_numpy(), "n": frame["contacts"].to_numpy(float)})
-        .pivot_table(index="start", columns="type", values="n", aggfunc="sum")
-        .fillna(0.0)
-    )  # fmt: skip
-    return Expected(pd.DatetimeIndex(table.index), tuple(table.columns), table.to_numpy() / paths)
+from bposim.targets.foreseen import Expected, foresee
 
 
 def read_events(events: Any, zone: Any) -> pd.DataFrame:
@@ -165,7 +104,9 @@ def lay_relief(
             continue
         unit = window if relief.corridor.by == "window" else relief.corridor.by
         stretch, place = codes_of(counts.starts, unit)
-        actual, base = _actual_and_base(relief, name, contract, counts, types, inside, unit, stretch, place, expected)
+        actual, base = _actual_and_base(
+            relief, name, contract, counts, types, inside, unit, stretch, place, expected, clause.hours is not None
+        )
         high = np.inf if relief.corridor.above is None else relief.corridor.above * base
         low = -np.inf if relief.corridor.below is None else relief.corridor.below * base
         over, under = actual > high * (1 + 1e-12), actual < low * (1 - 1e-12)
@@ -195,7 +136,7 @@ def _covered(relief: Relief, counts: Counts, types: Sequence[int], events: pd.Da
 
 def _actual_and_base(
     relief: Relief, name: str, contract: Contract, counts: Counts, types: Sequence[int], inside: np.ndarray, unit: str,
-    stretch: pd.Index, place: np.ndarray, expected: Expected | None,
+    stretch: pd.Index, place: np.ndarray, expected: Expected | None, clause_hours: bool,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Return what was and what was foreseen by stretch: contacts against forecast, or handle time against its baseline."""
 
@@ -211,20 +152,16 @@ def _actual_and_base(
             mean = np.where(answered > 0, handled / answered, relief.handle_time.baseline)
         return mean, np.array(relief.handle_time.baseline)
     names = [counts.types[k] for k in types]
+    said = f"clause {name!r} has a volume corridor by {unit}"
     if expected is not None:
-        base = expected.by(unit, stretch, names)
-    elif unit == "month" and all(t in contract.volumes for t in names):
-        base = np.full(len(stretch), sum(contract.volumes[t] for t in names))
-    else:
-        way = "Give forecast=, a Forecast or a frame of interval_start, contact_type and contacts."
-        raise ParameterError(
-            f"clause {name!r} has a volume corridor by {unit}, and there is no forecast to lay it around. {way}"
-        )
-    offered = total("offered")
-    unknown = np.isnan(base) & (np.nan_to_num(offered) > 0).any(axis=0)
-    if unknown.any():
-        raise ParameterError(
-            f"clause {name!r} has a volume corridor by {unit}, and the forecast holds nothing of {int(unknown.sum())} of "
-            f"{len(stretch)} (first {stretch[unknown][0]}). Give a forecast of all of them."
-        )
-    return offered, np.nan_to_num(base)
+        return foresee(expected, counts, types, inside, unit, stretch, place, said)
+    if unit == "month" and all(t in contract.volumes for t in names):
+        if clause_hours:
+            raise ParameterError(
+                f"{said} and hours of its own; the contract's volumes are of whole months. Give forecast= by interval."
+            )
+        return total("offered"), np.full(len(stretch), sum(contract.volumes[t] for t in names))
+    raise ParameterError(
+        f"{said}, and there is no forecast to lay it around. Give forecast=, a Forecast or a frame of interval_start, "
+        "contact_type and contacts."
+    )

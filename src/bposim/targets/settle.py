@@ -18,12 +18,13 @@ from bposim.targets.clauses import Clause
 from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
 from bposim.targets.core import NO_DATA, Judged, Windows, _status, by_month, judge, reached
+from bposim.targets.foreseen import Expected, read_forecast
 from bposim.targets.ledger import Ledger
 from bposim.targets.measure import Measured, measure, question, scope_types
 from bposim.targets.month_table import MonthTable, is_table, read_month_table, table_windows
 from bposim.targets.months import settle_months
 from bposim.targets.quantities import cost_cents, count_quantities, fees, needed, read_by_month, surcharges
-from bposim.targets.relief import Expected, read_events, read_forecast
+from bposim.targets.relief import read_events
 from bposim.targets.terms import Level
 
 
@@ -275,6 +276,13 @@ def _refuse_missing(contract: Contract, windows: dict[str, Windows], months: pd.
                 f"clause {name!r} has no data in {int(lacking.sum())} of {len(lacking)} windows (first in {first:%Y-%m}), and the "
                 f"contract does not say what follows. Write missing: exclude, miss or met"
                 f"{', or give audits=' if clause.audited else ''}."
+            )
+        w = windows[name]
+        bare = (~np.isnan(w.value) & (np.isnan(w.top) | np.isnan(w.bottom))).any(axis=0)
+        if clause.per_contact is not None and bare.any():
+            problems.append(
+                f"clause {name!r} takes a credit for each contact (per_contact), and {months[w.month[bare][0]]:%Y-%m} has a value "
+                "without counts. Give numerator and denominator by month."
             )
     require(problems, ParameterError)
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BeforeValidator, PlainSerializer, ValidationInfo
 
+from bposim.errors import ParameterError
 from bposim.units import format_seconds, seconds
 
 #: Levels of a clause that band edges and conditions may name.
@@ -230,7 +231,17 @@ def round_cents(values: np.ndarray) -> np.ndarray:
     --------
     >>> round_cents(np.array([0.025 * 10020, 1.49])).tolist()
     [251, 1]
+
+    Raises
+    ------
+    ParameterError
+        An amount is missing or infinite.
     """
+    if not np.isfinite(values).all():
+        raise ParameterError(
+            f"{int((~np.isfinite(values)).sum())} of {np.size(values)} amounts are no numbers, and money is whole cents. Give "
+            "every figure that they are computed from."
+        )
     return np.floor(values + 0.5 + 1e-6).astype(np.int64)
 
 
