@@ -521,12 +521,6 @@ def test_a_break_that_nobody_fills_is_named():
     assert list(found["kind"]) == ["no_shift"] and "09:30 to 09:45" in found["message"][0]
 
 
-def test_lines_that_put_the_target_out_of_reach_are_named():
-    found = obstacles(line(trunks=2), each="horizon")
-    assert list(found["kind"]) == ["target"] and "% is the most. Lower the target" in found["message"][0]
-    assert obstacles(line(trunks=40), each="horizon").empty
-
-
 def test_a_target_from_above_is_said_to_be_raised():
     target = bp.AtMost("abandonment", 0.05, window="day")
     every = SimpleNamespace(goals=goals_of(line(), target, None, "horizon"), values=lambda heads: [np.array([0.2])])
