@@ -14,8 +14,8 @@ from test_assess_contract import world
 
 import bposim as bp
 from bposim.errors import ParameterError, ScenarioError
+from bposim.targets.foreseen import read_forecast
 from bposim.targets.probability import probability, window_values
-from bposim.targets.relief import read_forecast
 from bposim.targets.relieved import clause_of, relieved_windows
 
 DAY = bp.ServiceLevel(0.80, within="20s", window="day")

@@ -17,8 +17,9 @@ from bposim.targets.clauses import Clause
 from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
 from bposim.targets.core import EMPTY, MET, MISSED, NO_DATA, Windows, judge
+from bposim.targets.foreseen import Expected
 from bposim.targets.measure import measure
-from bposim.targets.relief import Expected, read_events
+from bposim.targets.relief import read_events
 from bposim.units import format_seconds
 
 
