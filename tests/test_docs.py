@@ -138,7 +138,6 @@ def test_scenario_says_purpose_source_assumptions_and_loads(path):
     assert str(scenario.describe()).startswith(scenario.name)
 
 
-@pytest.mark.skipif(not (ROOT / "scenarios" / "README.md").exists(), reason="the catalogue is not written yet")
 def test_catalogue_lists_every_scenario():
     text = (ROOT / "scenarios" / "README.md").read_text()
     missing = [p.name for p in SCENARIOS if p.name not in text]
@@ -154,17 +153,14 @@ def test_other_files_of_the_catalogue_are_yaml(path):
 
 # README --------------------------------------------------------------------------------------------------------------
 
-needs_readme = pytest.mark.skipif(not README.exists(), reason="there is no README.md yet")
-
 
 def blocks(language: str) -> list[tuple[int, str]]:
     """Return line and text of every fenced block of a language."""
-    text = README.read_text() if README.exists() else ""
+    text = README.read_text()
     found = re.finditer(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
     return [(text[: m.start()].count("\n") + 2, m[1]) for m in found]
 
 
-@needs_readme
 def test_readme_runs_top_to_bottom(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
@@ -180,7 +176,6 @@ def test_readme_runs_top_to_bottom(tmp_path, monkeypatch):
             exec(compiled, space)
 
 
-@needs_readme
 def test_readme_commands_exist():
     typer_main = pytest.importorskip("typer.main")
     from bposim.cli.commands import app
@@ -197,7 +192,6 @@ def test_readme_commands_exist():
     assert set(made) <= targets, f"the Makefile has no target {set(made) - targets}"
 
 
-@needs_readme
 def test_readme_links_lead_somewhere():
     for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", README.read_text()):
         assert (ROOT / target).exists(), f"README.md links to {target}, which does not exist"

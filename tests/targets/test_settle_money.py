@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from contract_worlds import SPEED, cents, counts_table, days, deal, table
 
@@ -59,3 +60,23 @@ def test_bonuses_of_short_windows_come_to_the_whole_fee_at_most():
 def test_misspelt_keys_of_a_shorthand_are_told(clause, pricing, key):
     with pytest.raises(bp.errors.ScenarioError, match=f"unknown key '.*{key}'"):
         bp.load_contract({"pricing": pricing, "clauses": {"speed": SPEED | clause}})
+
+
+def test_a_share_reached_once_rounded_costs_nothing_for_each_contact():
+    # 946 of 1,000 rounds to 95 %: reached. 94.4 % rounds to 94 %: 6 contacts beyond the 950 at 2 each.
+    clause = EACH["speed"] | {"levels": {"expected": "95%"}, "rounding": "1%"}
+    frame = counts_table("speed", [(946, 1000), (944, 1000)])
+    assert bp.settle(deal({"speed": clause}), frame).amounts("credit") == cents(["0", "12"])
+
+
+def test_a_minimum_of_the_forecast_needs_the_months_forecast():
+    price = {"per_transaction": {"rate": 1, "minimum": {"share": "90%"}}}
+    ahead = pd.DataFrame(
+        {
+            "interval_start": pd.date_range("2026-03-01", periods=31, tz="UTC"),
+            "contacts": 100.0,
+            "contact_type": "calls",
+        }
+    )
+    with pytest.raises(ParameterError, match="in 1 of 1 months: forecast_answered is not known there"):
+        bp.settle(deal({"speed": SPEED}, pricing=price), days("2026-01-01", [100] * 31, [90] * 31), forecast=ahead)

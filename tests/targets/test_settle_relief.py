@@ -319,3 +319,81 @@ def test_unknown_contacts_count_on_neither_side_of_a_corridor():
         ledger = bp.settle(deal(speed({"volume": {"below": "98%"}}, levels={"expected": "90%"})), source, forecast=FLAT)
     assert any("left out of contacts and forecast" in str(w.message) for w in told)
     assert line(ledger)[["excluded", "credit"]].tolist() == [0, 1000]
+
+
+def test_a_cap_takes_out_what_an_outage_left_above_the_corridor():
+    # 100 a day, 50 foreseen a day: 1,550 × 110 % = 1,705, so 1,395 of 3,100 are above. The outage of days 1 to 15 leaves out 1,500,
+    # and with them all that was above: 1,600 stay, 60 in time each day: 960 of 1,600.
+    source = days("2026-01-01", [100] * 31, [60] * 31)
+    half = forecast("2026-01-01", [50.0] * 31)
+    cap, outage = {"volume": {"above": "110%"}, "effect": "cap"}, {"cause": "outage"}
+    event = {"cause": "outage", "start": "2026-01-01", "end": "2026-01-16"}
+    for relief in ([cap, outage], [outage, cap]):
+        ledger = bp.settle(deal(speed(*relief)), source, forecast=half, events=[event])
+        assert line(ledger)[["numerator", "denominator", "excluded"]].tolist() == [960, 1600, 1500]
+    # An outage of five days leaves 895 above: 1,705 stay, of which 26 × 60 = 1,560 in time.
+    event["end"] = "2026-01-06"
+    ledger = bp.settle(deal(speed(cap, outage)), source, forecast=half, events=[event])
+    assert line(ledger)[["numerator", "denominator", "excluded"]].tolist() == [1560, 1705, 1395]
+
+
+def test_a_second_cap_is_refused():
+    caps = [{"volume": {"by": by, "above": "110%"}, "effect": "cap"} for by in ("day", "month")]
+    with pytest.raises(bp.errors.ScenarioError, match="reliefs 1 and 2 both cap the volume"):
+        deal(speed(*caps))
+
+
+def test_a_waived_month_keeps_its_bonus():
+    clause = speed({"cause": "client_caused", "effect": "waive"})
+    clause["speed"] |= {"linear": [], "bands": [{"to": "expected", "credit": 1000}, {"from": "90%", "bonus": 500}]}
+    source = days("2026-01-01", [100] * 59, [95] * 31 + [50] * 28)
+    events = [{"cause": "client_caused", "start": f"2026-0{m}-10", "end": f"2026-0{m}-12"} for m in (1, 2)]
+    ledger = bp.settle(deal(clause), source, events=events)
+    assert ledger.amounts("bonus") == cents(["500", "0"]) and ledger.amounts("credit") == cents(["0", "0"])
+
+
+def test_a_scaled_target_is_no_easier_bonus():
+    # 120 for 100 foreseen scale 80 % to 73.3 % and 90 % to 82.5 %: 85 % meets the target and earns nothing.
+    clause = speed({"volume": {"above": "110%"}, "effect": "scale"})
+    clause["speed"] |= {"linear": [], "bands": [{"to": "expected", "credit": 1000}, {"from": "90%", "bonus": 500}]}
+    source = days("2026-01-01", [120] * 31, [120 * 0.85] * 31)
+    ledger = bp.settle(deal(clause), source, forecast=FLAT)
+    assert ledger.amounts("bonus") == cents(["0"]) and ledger.amounts("credit") == cents(["0"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"end": None}, "event 1 has no end"), ({"contact_type": "cals"}, "no contact type. Did you mean 'calls'")],
+)
+def test_an_event_that_could_not_apply_is_refused(wrong, said):
+    event = {"cause": "outage", "start": "2026-01-02", "end": "2026-01-03"} | wrong
+    with pytest.raises(ParameterError, match=said):
+        bp.settle(deal(speed({"cause": "outage"})), january({}, {}), events=[event])
+
+
+def test_a_tables_event_of_another_queue_does_not_count():
+    clause = speed({"cause": "outage", "effect": "waive"})
+    clause["speed"]["scope"] = {"contact_types": ["calls"]}
+    event = {"cause": "outage", "start": "2026-01-02", "end": "2026-01-03", "contact_type": "mail"}
+    frame = counts_table("speed", [(50, 100)])
+    assert bp.settle(deal(clause), frame, events=[event]).lines["status"].tolist() == ["missed"]
+    assert bp.settle(deal(clause), frame, events=[event | {"contact_type": "calls"}]).lines["status"].tolist() == [
+        "waived"
+    ]
+
+
+def test_a_month_of_which_nothing_was_judged_is_not_met():
+    clause = speed({"cause": "outage"})
+    clause["speed"]["window"] = "day"
+    event = {"cause": "outage", "start": "2026-01-01", "end": "2026-02-01"}
+    ledger = bp.settle(deal(clause), january({}, {}), events=[event])
+    assert ledger.lines["status"].tolist() == ["relieved"]
+
+
+@pytest.mark.parametrize("hours", ["09:00-17:00", "06:00-13:00"])
+def test_intervals_that_hours_cut_are_refused(hours):
+    source = days("2026-01-01", [25] * 124, [20] * 124, freq="6h", hours=6.0)
+    with pytest.raises(ParameterError, match=r"'speed' has hours of its own.*2026-01-01 (06|12):00 lies partly"):
+        bp.settle(deal(speed(hours={"daily": hours})), source)
+    with pytest.raises(ParameterError, match="partly within"):
+        bp.settle(deal(speed(hours={"daily": hours})), january({}, {}))

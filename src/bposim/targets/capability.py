@@ -21,6 +21,8 @@ from bposim.targets.capability_series import COVERS, MONTHS, MetricHistory, read
 REVIEW_AT, REVIEW_MONTHS = 0.05, (3, 12)
 #: Months ahead that targets are recommended for.
 AHEAD = 12
+#: Columns of recommended targets, whatever they come from.
+FRAME = ("target", "covers", "metric", "level", "sense", "window", "probability", "ci_low", "ci_high", "mean", "why")
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,24 +252,11 @@ def recommend_from_history(
             f"{', '.join(short)}: less than two years are known, so the season is mostly a guess and the targets are low."
         )
     notes += changes_told(changes, {h.metric: h for h in found})
-    columns = [
-        "target",
-        "covers",
-        "metric",
-        "level",
-        "sense",
-        "window",
-        "probability",
-        "ci_low",
-        "ci_high",
-        "mean",
-        "why",
-    ]
     arguments = {"confidence": confidence, "window": window, "until": str(until), "seed": seed}
     parent = getattr(source, "provenance", None)
     made = Provenance("recommend_targets", arguments, (parent,) if isinstance(parent, Provenance) else ())
     return Capability(
-        pd.DataFrame(rows, columns=columns), pd.concat(paths, ignore_index=True), changes, tuple(targets), confidence,
+        pd.DataFrame(rows, columns=list(FRAME)), pd.concat(paths, ignore_index=True), changes, tuple(targets), confidence,
         *_together(ahead, confidence), review, clauses, tuple(notes), made, tuple(ahead),
     )  # fmt: skip
 

@@ -76,6 +76,10 @@ def clause_problems(name: str, clause: Clause, intervals_a_month: float | None) 
     rule(m.table != "agents" or not clause.scope.contact_types,
          f"{clause.metric} is about agents, who belong to groups. Name agent_groups.", "scope")  # fmt: skip
     found += _level_problems(name, clause)
+    capped = [k for k, r in enumerate(clause.relief) if r.effect == "cap"]
+    if len(capped) > 1:
+        message = f"clause {name!r}: reliefs {capped[0] + 1} and {capped[1] + 1} both cap the volume. Keep one of them."
+        found.append((("clauses", name, "relief", capped[1]), message))
     found += [p for k, r in enumerate(clause.relief) for p in _relief_problems(name, k, r, clause)]
     found += _consequence_problems(name, clause)
     found += _sample_problems(name, clause, intervals_a_month)

@@ -106,13 +106,14 @@ class _Ruler:
         self.scale = w.factor if clause.higher else 1 / w.factor
         self.value = _rounded(w.value, clause)
 
-    def edge(self, level: Level | float) -> np.ndarray:
+    def edge(self, level: Level | float, *, scaled: bool = True) -> np.ndarray:
+        """Return a level of every window; relief moves those of credits (``scaled``), not those of bonuses."""
         number = level if isinstance(level, float) else self.clause.level(level)
-        return np.round((number + self.shift) * self.scale, 12)
+        return np.round((number + self.shift) * (self.scale if scaled else 1.0), 12)
 
-    def beyond(self, level: Level | None, nothing: float) -> np.ndarray:
+    def beyond(self, level: Level | None, nothing: float, *, scaled: bool) -> np.ndarray:
         """Tell whether values lie above an edge, one exactly reached on the better side."""
-        edge = nothing if level is None else self.edge(level)
+        edge = nothing if level is None else self.edge(level, scaled=scaled)
         return self.value >= edge if self.clause.sense in (">=", "<") else self.value > edge
 
     def reaches(self, level: Level | float) -> np.ndarray:
@@ -155,6 +156,7 @@ def judge(
             status = np.where(status == NO_DATA, MET, status)
     untold = np.isnan(w.value)
     open_ = status == MET
+    earning = open_ | (status == WAIVED)  # a waiver takes no credit and leaves the bonus
     missed = open_ & ~r.reaches(Level(math.nan, "", clause.miss_name))
     status = np.where(missed, MISSED, status)
     shape = w.value.shape
@@ -173,21 +175,24 @@ def judge(
             into += found if most is None or most.money is None else np.minimum(found, to_cents(most.money))
 
     for band in clause.bands:
-        inside = open_ & r.beyond(band.from_, -math.inf) & ~_above_top(r, band)
+        costs = band.bonus is None
+        inside = (open_ if costs else earning) & r.beyond(band.from_, -math.inf, scaled=costs) & ~_above_top(r, band)
         inside &= _fulfilled(band, conditions, w.month)
         if band.points is not None:
             points += inside * band.points
         elif (amount := band.credit or band.bonus) is not None:
-            book(amount, inside.astype(float), band.bonus is not None)
+            book(amount, inside.astype(float), not costs)
     for part in clause.linear:
         amount = part.credit or part.bonus
         assert amount is not None
-        times = _steps(r, part, clause.higher) * (open_ & _fulfilled(part, conditions, w.month))
-        book(amount, times, part.bonus is not None, part.at_most)
+        costs = part.bonus is None
+        counted = (open_ if costs else earning) & _fulfilled(part, conditions, w.month)
+        book(amount, _steps(r, part, clause.higher) * counted, not costs, part.at_most)
     if clause.per_contact is not None:
         edge = r.edge(clause.per_contact.beyond)
         over = edge * w.bottom - w.top if clause.higher else w.top - edge * w.bottom
-        counted = open_ & ~untold  # met without data: no contact missed
+        # Met without data: no contact missed. Reached once rounded: none either.
+        counted = open_ & ~untold & ~r.reaches(clause.per_contact.beyond)
         whole = np.where(counted, np.floor(np.maximum(over, 0.0) + 1e-9), 0.0)
         most = clause.per_contact.at_most
         book(Amount(money=clause.per_contact.credit), whole, False, None if most is None else Amount(money=most))
@@ -196,7 +201,11 @@ def judge(
 
 
 def _above_top(r: _Ruler, band: Band) -> np.ndarray:
-    return np.zeros(r.value.shape, dtype=bool) if band.to is None else r.beyond(band.to, math.inf)
+    return (
+        np.zeros(r.value.shape, dtype=bool)
+        if band.to is None
+        else r.beyond(band.to, math.inf, scaled=band.bonus is None)
+    )
 
 
 def _fulfilled(
@@ -210,7 +219,7 @@ def _fulfilled(
 
 def _steps(r: _Ruler, part: Linear, higher: bool) -> np.ndarray:
     """Return how many steps a value lies beyond the edge, on the worse side for a credit, the better for a bonus."""
-    gap = r.edge(part.beyond) - r.value
+    gap = r.edge(part.beyond, scaled=part.bonus is None) - r.value
     far = gap if higher == (part.credit is not None) else -gap
     n = np.maximum(np.nan_to_num(far, nan=0.0, posinf=1e9, neginf=0.0), 0.0) / part.per.value
     if part.steps == "full":

@@ -15,7 +15,7 @@ from bposim.metrics import ratio_interval
 from bposim.metrics.intervals import pool_batches
 from bposim.provenance import Provenance
 from bposim.targets.contract import Contract
-from bposim.targets.core import MISSED, STATUS, Judged, by_month
+from bposim.targets.core import MET, MISSED, STATUS, Judged, by_month
 from bposim.targets.months import Settled
 from bposim.targets.terms import from_cents
 
@@ -285,7 +285,10 @@ def _counts_by_month(j: Judged, metric: str, n: int) -> dict[str, Any]:
 
     code = by_month(j.status.astype(float), w.month, n).astype(int)
     worst = by_month((j.status == MISSED).astype(float), w.month, n)
-    status = np.where(one, np.array(STATUS, dtype=object)[np.where(one, code, 0)], np.where(how_many == 0, "", np.where(worst > 0, "missed", "met")))  # fmt: skip
+    # Of several windows: missed with one that is, met with one compared, else what most of them are.
+    often = np.stack([by_month((j.status == k).astype(float), w.month, n) for k in range(len(STATUS))])
+    several = np.where(worst > 0, MISSED, np.where(often[MET] > 0, MET, often.argmax(axis=0)))
+    status = np.where(how_many == 0, "", np.array(STATUS, dtype=object)[np.where(one, code, several)])
     r = len(w.value)
     return {
         "metric": metric, "value": single(w.value).reshape(-1), "numerator": added(w.top).reshape(-1),

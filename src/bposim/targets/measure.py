@@ -87,7 +87,7 @@ def measure(
     ask = question(clause, source)
     window = clause.settled_window
     types = scope_types(clause, name, counts)
-    inside = _within_hours(clause, counts)
+    inside = _within_hours(clause, name, counts)
     if window == "all":
         inside = inside & np.asarray(time_labels(counts.starts, "month").isin(months))
     relief = lay_relief(clause, name, contract, counts, types, inside, expected, events)
@@ -119,7 +119,7 @@ def measure(
     return Measured(_complete(found, window, months), ask, given)
 
 
-def _within_hours(clause: Clause, counts: Counts) -> np.ndarray:
+def _within_hours(clause: Clause, name: str, counts: Counts) -> np.ndarray:
     """Tell which intervals lie in the clause's own hours and on none of its closed days."""
     local = counts.starts.tz_localize(None)
     inside = np.ones(len(local), dtype=bool)
@@ -129,6 +129,16 @@ def _within_hours(clause: Clause, counts: Counts) -> np.ndarray:
             for begin, end in spans:
                 table[d, begin:end] = True
         inside = table[local.day_of_week, local.hour * 60 + local.minute]
+        open_until = np.append(0, np.cumsum(np.tile(table.ravel(), 2)))
+        first = (local.day_of_week * 1440 + local.hour * 60 + local.minute).to_numpy()
+        length = np.minimum(np.round(np.asarray(counts.hours) * 60).astype(int), table.size)
+        share = (open_until[first + length] - open_until[first]) / np.maximum(length, 1)
+        cut = np.flatnonzero((share > 0) & (share < 1))
+        if len(cut):
+            raise ParameterError(
+                f"clause {name!r} has hours of its own, and the counts' interval of {counts.starts[cut[0]]:%Y-%m-%d %H:%M} lies "
+                "partly within them. Give counts by shorter intervals, or hours that begin and end with one."
+            )
     if clause.closed:
         inside = inside & ~local.normalize().isin(pd.DatetimeIndex(clause.closed))
     return inside

@@ -214,7 +214,10 @@ def _judge(
     if relief.corridor is None:
         zone_free = events.assign(**{k: [t.tz_localize(None) for t in events[k]] for k in ("start", "end")})
         hit = np.zeros((1, len(months)), dtype=bool)
+        mine = clause.scope.contact_types
         for row in zone_free[zone_free["cause"] == relief.cause].itertuples():
+            if row.contact_type is not None and mine and row.contact_type not in mine:
+                continue
             hit |= np.asarray((months < row.end) & (months + pd.DateOffset(months=1) > row.start))[None, :]
         if relief.effect == "exclude" and hit.any() and not done:
             raise ParameterError(

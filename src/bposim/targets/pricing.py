@@ -202,9 +202,13 @@ def price_cents(price: Price, quantities: Quantities, shape: tuple[int, int]) ->
     if np.isnan(fee).any():
         raise ParameterError(
             f"the fee {price.kind} cannot be computed in {int(np.isnan(fee).any(axis=0).sum())} of {shape[1]} months: "
-            f"{', '.join(price.needs)} is not known there. Give quantities=, or leave these months out."
+            f"{', '.join(_unknown(price, quantities))} is not known there. Give quantities=, or leave these months out."
         )
     return np.broadcast_to(round_cents(fee * 100), shape)
+
+
+def _unknown(price: Price, quantities: Quantities) -> list[str]:
+    return [n for n in price.needs if n not in quantities or np.isnan(quantities[n]).any()]
 
 
 def _billed(price: Price, quantity: np.ndarray, quantities: Quantities) -> np.ndarray:

@@ -117,7 +117,7 @@ def count_quantities(
         base = name.removeprefix("forecast_")
         if name != base:
             if base in ("offered", "answered") and expected is not None:
-                found[name] = np.nan_to_num(expected.by("month", months, counts.types))[None, :]
+                found[name] = expected.by("month", months, counts.types)[None, :]
         elif name in _CONTACTS:
             column, size = _CONTACTS[name]
             found[name] = per_month(np.asarray(counts.column(column), dtype=float).sum(axis=2)) / size

@@ -17,7 +17,7 @@ from bposim.scenario.models import read_targets
 from bposim.simulate import SimulationResult, simulate
 from bposim.simulate.proof import verdict
 from bposim.targets.assess import check_question
-from bposim.targets.capability import Capability, history_problems, recommend_from_history
+from bposim.targets.capability import FRAME, Capability, history_problems, recommend_from_history
 from bposim.targets.capability_series import is_history
 from bposim.targets.capability_with import history_of, more_careful
 from bposim.targets.contract import Contract
@@ -236,21 +236,8 @@ def recommend_targets(
         "recommend_targets", {"confidence": confidence, "window": window, "replications": replications, "seed": seed},
         (fresh.provenance,),
     )  # fmt: skip
-    columns = [
-        "target",
-        "covers",
-        "metric",
-        "level",
-        "sense",
-        "window",
-        "probability",
-        "ci_low",
-        "ci_high",
-        "mean",
-        "why",
-    ]
     return Advice(
-        pd.DataFrame(rows, columns=columns),
+        pd.DataFrame(rows, columns=list(FRAME)),
         tuple(chosen),
         confidence,
         *joint,

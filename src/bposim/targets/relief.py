@@ -12,18 +12,19 @@ import pandas as pd
 from bposim.errors import ParameterError, require
 from bposim.metrics import Counts
 from bposim.metrics.pooling import codes_of, group
+from bposim.scenario.check import nearest
 from bposim.targets.clauses import CAUSES, Clause, Relief
 from bposim.targets.contract import Contract
 from bposim.targets.foreseen import Expected, foresee
 
 
-def read_events(events: Any, zone: Any) -> pd.DataFrame:
-    """Return events as ``cause, start, end, contact_type``; the end is not included.
+def read_events(events: Any, zone: Any, types: Sequence[str] = ()) -> pd.DataFrame:
+    """Return events as ``cause, start, end, contact_type``; the end is not included. Without ``types`` any contact type will do.
 
     Raises
     ------
     ParameterError
-        A cause is unknown, a time cannot be read or an end is not after its start; all at once.
+        A cause or contact type is unknown, a time is lacking or an end is not after its start; all at once.
     """
     frame = pd.DataFrame(events if events is not None else [], columns=None)
     problems: list[str] = []
@@ -37,10 +38,19 @@ def read_events(events: Any, zone: Any) -> pd.DataFrame:
         except (KeyError, ValueError, TypeError) as error:
             problems.append(f"event {k} needs start and end, the end not included: {error}. Write 2026-03-01 09:00.")
             continue
+        if pd.isna(start) or pd.isna(end):
+            which = "start" if pd.isna(start) else "end"
+            problems.append(f"event {k} has no {which}. Write 2026-03-01 09:00; one that lasts ends with the term.")
+            continue
         if end <= start:
             problems.append(f"event {k}: end {row['end']} must be after start {row['start']}; it is not included.")
         kind = row.get("contact_type")
-        rows.append((cause, start, end, None if kind is None or kind != kind else str(kind)))
+        kind = None if kind is None or kind != kind else str(kind)
+        if kind is not None and types and kind not in types:
+            problems.append(
+                f"event {k} is of {kind!r}, which is no contact type.{nearest(kind, types)} Known: {', '.join(types)}."
+            )
+        rows.append((cause, start, end, kind))
     require(problems, ParameterError)
     return pd.DataFrame(rows, columns=["cause", "start", "end", "contact_type"])
 
@@ -94,7 +104,7 @@ def lay_relief(
     out = np.zeros((1, n), dtype=bool)
     caps: list[tuple[str, np.ndarray, np.ndarray]] = []
     factor, waived = np.ones((rep, len(labels))), np.zeros((rep, len(labels)), dtype=bool)
-    for relief in clause.relief:
+    for relief in sorted(clause.relief, key=lambda r: r.effect == "cap"):  # caps see what the others left
         if relief.corridor is None:
             hit = _covered(relief, counts, types, events)
             if relief.effect == "exclude":
@@ -113,7 +123,10 @@ def lay_relief(
         if relief.effect == "exclude":
             out = out | (over | under)[:, place]
         elif relief.effect == "cap":
-            caps.append((unit, place, np.where(over, np.floor(actual - high + 1e-6), 0.0)))
+            above = np.where(over, np.floor(actual - high + 1e-6), 0.0)
+            offered = np.nan_to_num(np.asarray(counts.column("offered"), dtype=float)[:, :, list(types)].sum(axis=2))
+            gone = group(np.where(inside & out, offered, 0.0)[:, :, None], place, len(stretch), None, False)[:, :, 0]
+            caps.append((unit, place, np.maximum(above - gone, 0.0)))  # what is left out already is not above any more
         elif relief.effect == "waive":
             waived |= over | under
         else:

@@ -100,7 +100,7 @@ def settle(
         counts = _counts(deal, source)
         zone = deal_zone(counts)
         expected = read_forecast(_default_forecast(deal, source) if forecast is None else forecast, zone)
-        happened = read_events(events, zone)
+        happened = read_events(events, zone, counts.types)
         held, parts = _months_held(counts)
         months, contract_month, notes = _calendar(deal, held, start)
         if parts:
