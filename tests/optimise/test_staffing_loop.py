@@ -19,7 +19,6 @@ from bposim.optimise._shift_model import Limits, ShiftModel
 from bposim.optimise._start import rounded
 from bposim.optimise._tours import tours
 from bposim.optimise.proof import prove_plan
-from bposim.optimise.proof import prove_plan
 from bposim.simulate import simulate
 
 TARGET = bp.ServiceLevel(0.80, within="20s", window="day")
