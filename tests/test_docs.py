@@ -26,6 +26,7 @@ PAGES = (
     "random-streams",
     "data-contracts",
     "targets",
+    "assess",
     "capability",
     "contracts",
     "command-line",
