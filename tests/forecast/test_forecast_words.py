@@ -47,5 +47,8 @@ def test_the_picture_names_public_holidays(by):
     ax = ahead.plot(by=by)
     assert [t.get_text() for t in ax.texts] == ["Labor Day"]  # 1 May 2023, the horizon begins on 24 April
     assert "public holiday" in [t.get_text() for t in ax.get_legend().get_texts()]
+    ax.set_xlim(ax.get_xlim()[0], ax.get_xlim()[0] + 0.5)  # names out of view do not stretch the figure
+    ax.figure.canvas.draw()
+    assert ax.figure.get_tightbbox().width < 1.1 * ax.figure.get_figwidth()
     bare = forecast(nhpp(112, 3), days=14, samples=20, method="mean-4").plot(by=by)
     assert not bare.texts and "public holiday" not in [t.get_text() for t in bare.get_legend().get_texts()]

@@ -91,7 +91,7 @@ def mark_holidays(ax: Any, holidays: Mapping[date, str]) -> None:
         )  # fmt: skip
         ax.text(
             begin + pd.Timedelta(hours=12), 0.02, name, rotation=90, fontsize="x-small", ha="center", va="bottom", color="grey",
-            transform=ax.get_xaxis_transform(),
+            transform=ax.get_xaxis_transform(), clip_on=True,  # outside a narrower view it would stretch the figure
         )  # fmt: skip
     if holidays:
         ax.legend(frameon=False, fontsize="small", ncols=2, loc="upper right")
