@@ -12,7 +12,7 @@ import bposim as bp
 from bposim.testing import close_to
 
 ENGINES = ("reference", "fast")
-DAYS = {"reference": 300, "fast": 4000}
+DAYS = {"reference": 150, "fast": 4000}
 
 
 def mmc(**changes):
