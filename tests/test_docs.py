@@ -28,6 +28,7 @@ PAGES = (
     "targets",
     "capability",
     "contracts",
+    "assess",
     "command-line",
 )
 

@@ -118,6 +118,18 @@ def test_further_replications_are_those_of_a_longer_run():
     ).all()
 
 
+def test_plans_meet_the_same_redials():
+    """Spare rows kept from one plan for the next are those that a simulation of its own would draw."""
+    again = world(8, 3).replace(
+        {"contact_types.a.redial": {"after_abandonment": 0.6, "delay": {"exponential": {"mean": "5min"}}}}
+    )
+    first = bp.simulate(again, replications=12, seed=3, within="20s", progress=False)
+    for heads in (5, 7, 10, 6):
+        plan = {"g": heads}
+        alone = bp.simulate(again, staffing=plan, replications=12, seed=3, within="20s", progress=False)
+        assert first.restaffed(plan).intervals.equals(alone.intervals)
+
+
 def test_what_is_refused():
     with pytest.raises(ParameterError, match="levels"):
         price_targets(world(), [DAY], levels=1)

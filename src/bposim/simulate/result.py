@@ -199,7 +199,7 @@ class SimulationResult:
         from dataclasses import replace
 
         recipe = replace(self._recipe, replications=replications, offset=self._recipe.offset + self.replications,
-                         luck=None if self._recipe.luck is None else {})  # fmt: skip
+                         luck=None if self._recipe.luck is None else {}, spares=None if self._recipe.spares is None else {})  # fmt: skip
         return SimulationResult.make(recipe, count(recipe, self._counts.thresholds()), self.default_within_s)
 
     def restaffed(self, staffing: Any) -> SimulationResult:
@@ -209,7 +209,7 @@ class SimulationResult:
         from bposim.engines.source import staffing_of
 
         if self._recipe.luck is None:
-            self._recipe = replace(self._recipe, luck={})
+            self._recipe = replace(self._recipe, luck={}, spares={})
         scenario = self.scenario.with_staffing(staffing)
         source = replace(self._recipe.source, **staffing_of(scenario))
         recipe = replace(self._recipe, scenario=scenario, source=source)

@@ -20,8 +20,8 @@ from bposim.targets.frontier import SHARES
 from bposim.targets.levels import Level, Planner
 from bposim.targets.probability import attainable, meets, probability, window_values
 
-#: Replications that are played at a time, with their contacts kept for every plan.
-BATCH = 250
+#: Replications that are played at a time, with their contacts kept for every plan (`LUCK_BYTES` holds them in most worlds).
+BATCH = 120
 
 
 @dataclass(frozen=True, eq=False)
