@@ -34,8 +34,8 @@ def safe_level(level: float, target: Target, step: float) -> float:
     0.84
     """
     if target.sense == ">=":
-        return round(max(np.floor(level / step + 1e-9) * step, 0.0), 6)
-    return round(min(np.ceil(level / step - 1e-9) * step, 1.0), 6) + 0.0  # ceil(-1e-9) is -0.0
+        return round(max(float(np.floor(level / step + 1e-9)) * step, 0.0), 6)
+    return round(min(float(np.ceil(level / step - 1e-9)) * step, 1.0), 6) + 0.0  # ceil(-1e-9) is -0.0
 
 
 def start_levels(

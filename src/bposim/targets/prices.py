@@ -208,8 +208,8 @@ def _cost_at(part: pd.DataFrame, level: float, high: bool) -> tuple[float, float
 
     Examples
     --------
-    >>> plans = pd.DataFrame({"agent_hours": [10.0, 20.0], "cost": [100.0, 200.0], "attainable": [0.6, 0.8]})
-    >>> _cost_at(plans, 0.7, True), _cost_at(plans, 0.5, True), _cost_at(plans, 0.9, True)
+    >>> plans = pd.DataFrame({"agent_hours": [10.0, 20.0], "cost": [100.0, 200.0], "attainable": [0.5, 0.75]})
+    >>> _cost_at(plans, 0.625, True), _cost_at(plans, 0.5, True), _cost_at(plans, 0.9, True)
     ((15.0, 150.0), (10.0, 100.0), (nan, nan))
     """
     f = part.sort_values("cost")
