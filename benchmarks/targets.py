@@ -264,7 +264,7 @@ def bank(replications: int = 1000, levels: int = 8) -> pd.DataFrame:
         world = bank_scenario(kind)
         bp.simulate(world, replications=2, progress=False)  # compiled before the clock starts
         begin, spent = time.perf_counter(), time.process_time()
-        advice = bp.recommend_targets(world, replications=replications, levels=levels, progress=True)
+        advice = bp.recommend_targets(world, replications=replications, levels=levels, progress=False)
         wall = time.perf_counter() - begin
         assert advice.prices is not None
         print(advice, advice.prices, sep="\n", flush=True)

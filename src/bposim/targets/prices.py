@@ -36,7 +36,7 @@ class Prices:
     tighten : DataFrame
         ``target, level, attainable, steps, tighter, hours_now, hours, more_hours, more_cost, more_share, cost_per_step, said``: the
         cheapest mix of two neighbouring plans at which the level, and the tighter one, is attainable. Missing where no plan of
-        the frontier reaches it.
+        the frontier reaches it, and where the leanest reaches both.
     levels : tuple of Level
     replications : int
         Behind each plan.
@@ -116,7 +116,7 @@ def price_targets(
         raise ParameterError(parameter("targets", "price_targets()", "a list of at least one Target", targets))
     speed = next((t for t in targets if t.metric == "service_level"), targets[0])
     planner = Planner(scenario, volumes, planning_threshold(scenario, speed))
-    shares = [SHARES[round(k)] for k in np.linspace(0, len(SHARES) - 1, levels)]
+    shares = _shares(targets, levels)
     bar: Any = None
     sizes = [min(BATCH, replications - k) for k in range(0, replications, BATCH)]
     if show_progress(progress):
@@ -138,13 +138,13 @@ def price_targets(
     within = sorted({t for x in targets for t in (x.within_s, x.short_s) if t is not None})
     first = None
     for size in sizes:
-        if first is None:
-            first = simulate(scenario, volumes=volumes, staffing=plans[0].staffing, replications=size, seed=seed, progress=False,
+        if first is None:  # the most lavish: fewest hang up and call again
+            first = simulate(scenario, volumes=volumes, staffing=plans[-1].staffing, replications=size, seed=seed, progress=False,
                              within=[float(w) for w in within])  # fmt: skip
         else:
             first = first.further(size)
         for k, level in enumerate(plans):
-            runs = first if k == 0 else first.restaffed(level.staffing)
+            runs = first if k == len(plans) - 1 else first.restaffed(level.staffing)
             for j, target in enumerate(targets):
                 values.setdefault((j, k), []).append(window_values(runs, target))
             tick()
@@ -174,6 +174,19 @@ def price_targets(
     return Prices(confidence, frame, tighten, tuple(plans), replications, scenario.currency, made)
 
 
+def _shares(targets: Sequence[Target], levels: int) -> list[float]:
+    """Return planned service levels from well below the targets to nearly all, evenly on the log of the share missed.
+
+    Examples
+    --------
+    >>> [round(x, 3) for x in _shares([Target(metric="service_level", level=0.45, sense=">=", within_s=20)], 4)]
+    [0.338, 0.813, 0.947, 0.985]
+    """
+    speed = [t.level for t in targets if t.metric == "service_level" and not t.aggregation.startswith("share_of")]
+    low = min(SHARES[0], 0.75 * min(speed, default=1.0))
+    return [round(float(1 - x), 5) for x in np.geomspace(1 - low, 1 - SHARES[-2], levels)]
+
+
 def _step(target: Target) -> float:
     if target.metric in ("service_level", "turnaround") or target.aggregation.startswith("share_of"):
         return 0.05
@@ -190,7 +203,11 @@ def _tighten(target: Target, step: float, part: pd.DataFrame, scenario: Scenario
         (100, " %") if target.metric in ("service_level", "turnaround", "abandonment", "occupancy") else (1, " s")
     )
     to = f"{target}: to {scale * tighter:.4g}{unit}"
-    if np.isnan(now[0]):
+    least = part.sort_values("cost").iloc[0]
+    if now[0] == least["agent_hours"] and then[0] == now[0]:
+        more_hours = more_cost = share = np.nan
+        said = f"{to}: attainable with the leanest plan of the frontier ({now[0]:,.0f} {basis})."
+    elif np.isnan(now[0]):
         said = f"{target}: not attainable with any plan of the frontier."
     elif np.isnan(then[0]):
         said = f"{to}: beyond every plan of the frontier."

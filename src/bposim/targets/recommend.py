@@ -223,7 +223,7 @@ def recommend_targets(
             "the staffing given to recommend_targets() holds no agents, so nothing can be promised. Give heads, or a plan "
             "whose status is not 'infeasible'."
         )
-    within = sorted({*THRESHOLDS_S, *TURNAROUNDS_S, *(t.within_s for t in (*source.targets, *drafted) if t.within_s)})
+    within = _thresholds(source, drafted)
     runs = simulate(
         source, volumes=volumes, staffing=staffing, replications=max(replications // 2, 2), seed=seed, progress=progress,
         within=within, hold_out=True,
@@ -312,6 +312,24 @@ def recommend_targets(
         credits=credits_expected(deal, fresh, current, confidence),
         prices=prices,
     )
+
+
+def _thresholds(scenario: Scenario, drafted: list[Target]) -> list[float]:
+    """Return the thresholds that may be asked for, and no more: each takes memory and time in every replication."""
+    named = {
+        t.within_s
+        for t in (*scenario.targets, *drafted, *(t for k in scenario.contact_types.values() for t in k.targets))
+        if t.within_s
+    }
+    kinds = [k.deferred for k in scenario.contact_types.values()]
+    speed = [t.within_s for t in (*scenario.targets, *(t for k in scenario.contact_types.values() for t in k.targets))
+             if t.metric == "service_level" and t.within_s]  # fmt: skip
+    wanted = (
+        {next((t for t in THRESHOLDS_S if t >= 5 * speed[0]), THRESHOLDS_S[-1])}
+        if speed and not any(kinds)
+        else set(THRESHOLDS_S)
+    )
+    return sorted({*named, *wanted, *(TURNAROUNDS_S if any(kinds) else ())})
 
 
 def _whole(contract: Any) -> Any:
