@@ -1,7 +1,7 @@
 """Run the benchmarks and write their tables into benchmarks/README.md.
 
 Usage: python benchmarks/run.py [section …]; sections: oracles, recovery, heads, twins, coverage, speed,
-forecast, bank, backtest, reports, planted, staffing, targets, vancouver,
+forecast, bank, backtest, reports, planted, staffing, targets, chances, advice, vancouver,
 fuzz (fuzz=verint,eleveo: these readers only), rules. Sections that need data from
 outside the project are left as they are where the data are
 missing, and say so.
@@ -317,6 +317,42 @@ def targets() -> None:
     )
 
 
+def advice() -> None:
+    """How long a full recommendation takes on the bank."""
+    sys.path.insert(0, str(HERE))
+    from bank_backtest import LOG
+
+    from targets import bank
+
+    if not LOG.exists():
+        print("section advice: the log is missing; the page keeps its last figures")
+        return
+    found = bank().T.reset_index(names="")
+    write(
+        "advice",
+        '## A full recommendation\n\nTechnion "Anonymous Bank" (Mandelbaum, Sakov & Zeltyn 2000), calibrated on 1 January to 20 February, March '
+        "1999: four targets by month and what tightening each would cost, 1,000 replications for each of eight staffing levels. The wanted time is "
+        "90 s on 2 cores. In both scenarios half of those who hang up call again, which is what most of the time goes to: each play has 36,000 "
+        f"contacts and up to several thousand spare ones.\n\n{table(found)}\n\n`python benchmarks/targets.py bank`",
+    )
+
+
+def chances() -> None:
+    """Predicted chances of random clauses in random operations against fresh luck."""
+    sys.path.insert(0, str(HERE))
+    from targets_calibrated import FRESH, REPLICATIONS, reliability, scores, study
+
+    pairs = study(300)
+    said = "\n".join(f"- {k}: {v:.4f}" for k, v in scores(pairs).items())
+    write(
+        "chances",
+        f"## Calibrated chances\n\n{len(pairs)} random clauses in {pairs['operation'].nunique()} random small operations: predicted on "
+        f"{REPLICATIONS} replications, observed on {FRESH:,} of another seed, by decile of the predicted chance. It tells that chances are right "
+        "about the simulation's own world; deciles hold pairs of about as many operations, nothing is shrunk or fitted.\n\n"
+        f"{table(reliability(pairs))}\n\n{said}\n\n`python benchmarks/targets_calibrated.py`",
+    )
+
+
 def vancouver() -> None:
     """Targets recommended for each year of Vancouver's 3-1-1 from the data before it."""
     sys.path.insert(0, str(HERE))
@@ -374,6 +410,8 @@ if __name__ == "__main__":
             planted,
             staffing,
             targets,
+            chances,
+            advice,
             vancouver,
         )
     }

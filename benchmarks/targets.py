@@ -6,13 +6,21 @@ make of the same words; its profile over the day is not stated, so one is taken 
 multiples give the stated agent-hours, all seven (nothing else of the table was looked at). Its agents have shifts of their own and finish
 their contacts, so heads are laid out as named agents: a group by number sends idle agents home first, which costs 0.6 points.
 
-Usage: python benchmarks/targets.py [i6 | illustration]
+Third, how long the whole recommendation takes: the Technion bank, calibrated (its scenario is kept in the system's temporary folder),
+March 1999, four targets a month, 1,000 replications for each of eight staffing levels, twice: the scenario of the catalogue calibrated,
+and one drafted from the log, in which customers call again.
+
+Usage: python benchmarks/targets.py [i6 | illustration | bank]
 """
 
 from __future__ import annotations
 
+import os
+import resource
 import sys
+import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +33,7 @@ import bposim as bp
 from bposim.erlang import least_agents
 from bposim.targets.core import MISSED
 
+HERE = Path(__file__).parent
 #: Stated: agents, patience, window, mean, sd, P(at least 80 %), 5, 50 and 95 % quantile.
 I6 = (
     (24, None, "30 min", 0.8163, 0.2003, 0.654, 0.397, 0.883, 1.000),
@@ -226,6 +235,50 @@ def differences(found: pd.DataFrame) -> pd.DataFrame:
                                        "stated figure's own error there", "ordering"])  # fmt: skip
 
 
+# The bank -----------------------------------------------------------------------------------------------------------
+
+
+def bank_scenario(kind: str) -> bp.Scenario:
+    """Return March 1999 of the bank, calibrated on January and February; ``catalogue`` or ``draft``. Calibrated once."""
+    kept = Path(tempfile.gettempdir()) / f"bposim-bank-{kind}.yaml"
+    if not kept.exists():
+        from bank_backtest import LOG, WEEKS, fitted
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            history = bp.read_history(LOG, profile="anonbank").drop_invalid()
+            if kind == "draft":
+                cal = fitted(history, *WEEKS[0])
+            else:
+                cal = bp.calibrate(
+                    bp.load_scenario(HERE.parent / "scenarios" / "bank_1999.yaml"), history.between(*WEEKS[0][:2])
+                )
+        kept.write_text(cal.scenario.to_yaml())
+    return bp.load_scenario(kept).replace({"start": "1999-03-01", "days": 31})
+
+
+def bank(replications: int = 1000, levels: int = 8) -> pd.DataFrame:
+    """Return seconds of a full recommendation, processor seconds and load, and the largest memory."""
+    rows = []
+    for kind in ("catalogue", "draft"):
+        world = bank_scenario(kind)
+        bp.simulate(world, replications=2, progress=False)  # compiled before the clock starts
+        begin, spent = time.perf_counter(), time.process_time()
+        advice = bp.recommend_targets(world, replications=replications, levels=levels, progress=False)
+        wall = time.perf_counter() - begin
+        assert advice.prices is not None
+        print(advice, advice.prices, sep="\n", flush=True)
+        contacts = float(advice.runs.summary(metrics="offered")["value"].iloc[0])
+        rows.append({
+            "scenario": kind, "redials": "yes" if any(k.redial for k in world.contact_types.values()) else "no",
+            "shifts": "yes" if world.shifts else "no", "contacts a month": round(contacts), "targets": len(advice.targets),
+            "levels": len(advice.prices.levels), "replications a level": replications, "seconds": round(wall, 1),
+            "processor seconds": round(time.process_time() - spent, 1), "load of the machine": round(os.getloadavg()[0], 1),
+            "memory, GB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
 if __name__ == "__main__":
     asked = sys.argv[1:] or ["i6", "illustration"]
     pd.set_option("display.width", 250, "display.max_columns", 40)
@@ -238,6 +291,8 @@ if __name__ == "__main__":
             print(found.T.to_string(float_format=lambda x: f"{x:.3f}"))
             print(rules.to_string(index=False, float_format=lambda x: f"{x:.3f}"))
             print(differences(found).to_string(index=False, float_format=lambda x: f"{x:.4f}"))
+        elif part == "bank":
+            print(bank().T.to_string())
         else:
-            sys.exit(f"part {part!r} does not exist. Known: i6, illustration.")
+            sys.exit(f"part {part!r} does not exist. Known: i6, illustration, bank.")
         print(f"{time.perf_counter() - begin:.0f} s")

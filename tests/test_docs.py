@@ -29,6 +29,7 @@ PAGES = (
     "assess",
     "capability",
     "contracts",
+    "assess",
     "command-line",
 )
 

@@ -243,10 +243,10 @@ def test_agents_that_no_log_shows_are_not_compared():
 
 def test_no_level_is_minus_nought():
     from bposim.scenario.target import make_target
-    from bposim.targets.recommend import _rounded
+    from bposim.targets.advice_more import safe_level
 
     target = make_target("abandonment", {"at_most": 0.05}, caller="a test")
-    assert str(target.replace(level=_rounded(0.0, target, 0.005))).startswith("abandonment at most 0 %")
+    assert str(target.replace(level=safe_level(0.0, target, 0.005))).startswith("abandonment at most 0 %")
 
 
 # Hours on one basis --------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bposim.engines.life import spare_rows
+from bposim.engines.life import Chunks, spare_rows
 from bposim.engines.shifts import staffing_changes
 from bposim.engines.source import Source, by_name, day_factors, stream
 
@@ -136,8 +136,9 @@ def nbytes(contacts: Contacts) -> int:
 
 
 def draw(
-    source: Source, seed: int, replication: int, contacts: Contacts | None = None, start: Start | None = None
-) -> Draws:
+    source: Source, seed: int, replication: int, contacts: Contacts | None = None, start: Start | None = None,
+    kept: Chunks | None = None,
+) -> Draws:  # fmt: skip
     """Draw one replication.
 
     Parameters
@@ -151,15 +152,17 @@ def draw(
         plans that are compared need them drawn once.
     start : Start, optional
         The state in which the run begins.
+    kept : mapping, optional
+        Spare rows of the same seed and replication, drawn before; filled with those drawn now.
     """
     found = contacts if contacts is not None else draw_contacts(source, seed, replication, start)
     if source.branches:
         drawn = source.chunks.copy()  # others may draw longer pools meanwhile
-        found = found | _with_spares(source, seed, replication, found)
+        found = found | _with_spares(source, seed, replication, found, kept)
 
         def again(pool: int) -> Draws:
             source.chunks[pool] = max(source.chunks[pool], 2 * drawn[pool])
-            return draw(source, seed, replication, contacts, start)
+            return draw(source, seed, replication, contacts, start, kept)
 
         found["again"] = again
     changes = staffing_changes(source, seed, replication, start)
@@ -167,9 +170,9 @@ def draw(
     return Draws(**columns, scheduled=changes.scheduled, begin_ms=0 if start is None else start.at_ms)
 
 
-def _with_spares(source: Source, seed: int, replication: int, first: Contacts) -> Contacts:
+def _with_spares(source: Source, seed: int, replication: int, first: Contacts, kept: Chunks | None) -> Contacts:
     """Return the columns with the spare rows behind the first contacts."""
-    spares, ends = spare_rows(source, seed, replication)
+    spares, ends = spare_rows(source, seed, replication, kept)
     n_first = len(first["arrival_ms"])
     joined = {name: np.concatenate([first[name], values]) for name, values in spares.items()}
     return joined | {

@@ -26,10 +26,17 @@ class Exhausted(Exception):
         self.pool = pool
 
 
-def spare_rows(source: Source, seed: int, replication: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+#: Drawn chunks by pool and number, where the same replication is played under several plans.
+Chunks = dict[tuple[int, int], dict[str, np.ndarray]]
+
+
+def spare_rows(
+    source: Source, seed: int, replication: int, kept: Chunks | None = None
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Draw the pools of spare rows: one for each type that a contact may become, and slot of the day if its laws vary.
 
-    The handle time of a spare row does not hold the drift of its day: when it will be needed is not known.
+    The handle time of a spare row does not hold the drift of its day: when it will be needed is not known. Chunks in ``kept``
+    are taken from there, and those drawn are put there.
 
     Returns
     -------
@@ -43,9 +50,15 @@ def spare_rows(source: Source, seed: int, replication: int) -> tuple[dict[str, n
     for p, (k, slot) in enumerate(source.pools):
         name, chunks = source.types[k], int(source.chunks[p])
         for chunk in range(chunks):
-            rng = stream(seed, replication, f"spare/{name}/{slot}/{chunk}")
-            part = source.attributes(k, np.full(CHUNK, slot), always(rng))
-            parts.append(part | {"kind": np.full(CHUNK, k, dtype=np.int16)})
+            part = None if kept is None else kept.get((p, chunk))
+            if part is None:
+                rng = stream(seed, replication, f"spare/{name}/{slot}/{chunk}")
+                part = source.attributes(k, np.full(CHUNK, slot), always(rng)) | {
+                    "kind": np.full(CHUNK, k, dtype=np.int16)
+                }
+                if kept is not None:
+                    kept[p, chunk] = part
+            parts.append(part)
         sizes.append(chunks * CHUNK)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return columns, np.append(0, np.cumsum(sizes)).astype(np.int64)

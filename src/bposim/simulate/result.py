@@ -191,6 +191,17 @@ class SimulationResult:
         recipe = fresh(self._recipe, replications)
         return SimulationResult.make(recipe, count(recipe, self._counts.thresholds()), self.default_within_s)
 
+    def further(self, replications: int) -> SimulationResult:
+        """Return the next replications of the same recipe: those that a longer simulation would have played after these.
+
+        Unlike :meth:`fresh` ones they go on along the volumes' paths as they come, and nothing is held out for a proof.
+        """
+        from dataclasses import replace
+
+        recipe = replace(self._recipe, replications=replications, offset=self._recipe.offset + self.replications,
+                         luck=None if self._recipe.luck is None else {}, spares=None if self._recipe.spares is None else {})  # fmt: skip
+        return SimulationResult.make(recipe, count(recipe, self._counts.thresholds()), self.default_within_s)
+
     def restaffed(self, staffing: Any) -> SimulationResult:
         """Return the same replications under another staffing: the same contacts, drawn once."""
         from dataclasses import replace
@@ -198,7 +209,7 @@ class SimulationResult:
         from bposim.engines.source import staffing_of
 
         if self._recipe.luck is None:
-            self._recipe = replace(self._recipe, luck={})
+            self._recipe = replace(self._recipe, luck={}, spares={})
         scenario = self.scenario.with_staffing(staffing)
         source = replace(self._recipe.source, **staffing_of(scenario))
         recipe = replace(self._recipe, scenario=scenario, source=source)

@@ -27,6 +27,7 @@ from bposim.engines import (
     play,
 )
 from bposim.engines.draws import Contacts, draw_contacts, nbytes
+from bposim.engines.life import Chunks
 from bposim.engines.volumes import load_volumes
 from bposim.errors import EngineWarning, ParameterError, parameter, require
 from bposim.metrics import Counts, threshold_column
@@ -54,6 +55,8 @@ class Recipe:
     ----------
     offset : int
         Number of the first replication; fresh ones begin elsewhere.
+    luck, spares : dict or None
+        Contacts, and spare rows, of replications that several plans meet, drawn once.
     start : Start or None
         The given state in which every replication begins.
     paths : Paths or None
@@ -73,6 +76,7 @@ class Recipe:
     offset: int = 0
     progress: bool | None = None
     luck: dict[int, Contacts] | None = None
+    spares: dict[int, Chunks] | None = None
     start: Start | None = None
     paths: Paths | None = None
     volumes_hash: str | None = None
@@ -92,7 +96,8 @@ class Recipe:
             contacts = draw_contacts(self.source, self.seed, number, self.start)
             if (len(self.luck) + 1) * nbytes(contacts) <= LUCK_BYTES:
                 self.luck[number] = contacts
-        return draw(self.source, self.seed, number, contacts, self.start)
+        kept = None if self.spares is None or number not in self.luck else self.spares.setdefault(number, {})
+        return draw(self.source, self.seed, number, contacts, self.start, kept)
 
     def records(self, replication: int) -> tuple[Draws, Records]:
         """Draw and play one replication."""
@@ -217,7 +222,7 @@ def _on_processes(recipe: Recipe, thresholds: np.ndarray, counts: Any, sums: Any
     """Play SimPy replications on processes: pure Python holds the interpreter lock."""
     from joblib import Parallel, delayed
 
-    bare = replace(recipe, paths=None, luck=None)  # a forecast need not travel
+    bare = replace(recipe, paths=None, luck=None, spares=None)  # a forecast need not travel
     jobs = (delayed(_one_process)(bare, k, thresholds) for k in range(recipe.replications))
     done = Parallel(n_jobs=recipe.workers, return_as="generator")(jobs)
     for k, (c, s, a, plan) in enumerate(done):

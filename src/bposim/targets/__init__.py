@@ -11,12 +11,13 @@ from bposim.targets.frontier import Frontier, attainable_frontier
 from bposim.targets.ledger import Ledger
 from bposim.targets.lint import Lint
 from bposim.targets.matrix import TargetMatrix, target_matrix
+from bposim.targets.prices import Prices, price_targets
 from bposim.targets.probability import attainable, probability, wilson
 from bposim.targets.recommend import Advice, recommend_targets
 from bposim.targets.response import Response, best_response
 from bposim.targets.settle import settle, settle_windows
 
 __all__ = [
-    "Advice", "Assessment", "Capability", "CheapestPlan", "Contract", "ContractAssessment", "CorridorValue", "Drivers", "Frontier", "Ledger", "Lint", "Response", "TargetMatrix", "assess_contract", "assess_target", "attainable",
-    "attainable_frontier", "best_response", "corridor_value", "load_contract", "probability", "recommend_targets", "settle", "settle_windows", "target_drivers", "target_matrix", "wilson",
+    "Advice", "Assessment", "Capability", "CheapestPlan", "Contract", "ContractAssessment", "CorridorValue", "Drivers", "Frontier", "Ledger", "Lint", "Prices", "Response", "TargetMatrix", "assess_contract", "assess_target", "attainable",
+    "attainable_frontier", "best_response", "corridor_value", "load_contract", "price_targets", "probability", "recommend_targets", "settle", "settle_windows", "target_drivers", "target_matrix", "wilson",
 ]  # fmt: skip

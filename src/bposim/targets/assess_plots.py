@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bposim.targets.corridor import CorridorValue
     from bposim.targets.drivers import Drivers
     from bposim.targets.matrix import TargetMatrix
+    from bposim.targets.prices import Prices
     from bposim.targets.response import Response
 
 
@@ -137,4 +138,25 @@ def plot_response(response: Response, ax: Any = None) -> Any:
     handles = [*ax.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
     ax.legend(handles, [h.get_label() for h in handles], fontsize=8, loc="center right")
     ax.set_title(f"{response.contract.name}: deliver or pay", fontsize=10)
+    return ax
+
+
+def plot_prices(prices: Prices, ax: Any = None) -> Any:
+    """Draw each target's attainable level against cost, its own level as a dot; returns ``ax``."""
+    ax = _axes(ax)
+    shares = []
+    for k, (name, part) in enumerate(prices.frame.groupby("target", sort=False)):
+        f, row = part.sort_values("cost"), prices.tighten[prices.tighten["target"] == name].iloc[0]
+        cost = f["cost"] if f["cost"].gt(0).any() else f["agent_hours"]
+        share = float(f["attainable"].max()) <= 1
+        shares.append(share)
+        ax.plot(cost, f["attainable"] * (100 if share else 1), "o-", ms=4, color=f"C{k}", label=str(name))
+        at = np.interp(row["hours_now"], f["agent_hours"], cost) if np.isfinite(row["hours_now"]) else np.nan
+        ax.plot(at, row["level"] * (100 if share else 1), "D", color=f"C{k}", ms=8, mfc="none")
+    ax.set_xlabel(
+        f"cost of the horizon ({prices.currency})" if prices.frame["cost"].gt(0).any() else "agent-hours of the horizon"
+    )
+    ax.set_ylabel(f"attainable at {100 * prices.confidence:.4g} % ({'%' if all(shares) else '% or s'})")
+    ax.set_title("What each target costs; the targets as diamonds", fontsize=10)
+    ax.legend(fontsize=7)
     return ax

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, overload
 
-import numpy as np
 import pandas as pd
 
-from bposim.errors import ParameterError, ScenarioError
+from bposim.errors import ParameterError, ScenarioError, parameter
 from bposim.history import History
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario, Target
@@ -16,6 +16,14 @@ from bposim.scenario.document import read_document
 from bposim.scenario.models import read_targets
 from bposim.simulate import SimulationResult, simulate
 from bposim.simulate.proof import verdict
+from bposim.targets.advice_more import (
+    credits_expected,
+    glide_path,
+    relief_to_ask,
+    review_date,
+    safe_level,
+    start_levels,
+)
 from bposim.targets.assess import check_question
 from bposim.targets.capability import FRAME, Capability, history_problems, recommend_from_history
 from bposim.targets.capability_series import is_history
@@ -23,6 +31,7 @@ from bposim.targets.capability_with import history_of, more_careful
 from bposim.targets.contract import Contract
 from bposim.targets.contract_file import build
 from bposim.targets.levels import Level, cost_staffing
+from bposim.targets.prices import Prices, price_targets
 from bposim.targets.probability import attainable, coverage_note, probability, window_values
 
 #: Acceptable waiting times to choose from where the scenario names none.
@@ -38,8 +47,9 @@ class Advice:
     Attributes
     ----------
     frame : DataFrame
-        ``target, covers, metric, level, sense, window, probability, ci_low, ci_high, mean, why``; probabilities from
-        replications that the choice never saw.
+        ``target, covers, metric, level, sense, window, probability, ci_low, ci_high, mean, why, start_level, slippage,
+        misses_a_year``; probabilities from replications that the choice never saw. ``slippage`` is how much easier the first months
+        are; ``misses_a_year`` the windows of a year expected to miss.
     targets : tuple of Target
     joint_probability, joint_low, joint_high : float
         That a window meets all of them.
@@ -48,6 +58,16 @@ class Advice:
     notes : tuple of str
     history : Capability or None
         What the history alone lets promise, where one was given beside the scenario.
+    glide : DataFrame
+        ``target, month, level``: from the start level to the target, which holds after the ramp.
+    review : date
+        When the targets should be looked at again.
+    relief : DataFrame
+        ``target, relief, without, probability, gain, ci_low, ci_high, left_out``: what a corridor would be worth.
+    credits : DataFrame
+        Credits to expect under the contract given, empty without one that has pricing.
+    prices : Prices or None
+        What tightening each target would cost, where ``levels`` were asked for.
     """
 
     frame: pd.DataFrame
@@ -62,6 +82,11 @@ class Advice:
     notes: tuple[str, ...]
     provenance: Provenance
     history: Capability | None = None
+    glide: pd.DataFrame = field(default_factory=pd.DataFrame)
+    review: date | None = None
+    relief: pd.DataFrame = field(default_factory=pd.DataFrame)
+    credits: pd.DataFrame = field(default_factory=pd.DataFrame)
+    prices: Prices | None = None
 
     def summary(self) -> pd.DataFrame:
         """Return the recommended targets."""
@@ -98,7 +123,7 @@ class _Candidate:
 def recommend_targets(
     source: Scenario, *, volumes: Any = None, staffing: Any = None, contract: Any = None, confidence: float = 0.95,
     window: str = "month", replications: int | None = None, seed: int = 1, progress: bool | None = None, history: Any = None,
-    metrics: Any = None, within: Any = None, counting: str | None = None, until: Any = None,
+    metrics: Any = None, within: Any = None, counting: str | None = None, until: Any = None, levels: int | None = None, ramp: int = 3,
 ) -> Advice: ...  # fmt: skip
 @overload
 def recommend_targets(
@@ -123,6 +148,8 @@ def recommend_targets(
     within: Any = None,
     counting: str | None = None,
     until: Any = None,
+    levels: int | None = None,
+    ramp: int = 3,
 ) -> Advice | Capability:
     """Recommend three to five targets: from a scenario, from demonstrated capability, or from both.
 
@@ -161,6 +188,11 @@ def recommend_targets(
         Threshold and counting rule of the history's service level; None takes its own.
     until : date or str, optional
         Use the history before this date only; the targets are for the months from it.
+    levels : int, optional
+        Plans from lean to lavish, 2 to 10, along which each target is priced (:func:`bposim.targets.price_targets`), each with
+        ``replications`` replications; None prices nothing. For a scenario.
+    ramp : int
+        Months until the targets hold in full; for a scenario.
 
     Returns
     -------
@@ -180,6 +212,9 @@ def recommend_targets(
         )  # fmt: skip
     replications = 1000 if replications is None else replications
     check_question("recommend_targets()", source, confidence, replications)
+    if not (isinstance(ramp, int) and ramp >= 0):
+        raise ParameterError(parameter("ramp", "recommend_targets()", "a whole number of months of at least 0", ramp))
+    contract = _whole(contract)
     drafted = _read_contract(contract, source)
     shown = history_of(history, past, confidence=confidence, window=window, seed=seed)
     current = cost_staffing(source, staffing)
@@ -188,7 +223,7 @@ def recommend_targets(
             "the staffing given to recommend_targets() holds no agents, so nothing can be promised. Give heads, or a plan "
             "whose status is not 'infeasible'."
         )
-    within = sorted({*THRESHOLDS_S, *TURNAROUNDS_S, *(t.within_s for t in (*source.targets, *drafted) if t.within_s)})
+    within = _thresholds(source, drafted)
     runs = simulate(
         source, volumes=volumes, staffing=staffing, replications=max(replications // 2, 2), seed=seed, progress=progress,
         within=within, hold_out=True,
@@ -232,12 +267,23 @@ def recommend_targets(
         notes.append("Staffing is the scenario's own heads; they were not checked against shift rules.")
     notes += [f"{t}: no window holds a contact, so nothing is recommended for it." for t in empty]
     clauses = _clauses(drafted, fresh, confidence)
+    steps = [c.step for c in candidates]
+    starts = start_levels(chosen, values, steps, confidence)
+    year = {"day": 365, "week": 52, "month": 12, "quarter": 4}.get(window, 1)
+    deal = contract if isinstance(contract, Contract) else None
+    prices = None
+    if levels is not None:
+        prices = price_targets(source, chosen, volumes=volumes, levels=levels, confidence=confidence, replications=replications, seed=seed,
+                               progress=progress)  # fmt: skip
     made = Provenance(
         "recommend_targets", {"confidence": confidence, "window": window, "replications": replications, "seed": seed},
         (fresh.provenance,),
     )  # fmt: skip
+    frame = pd.DataFrame(rows, columns=list(FRAME)).assign(
+        start_level=starts, slippage=lambda f: (f["level"] - f["start_level"]).abs().round(6), misses_a_year=lambda f: year * (1 - f["probability"]),
+    )  # fmt: skip
     return Advice(
-        pd.DataFrame(rows, columns=list(FRAME)),
+        frame,
         tuple(chosen),
         confidence,
         *joint,
@@ -247,7 +293,38 @@ def recommend_targets(
         tuple(notes),
         made,
         shown,
+        glide=glide_path(chosen, starts, steps, ramp),
+        review=review_date(source, deal, ramp),
+        relief=relief_to_ask(chosen, fresh),
+        credits=credits_expected(deal, fresh, current, confidence),
+        prices=prices,
     )
+
+
+def _thresholds(scenario: Scenario, drafted: list[Target]) -> list[float]:
+    """Return the thresholds that may be asked for, and no more: each takes memory and time in every replication."""
+    named = {
+        t.within_s
+        for t in (*scenario.targets, *drafted, *(t for k in scenario.contact_types.values() for t in k.targets))
+        if t.within_s
+    }
+    kinds = [k.deferred for k in scenario.contact_types.values()]
+    speed = [t.within_s for t in (*scenario.targets, *(t for k in scenario.contact_types.values() for t in k.targets))
+             if t.metric == "service_level" and t.within_s]  # fmt: skip
+    wanted = (
+        {next((t for t in THRESHOLDS_S if t >= 5 * speed[0]), THRESHOLDS_S[-1])}
+        if speed and not any(kinds)
+        else set(THRESHOLDS_S)
+    )
+    return sorted({*named, *wanted, *(TURNAROUNDS_S if any(kinds) else ())})
+
+
+def _whole(contract: Any) -> Any:
+    """Read a contract's file once; drafts with targets stay as they are."""
+    if contract is None or isinstance(contract, Contract | list | tuple):
+        return contract
+    document = read_document(contract, kind="contract")
+    return build(document) if "clauses" in document.data else contract
 
 
 def _read_contract(contract: Any, scenario: Scenario | None) -> list[Target]:
@@ -337,13 +414,6 @@ def _readable(runs: SimulationResult, base: Target, thresholds: tuple[float, ...
     return base.replace(within_s=thresholds[-1])
 
 
-def _rounded(level: float, target: Target, step: float) -> float:
-    """Round a level to the safe side: down where more is better, up where less is."""
-    if target.sense == ">=":
-        return round(max(np.floor(level / step + 1e-9) * step, 0.0), 6)
-    return round(min(np.ceil(level / step - 1e-9) * step, 1.0), 6) + 0.0  # ceil(-1e-9) is -0.0
-
-
 def _levels(candidates: list[_Candidate], values: list[pd.DataFrame], confidence: float) -> list[Target]:
     """Take as little slack as it takes for all targets to be met together, by bisection on each one's confidence."""
 
@@ -352,7 +422,7 @@ def _levels(candidates: list[_Candidate], values: list[pd.DataFrame], confidence
         met: pd.Series | None = None
         for c, table in zip(candidates, values, strict=True):
             level = attainable(table, c.target, each, resamples=2)[0]
-            target = c.target.replace(level=_rounded(level, c.target, c.step))
+            target = c.target.replace(level=safe_level(level, c.target, c.step))
             keyed = table.set_index(["replication", "window_start"])["value"].map(target.met)
             met = keyed if met is None else met & keyed.reindex(met.index, fill_value=True)
             targets.append(target)
