@@ -132,3 +132,23 @@ def test_broken_days_are_told_once_for_each_origin(monkeypatch):
     monkeypatch.setattr(days, "broken_days", lambda panel: seen.append(len(panel.day)) or told(panel))
     forecast(steady(), days=7, samples=5, method="level").backtest(origins=3, days=7)
     assert seen and len(seen) == len(set(seen))
+
+
+def two_types(*days):
+    """The steady type beside one of twice its size that falls silent for some hours of some days."""
+    good = steady().assign(contact_type="calls")
+    rng = np.random.default_rng(3)
+    chats = good.assign(contact_type="chats", contacts=rng.poisson(2 * good["contacts"]))
+    return pd.concat([good, half_days(chats, *days)], ignore_index=True)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_outage_of_one_type_while_others_run_is_not_learnt(method):
+    last = date(2023, 6, 14)
+    mine, clean = (forecast(two_types(*d), days=7, samples=200, method=method) for d in ((last,), ()))
+    for name, within in (("calls", 1e-9), ("chats", 0.12)):
+        days = [f.mean("day") for f in (mine, clean)]
+        wednesday = [d.loc[d["contact_type"] == name, "contacts"].iloc[2] for d in days]
+        assert wednesday[0] == pytest.approx(wednesday[1], rel=within)
+    assert any("'chats': not learnt, an outage while other types ran: 2023-06-14" in n for n in mine.notes)
+    assert not any("an outage" in n for n in clean.notes)

@@ -14,7 +14,7 @@ from bposim.errors import ForecastError, require
 from bposim.forecast._analogy import Analogy, by_analogy, own_errors
 from bposim.forecast._auto import CANDIDATES, Trial, preferred, trial
 from bposim.forecast._calendar import Holidays, closed_days, load_holidays, unseen_holidays
-from bposim.forecast._counts import BROKEN, Counts
+from bposim.forecast._counts import BROKEN, OUTAGE, Counts
 from bposim.forecast._days import (
     BUSY,
     THIN_DAYS,
@@ -375,7 +375,13 @@ def _notes(counts: Counts, settings: Settings, outlooks: list[Outlook], gap: int
             f'History.from_counts(…) or read_history(…), then .accept("{rule}").'
         )
     for name, view in zip(counts.types, outlooks, strict=True):
-        if odd := [d for d in view.masked if pd.Timestamp(d) not in counts.broken]:
+        alone = counts.silent.get(name, frozenset()) & frozenset(counts.dates)
+        if alone:
+            notes.append(
+                f"{name!r}: not learnt, an outage while other types ran: {listed([d.date() for d in sorted(alone)])}. If the "
+                f'counts are right, say so: History.from_counts(…) or read_history(…), then .accept("{OUTAGE}").'
+            )
+        if odd := [d for d in view.masked if pd.Timestamp(d) not in counts.broken.keys() | alone]:
             notes.append(f"{name!r}: {len(odd)} outlying days were masked and not learnt ({listed(odd)}).")
         notes += [f"{name!r}: {sentence}" for sentence in view.notes]
         if view.error.regular and view.expected.any():

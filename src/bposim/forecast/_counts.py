@@ -21,7 +21,8 @@ RECENT_DAYS = 913
 #: Median contacts a day up to which a day without any is no wonder.
 FEW = 10
 #: Rules of data quality whose days are not the demand, in words.
-BROKEN = {"outage_day": "an outage", "truncated_day": "cut off at the edge of the data"}
+OUTAGE = "outage_day"
+BROKEN = {OUTAGE: "an outage", "truncated_day": "cut off at the edge of the data"}
 Spans = Mapping[int, tuple[tuple[int, int], ...]]
 
 
@@ -39,8 +40,8 @@ class Source:
         Whether an open interval without a row had no contacts, rather than being unknown.
     trusted : frozenset of str
         Rules of data quality whose days the caller has accepted as they are.
-    told : dict of int to dict
-        Broken days among the first so many, once they have been told; shared by all that is cut from the same counts.
+    told : dict of int to (dict, dict)
+        Broken and silent days among the first so many, once they have been told; shared by all that is cut from the same counts.
     """
 
     dates: pd.DatetimeIndex
@@ -49,7 +50,7 @@ class Source:
     hours: Callable[[int], Spans]
     gaps: bool
     trusted: frozenset[str] = frozenset()
-    told: dict[int, dict[pd.Timestamp, str]] = field(default_factory=dict)
+    told: dict[int, tuple[dict[pd.Timestamp, str], dict[str, frozenset[pd.Timestamp]]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +69,8 @@ class Counts:
         How often the interval occurred on the day: 0 closed, 1, or 2 in a repeated hour.
     broken : dict of Timestamp to str
         Days whose counts are not the demand, as the quality rules tell from these days alone, with the rule.
+    silent : dict of contact type to set of Timestamp
+        Days with an outage of that type alone: the counts of all together show none.
     """
 
     zone: ZoneInfo
@@ -83,11 +86,16 @@ class Counts:
     source: Source | None = None
     holes: str = ""
     broken: Mapping[pd.Timestamp, str] = field(default_factory=dict)
+    silent: Mapping[str, frozenset[pd.Timestamp]] = field(default_factory=dict)
 
     @cached_property
     def whole(self) -> np.ndarray:
         """Whether the day's counts are the demand: no outage, not cut off, shape (n_days,)."""
         return ~np.asarray(self.dates.isin(list(self.broken)))
+
+    def heard(self, kind: int) -> np.ndarray:
+        """Return whether a day's counts of one type are its demand, shape (n_days,)."""
+        return self.whole & ~np.asarray(self.dates.isin(list(self.silent.get(self.types[kind], ()))))
 
     @cached_property
     def totals(self) -> np.ndarray:
@@ -262,6 +270,7 @@ def _laid(counts: Counts, n: int) -> Counts:
     if outside:
         notes.append(f"{outside:,.0f} contacts ({outside / table.sum():.1%}) outside the opening hours are left out.")
     worked = is_open.any(axis=1)
+    broken, silent = _broken(before, counts.types, counts.minutes, spans, counts.interval_s)
     return replace(
         result,
         dates=dates[worked],
@@ -269,7 +278,8 @@ def _laid(counts: Counts, n: int) -> Counts:
         times=np.where(is_open, passes, 0)[worked],
         notes=tuple(notes),
         source=before,
-        broken=_broken(before, counts.minutes, spans, counts.interval_s),
+        broken=broken,
+        silent=silent,
     )
 
 
@@ -295,8 +305,10 @@ def _trusted(history: Any) -> frozenset[str]:
     return report.accept if report is not None else frozenset()
 
 
-def _broken(source: Source, minutes: np.ndarray, spans: Spans, interval_s: float) -> dict[pd.Timestamp, str]:
-    """Return the days that the rules of data quality call an outage, or cut off at the edge of the data."""
+def _broken(
+    source: Source, types: tuple[str, ...], minutes: np.ndarray, spans: Spans, interval_s: float
+) -> tuple[dict[pd.Timestamp, str], dict[str, frozenset[pd.Timestamp]]]:
+    """Return the days that the rules of data quality call an outage, or cut off at the edge, and outages of one type alone."""
     from bposim.history.days import broken_days
     from bposim.history.whole import Slots
 
@@ -304,20 +316,28 @@ def _broken(source: Source, minutes: np.ndarray, spans: Spans, interval_s: float
     if n in source.told:
         return source.told[n]
     if interval_s >= 86400 or length < 1 or 1440 % length or (minutes % length).any():
-        return {}
+        return {}, {}
     at = minutes // length
-    total = np.zeros((len(source.dates), 1440 // length))
-    known = np.full(total.shape, source.gaps)
-    total[:, at] = source.table.sum(axis=0)
-    known[:, at] |= source.passes > 0
     day = source.dates.to_numpy().astype("datetime64[D]").astype(np.int64)
-    hole, cut = broken_days(Slots(day, total, known, {d: tuple(spans.get(d, ())) for d in range(7)}))
+    known = np.full((n, 1440 // length), source.gaps)
+    known[:, at] |= source.passes > 0
+
+    def judged(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        total = np.zeros(known.shape)
+        total[:, at] = counts
+        return broken_days(Slots(day, total, known, {d: tuple(spans.get(d, ())) for d in range(7)}))
+
     found: dict[pd.Timestamp, str] = {}
-    for rule, days in zip(BROKEN, (hole, cut), strict=True):
+    for rule, days in zip(BROKEN, judged(source.table.sum(axis=0)), strict=True):
         if rule not in source.trusted:
             found |= dict.fromkeys(source.dates[days], rule)
-    source.told[n] = found
-    return found
+    silent = {}
+    if len(types) > 1 and OUTAGE not in source.trusted:
+        for name, counts in zip(types, source.table, strict=True):
+            if alone := frozenset(source.dates[judged(counts)[0]]) - found.keys():
+                silent[name] = alone
+    source.told[n] = found, silent
+    return source.told[n]
 
 
 def _history_hours(history: Any, dates: pd.DatetimeIndex) -> Callable[[int], Spans]:

@@ -100,9 +100,9 @@ def on_days(view: Outlook, last: pd.Timestamp, days: pd.DatetimeIndex) -> Outloo
     return replace(view, expected=view.expected[(days - last).days.to_numpy() - 1])
 
 
-def _outages(counts: Counts, totals: np.ndarray) -> tuple[np.ndarray, float]:
+def _outages(counts: Counts, kind: int, totals: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the days that are not to be learnt, without contacts or broken, and the constant of log(y + c)."""
-    whole = counts.whole
+    whole = counts.heard(kind)
     busy = np.median(totals[whole] if whole.any() else totals) >= BUSY
     return (totals == 0) & busy | ~whole, 0.0 if busy else 1.0
 
@@ -110,7 +110,7 @@ def _outages(counts: Counts, totals: np.ndarray) -> tuple[np.ndarray, float]:
 def _by_prophet(counts: Counts, kind: int, future: pd.DatetimeIndex, inputs: Inputs) -> Outlook:
     counts, notes = recorded(counts, inputs.regressors)
     totals = counts.totals[kind].astype(float)
-    outage, c = _outages(counts, totals)
+    outage, c = _outages(counts, kind, totals)
     weeks = half_life(counts, kind, ~outage)
     share = fit_profile(counts, kind, ~outage, weeks)
     covered = (share[counts.dates.day_of_week] * counts.times).sum(axis=1)
@@ -166,8 +166,8 @@ def _named(counts: Counts, masked: np.ndarray) -> tuple[date, ...]:
 
 def _by_baseline(counts: Counts, kind: int, future: pd.DatetimeIndex, method: str) -> Outlook:
     totals = counts.totals[kind].astype(float)
-    outage, c = _outages(counts, totals)
-    broken = ~counts.whole
+    outage, c = _outages(counts, kind, totals)
+    broken = ~counts.heard(kind)
     found = _methods.baseline(method, counts, kind, future, outage, c)
     frame = pd.Series(totals, index=counts.dates)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -311,7 +311,7 @@ def with_error(counts: Counts, kind: int, view: Outlook, tried: list[tuple[date,
         last = then.residual.index[-1]
         ahead = np.asarray((dates > last) & (dates <= last + pd.Timedelta(days=len(then.expected))))
         actual = counts.totals[kind][ahead].astype(float)
-        outage, _ = _outages(counts.only(ahead), actual)
+        outage, _ = _outages(counts.only(ahead), kind, actual)
         lead = (dates[ahead] - last).days.to_numpy()
         gap = missed(actual[~outage], then.expected[lead - 1][~outage], lead[~outage])
         if len(gap.gap):

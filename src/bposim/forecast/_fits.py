@@ -54,6 +54,7 @@ class Task:
             i.holidays.other,
             known,
             tuple(c.dates[~c.whole]),
+            sorted((name, sorted(days)) for name, days in c.silent.items()),
         )
         digest.update(pickle.dumps(rest, protocol=4))
         return digest.digest()

@@ -124,7 +124,8 @@ def _repeated(counts: Counts, kind: int, future: pd.DatetimeIndex, back: int) ->
     """Average the last days of the same weekday, interval by interval."""
     totals = counts.totals[kind].astype(float)
     weekday = counts.dates.day_of_week.to_numpy()
-    usable = next(u for u in (counts.normal & counts.whole, counts.whole, np.ones_like(counts.normal)) if u.any())
+    heard = counts.heard(kind)
+    usable = next(u for u in (counts.normal & heard, heard, np.ones_like(counts.normal)) if u.any())
     day_total, share = np.zeros(7), np.zeros((7, len(counts.minutes)))
     flat = counts.open_slots / np.maximum(counts.open_slots.sum(axis=1, keepdims=True), 1)
     for day in range(7):
@@ -133,7 +134,7 @@ def _repeated(counts: Counts, kind: int, future: pd.DatetimeIndex, back: int) ->
         mean = counts.table[kind][rows].mean(axis=0) if len(rows) else np.zeros(len(counts.minutes))
         day_total[day] = mean.sum()
         share[day] = mean / mean.sum() if mean.sum() > 0 else flat[day]
-    series = pd.Series(np.where(counts.whole, totals, np.nan), index=counts.dates)
+    series = pd.Series(np.where(heard, totals, np.nan), index=counts.dates)
     before = series.groupby(weekday).transform(
         lambda s: s.dropna().rolling(back, min_periods=1).mean().reindex(s.index).ffill().shift()
     )

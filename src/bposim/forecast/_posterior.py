@@ -203,7 +203,7 @@ def within(past: Counts, kind: int, view: Outlook, slot: np.ndarray, expected: n
     share = view.share[past.dates.day_of_week][:, slot]
     residual = view.residual.reindex(past.dates).to_numpy()
     total = past.totals[kind]
-    use = np.isfinite(residual) & past.normal & past.whole & (total > 0) & (share > 0).all(axis=1)
+    use = np.isfinite(residual) & past.normal & past.heard(kind) & (total > 0) & (share > 0).all(axis=1)
     level = error.level + error.drift * lead
     if use.any():
         # A day that broke down is none that a usual morning comes from.
