@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 import bposim as bp
 from bposim.errors import BposimWarning, ParameterError, SolverError
@@ -14,8 +15,9 @@ from bposim.optimise import optimise_staffing
 from bposim.optimise._goals import goals_of
 from bposim.optimise._obstacles import out_of_reach
 from bposim.optimise._oracle import Oracle, Tangent
-from bposim.optimise._search import Search, lower_bound
+from bposim.optimise._search import Master, Search, bends, lower_bound
 from bposim.optimise._shift_model import Limits, ShiftModel
+from bposim.optimise._slopes import calmed
 from bposim.optimise._start import rounded
 from bposim.optimise._tours import tours
 from bposim.optimise.proof import prove_plan
@@ -146,6 +148,87 @@ def test_a_quantile_moves_as_its_slopes_say():
     assert after - tangent.values[0][0] == pytest.approx(rise, rel=0.35)
 
 
+def shaky(rng, truth, n):
+    """Return slopes as a few replications tell them: truth with errors of known spread, for three groups and two days."""
+    size = len(truth)
+    cell, group, interval = np.zeros(size, dtype=int), np.repeat([0, 1, 2], size // 3), np.tile(np.arange(size // 3), 3)
+    told = truth + rng.normal(0.0, 0.5, (n, size))
+    return (cell, group, interval, told.mean(axis=0), told.var(axis=0, ddof=1) / n, np.repeat([0, 1], size // 6))
+
+
+def test_slopes_of_few_replications_lose_most_of_their_noise():
+    rng = np.random.default_rng(4)
+    truth = np.tile(1 + 0.3 * np.sin(np.arange(100) / 8), 3)
+    before = after = 0.0
+    for _ in range(40):
+        told = shaky(rng, truth, 4)
+        before += ((told[3] - truth) ** 2).mean()
+        after += ((calmed(*told) - truth) ** 2).mean()
+    assert after < before / 3
+
+
+def test_slopes_that_truly_jump_keep_their_jumps():
+    """Breaks make every other interval short: an error of a tenth of the jumps moves them by little, and does not add."""
+    rng = np.random.default_rng(5)
+    truth = np.tile([0.5, 3.0], 150)
+    before = after = 0.0
+    for _ in range(40):
+        told = shaky(rng, truth, 25)
+        before += ((told[3] - truth) ** 2).mean()
+        after += ((calmed(*told) - truth) ** 2).mean()
+    assert after < 1.02 * before
+
+
+def test_slopes_of_other_groups_days_and_cells_are_no_neighbours():
+    interval = np.tile(np.arange(6), 2)
+    group = np.repeat([0, 1], 6)
+    slope = np.where(group == 0, 1.0, 5.0)
+    noise, day = np.full(12, 9.0), np.repeat([0, 1], 3)
+    np.testing.assert_allclose(calmed(np.zeros(12, int), group, interval, slope, noise, day), slope)
+    alone = np.arange(12.0)
+    np.testing.assert_array_equal(calmed(np.arange(12), group, interval, alone, noise, day), alone)
+    unknown = np.full(12, np.nan)
+    np.testing.assert_array_equal(calmed(np.zeros(12, int), group, interval, alone, unknown, day), alone)
+
+
+@pytest.mark.parametrize("level", [-1.0, 0.0, 1.2, 2.3])
+def test_the_pieces_of_a_share_follow_its_curve(level):
+    """Chords of the normal law, drawn from its table, where it is concave; straight where it is not."""
+    pieces = bends(level)
+    up, down = ([p for p in pieces if p[2] == way] for way in (True, False))
+    assert [p[1] for p in up] == sorted((p[1] for p in up), reverse=True) and up[0][1] <= 1
+    assert [p[1] for p in down] == sorted(p[1] for p in down) and down[0][1] >= 1
+    rise = sum(length * part for length, part, _ in up)
+    if level >= 0:
+        assert rise == pytest.approx(norm.cdf(level + 2.0) - norm.cdf(level))
+    else:
+        assert rise == pytest.approx(2.0 * norm.pdf(level)), "below one half no piece promises more than the slope"
+    fall = sum((0.35 if n == 0 else 0.55 if n == 1 else 1.1) * norm.pdf(level) * p[1] for n, p in enumerate(down))
+    assert fall >= norm.cdf(level) - norm.cdf(level - 2.0) - 1e-12
+
+
+def test_a_step_does_not_fill_one_interval_for_the_lack_of_another():
+    """Two intervals alike, both short: a straight tangent with a hair's difference of slope would put all heads in one."""
+    world = line()
+    model = model_of(world)
+    n = len(world.grid)
+    weight, level = np.full(n, 1 / n), np.full(n, float(norm.ppf(0.6)))
+    here = {"desk": np.full(n, 10)}
+    slope = np.where(np.arange(n) < n // 2, 0.0126, 0.0125)
+
+    def spread(ask):
+        master = Master(model)
+        ask(master)
+        columns = master.solve({"gap": 1e-9})[: len(model.model.cost)]
+        return model.staffed(columns)["desk"]
+
+    names, at = ["desk"] * n, np.arange(n)
+    straight = spread(lambda m: m.cut(here, names, at, slope, 0.2, 1e6))
+    curved = spread(lambda m: m.curve(here, names, at, slope, weight, level, 0.2, 1e6))
+    assert straight.max() - straight.min() >= 10
+    assert curved.max() - curved.min() <= 2
+
+
 # The search against enumeration --------------------------------------------------------------------------------------
 
 
@@ -222,7 +305,7 @@ def toy(total, least=0.9):
     heads = {"desk": np.full(8, total // 8)}
     at = np.arange(8)
     slopes = np.zeros(8, dtype=int), np.zeros(8, dtype=int), at, np.full(8, 0.005)
-    return Tangent(heads, [np.array([0.5 + 0.005 * total])], [np.zeros(1)], [slopes], [np.array([least])])
+    return Tangent(heads, [np.array([0.5 + 0.005 * total])], [np.zeros(1)], [slopes], [np.array([least])], [])
 
 
 @pytest.mark.parametrize("total", [40, 96])
@@ -240,7 +323,7 @@ def test_small_slopes_count_in_the_bound():
     world = line(shifts=shifts)
     here = toy(40)
     slopes = (*here.slopes[0][:3], np.array([0.3, *[0.005] * 7]))
-    tangent = Tangent(here.heads, [np.array([0.79])], here.errors, [slopes], here.least)
+    tangent = Tangent(here.heads, [np.array([0.79])], here.errors, [slopes], here.least, [])
     goals = goals_of(world, TARGET, None, "horizon")
     assert lower_bound(model_of(world), goals, [tangent], {"gap": 1e-9}) == pytest.approx(110)
 

@@ -132,10 +132,26 @@ class Goal:
         ratios = self._ratios(parts)[0]
         return float(np.mean(self.sign * (ratios - self.target.level) >= 0)) if len(ratios) else np.nan
 
+    def shape(self, parts: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the weight of each interval in its cell, and its own value; shape (n_intervals,) each.
+
+        The value of a quantile is that of the windows near it.
+        """
+        if self.confidence is None:
+            top, bottom = (part.sum(axis=0) for part in parts)
+            weight = bottom / np.maximum(np.bincount(self.codes, bottom), 1e-12)[self.codes]
+        else:
+            below = self.by_window(parts)[1]
+            near = self._near(parts)[:, self.codes]
+            top, bottom = ((part * near).sum(axis=0) for part in parts)
+            share = parts[1] * near / np.maximum(below, 1e-12)[:, self.codes]
+            weight = share.sum(axis=0) / max(float(share.sum()), 1e-12)
+        return weight, (top + 0.5) / (bottom + 1.0)
+
     def slopes(
         self, parts: tuple[np.ndarray, np.ndarray], more: tuple[np.ndarray, np.ndarray], owner: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return what one more head in some intervals adds to the cells: cell, interval of the head, and slope.
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return what one more head in some intervals adds to the cells: cell, interval of the head, slope, and its variance.
 
         Parameters
         ----------
@@ -143,25 +159,46 @@ class Goal:
             On the same draws, without and with the heads.
         owner : ndarray of int, shape (n_intervals,)
             The head to which the change in each interval is put down; −1 for none.
+
+        Notes
+        -----
+        The variance is that of a sum over replications; NaN with one.
         """
         here = np.flatnonzero(owner >= 0)
         if self.confidence is None:
-            top, bottom = (part.sum(axis=0) for part in parts)
-            top1, bottom1 = (part.sum(axis=0) for part in more)
-            total, below = np.bincount(self.codes, top), np.bincount(self.codes, bottom)
             cell = self.codes[here]
-            use = below[cell] > 0
-            here, cell = here[use], cell[use]
-            value = total[cell] / below[cell]
-            change = ((top1 - top)[here] - value * (bottom1 - bottom)[here]) / below[cell]
+            change = self._mean_change(parts, more)[:, here]
+            use = np.bincount(self.codes, parts[1].sum(axis=0))[cell] > 0
+            here, cell, change = here[use], cell[use], change[:, use]
         else:
-            change = self._quantile_change(parts, more)[here]
+            change = self._quantile_change(parts, more)[:, here]
             cell = np.zeros(len(here), dtype=np.int64)
         pairs, place = np.unique(np.stack([cell, owner[here]]), axis=1, return_inverse=True)
-        return pairs[0], pairs[1], np.bincount(place.reshape(-1), change, minlength=pairs.shape[1])
+        n, width = len(change), pairs.shape[1]
+        keys = np.arange(n)[:, None] * width + place.reshape(1, -1)
+        each = np.bincount(keys.ravel(), change.ravel(), minlength=n * width).reshape(n, width)
+        noise = each.var(axis=0, ddof=1) * n if n > 1 else np.full(width, np.nan)
+        return pairs[0], pairs[1], each.sum(axis=0), noise
+
+    def _mean_change(self, parts: tuple[np.ndarray, np.ndarray], more: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """Return the part of each replication and interval in the change of its cell's value."""
+        top, bottom = (np.bincount(self.codes, part.sum(axis=0)) for part in parts)
+        below = np.maximum(bottom, 1e-12)
+        value = (top / below)[self.codes]
+        moved: np.ndarray = ((more[0] - parts[0]) - value * (more[1] - parts[1])) / below[self.codes]
+        return moved
 
     def _quantile_change(self, parts: tuple[np.ndarray, np.ndarray], more: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        """Return the change of the quantile that each interval brings: its mean over the windows near the quantile."""
+        """Return the part of each replication and interval in the change of the quantile: of the windows near it."""
+        top, bottom = self.by_window(parts)
+        near = self._near(parts)
+        weight = near[:, self.codes] / np.maximum(bottom, 1e-12)[:, self.codes]
+        value = np.where(bottom > 0, top / np.maximum(bottom, 1e-12), 0.0)[:, self.codes]
+        moved: np.ndarray = weight * ((more[0] - parts[0]) - value * (more[1] - parts[1]))
+        return moved / max(int(near.sum()), 1)
+
+    def _near(self, parts: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """Return which windows lie near the quantile, shape (n_replications, n_windows)."""
         top, bottom = self.by_window(parts)
         seen = bottom > 0
         ratio = np.where(seen, top / np.maximum(bottom, 1e-12), np.nan)
@@ -169,12 +206,8 @@ class Goal:
         at = int(np.clip(self._rank * len(ranks), 0, len(ranks) - 1))
         reach = max(int(_NEAR * len(ranks) / 2), 15)
         low, high = ranks[max(at - reach, 0)], ranks[min(at + reach, len(ranks) - 1)]
-        near = seen & (ratio >= low) & (ratio <= high)
-        weight = near[:, self.codes] / np.maximum(bottom, 1e-12)[:, self.codes]
-        value = np.where(seen, ratio, 0.0)[:, self.codes]
-        moved = (more[0] - parts[0]) - value * (more[1] - parts[1])
-        total: np.ndarray = (weight * moved).sum(axis=0) / max(int(near.sum()), 1)
-        return total
+        near: np.ndarray = seen & (ratio >= low) & (ratio <= high)
+        return near
 
     def straight(self, values: np.ndarray) -> np.ndarray:
         """Return values on a scale on which they rise about linearly with heads, larger always better."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bposim.optimise._goals import Goal
+from bposim.optimise._slopes import calmed
 from bposim.scenario import Scenario
 from bposim.simulate import SimulationResult, simulate
 
@@ -32,6 +33,8 @@ class Tangent:
         In the metric's own unit, with the sign of what is better.
     least : list of ndarray, one per goal, shape (n_cells,)
         Expected value of the worst interval with contacts of each cell, as far as it is a share that should be high.
+    shapes : list, one per goal, of two ndarray, shape (n_intervals,)
+        Weight of each interval in its cell, and its own value.
     """
 
     heads: Heads
@@ -39,6 +42,7 @@ class Tangent:
     errors: list[np.ndarray]
     slopes: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
     least: list[np.ndarray]
+    shapes: list[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(eq=False)
@@ -125,8 +129,9 @@ class Oracle:
                 more = {g: h.copy() for g, h in heads.items()}
                 more[name][at] += 1
                 moves.append((k, self._owner(at, width), self._play(more)))
-        found = _tangent(heads, self.goals, base, moves)
-        return found, found if self.asked is None else _tangent(heads, self.asked, base, moves)
+        day = self.scenario.grid.day
+        found = _tangent(heads, self.goals, base, moves, day)
+        return found, found if self.asked is None else _tangent(heads, self.asked, base, moves, day)
 
     def _owner(self, at: np.ndarray, width: int) -> np.ndarray:
         """Return for each interval the one of ``at`` whose head it owes its change to, −1 for none."""
@@ -140,19 +145,21 @@ class Oracle:
 
 
 def _tangent(
-    heads: Heads, goals: Sequence[Goal], base: Parts, moves: Sequence[tuple[int, np.ndarray, Parts]]
+    heads: Heads, goals: Sequence[Goal], base: Parts, moves: Sequence[tuple[int, np.ndarray, Parts]], day: np.ndarray
 ) -> Tangent:
     """Put values and slopes together from runs with a head more of a group in some intervals."""
     slopes = []
     for j, goal in enumerate(goals):
         rows = []
         for k, owner, played in moves:
-            cell, interval, slope = goal.slopes(base[j], played[j], owner)
-            rows.append((cell, np.full(len(cell), k), interval, goal.sign * slope))
-        cells, group, at, rise = (np.concatenate(c) for c in zip(*rows, strict=True))
+            cell, interval, slope, variance = goal.slopes(base[j], played[j], owner)
+            rows.append((cell, np.full(len(cell), k), interval, goal.sign * slope, variance))
+        cells, group, at, rise, noise = (np.concatenate(c) for c in zip(*rows, strict=True))
+        rise = calmed(cells, group, at, rise, noise, day)
         keep = rise > 0
         slopes.append((cells[keep], group[keep], at[keep], rise[keep]))
     pairs = list(zip(goals, base, strict=True))
     return Tangent(
-        heads, [g.values(p) for g, p in pairs], [g.errors(p) for g, p in pairs], slopes, [g.least(p) for g, p in pairs]
-    )
+        heads, [g.values(p) for g, p in pairs], [g.errors(p) for g, p in pairs], slopes, [g.least(p) for g, p in pairs],
+        [g.shape(p) for g, p in pairs],
+    )  # fmt: skip

@@ -6,9 +6,11 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtr
 
 from bposim.optimise._goals import Goal, level_of
 from bposim.optimise._lp import Model, Solution, keep_to
@@ -35,6 +37,8 @@ CONCAVE = 0.7
 SURE, LOOSE = 2.0, 1.1
 #: Slopes below this share of a cell's largest are noise.
 SMALL = 0.02
+#: Where the curve of an interval's share bends, in probits from its present value.
+BENDS = (0.35, 0.9, 2.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,11 +147,13 @@ class Search:
         """
         here = self.point(start)
         reach = 1.0
+        at, tangent = None, None
         for _ in range(STEPS):
             if self.out_of_time:
                 break
-            tangent, asked = self.oracle.tangents(here.heads)
-            self.tangents.append(asked)
+            if at is not here or tangent is None:
+                at, (tangent, asked) = here, self.oracle.tangents(here.heads)
+                self.tangents.append(asked)
             moved = self._step(here, tangent, reach)
             if moved is not None and self.merit(moved) < self.merit(here) - 1e-9:
                 here = moved
@@ -243,13 +249,22 @@ class Search:
             room = max(round(reach * max(REACH_SHARE * h, REACH_LEAST)), 1)
             master.model.low[column], master.model.high[column] = max(h - room, 0.0), h + room
         heavy = self._price(HEAVY, HEAVY_SHARE)
-        for goal, gap, value, rows, more in zip(
-            self.oracle.goals, here.gaps, tangent.values, tangent.slopes, extra, strict=True
+        for goal, gap, value, rows, more, shape in zip(
+            self.oracle.goals, here.gaps, tangent.values, tangent.slopes, extra, tangent.shapes, strict=True
         ):
             # On the straight scale, where a slope has the factor of the scale at the present value.
             steep = np.abs(goal.steepness(value))
             for c, names, at, slope in cells(tangent, rows, goal.n_cells):
-                if np.isfinite(gap[c]):
+                if not np.isfinite(gap[c]):
+                    continue
+                if goal.is_share and len(np.unique(at)) > 1:
+                    now = float(goal.straight(value[c]))
+                    wanted = float(ndtr(now + more[c] - gap[c]) - ndtr(now))
+                    weight, level = shape
+                    master.curve(
+                        tangent.heads, names, at, slope, weight, goal.straight(level), wanted, heavy * steep[c]
+                    )
+                else:
                     master.cut(tangent.heads, names, at, slope * steep[c], more[c] - gap[c], heavy)
         left = max(self.until - time.monotonic(), 1.0)
         limit = min(self.solver.get("time_limit") or left, left)
@@ -291,6 +306,44 @@ class Master:
         if columns:
             self.cuts.append((columns, factors, wanted, heavy))
 
+    def curve(
+        self, here: Heads, names: list[str], at: np.ndarray, slope: np.ndarray, weight: np.ndarray, level: np.ndarray,
+        wanted: float, heavy: float,
+    ) -> None:  # fmt: skip
+        """Ask that what the heads of each interval add to a share, which bends towards 1, come to a value in all.
+
+        Parameters
+        ----------
+        weight, level : ndarray, shape (n_intervals,)
+            Weight of an interval in the share, and its own share as a probit.
+
+        Notes
+        -----
+        In each interval one slope holds on the scale on which its own share is straight: heads in an interval that has enough
+        bring little more, and taking many from it loses ever more.
+        """
+        least = SMALL * float(slope.max(initial=0.0))
+        gain: tuple[list[int], list[float]] = ([], [])
+        for i in np.unique(at[slope > least]):
+            if weight[i] <= 0:
+                continue
+            mine = np.flatnonzero((at == i) & (slope > least))
+            columns = [self.heads.get((names[k], int(i))) for k in mine]
+            pairs = [(c, float(slope[k]), names[k]) for c, k in zip(columns, mine, strict=True) if c is not None]
+            if not pairs:
+                continue
+            stage = self.model.stage[pairs[0][0]]
+            row, factors = [c for c, _, _ in pairs], [s for _, s, _ in pairs]
+            for length, factor, up in bends(float(level[i])):
+                column = self.model.column(0.0, high=length * float(weight[i]), whole=False, stage=stage)
+                row.append(column)
+                factors.append(-1.0 if up else 1.0)
+                gain[0].append(column)
+                gain[1].append(factor if up else -factor)
+            self.model.row(row, factors, ">=", sum(s * float(here[name][i]) for _, s, name in pairs))
+        if gain[0]:
+            self.cuts.append((*gain, wanted, heavy))
+
     def solve(self, options: dict[str, Any]) -> np.ndarray | None:
         """Return the columns of the cheapest shifts, None where none was found.
 
@@ -330,6 +383,31 @@ class Master:
                 short = model.column(heavy, whole=False, stage=model.stage[columns[0]])
                 model.row([*columns, short], [*factors, 1.0], ">=", wanted)
         return model
+
+
+def bends(level: float) -> list[tuple[float, float, bool]]:
+    """Return pieces of a share around its present value: change that one slope promises, part of it that comes, and whether upwards.
+
+    Parameters
+    ----------
+    level : float
+        The share as a probit.
+
+    Notes
+    -----
+    Chords of Φ(level + d), in units of its slope at d = 0. Below one half the share is not concave; there the pieces are straight.
+    """
+    density = math.exp(-level * level / 2) / math.sqrt(2 * math.pi)
+    found = []
+    for up in (True, False):
+        side = 1 if up else -1
+        past = 1.0
+        for near, far in pairwise((0.0, *BENDS)):
+            chord = float(ndtr(level + side * far) - ndtr(level + side * near)) / (side * (far - near) * density)
+            past = min(past, chord) if up else max(past, chord)
+            last = not up and far == BENDS[-1]
+            found.append((math.inf if last else (far - near) * density, past, up))
+    return found
 
 
 def cells(
