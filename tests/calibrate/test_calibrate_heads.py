@@ -53,7 +53,7 @@ def factor_of(log, truth):
     return next(e for e in estimates if e.parameter == "day factor of heads cv"), notes
 
 
-@pytest.mark.parametrize("cv", [0.0, 0.10, 0.15])
+@pytest.mark.parametrize("cv", [0.0, 0.12])
 def test_a_planted_day_factor_of_heads_comes_back(cv):
     """Over 60 histories: none in at least 95 % where there is none, else the interval holds the truth in 90 to 99 %."""
     truth = centre(cv)

@@ -330,3 +330,43 @@ def test_a_thousand_replications_of_a_year_in_a_second():
                         w.month, w.starts) for n, w in windows.items()}  # fmt: skip
     one = settle_windows(contract, alone, months, np.arange(1, 13), {}, batch=np.arange(1))
     assert one.cents("invoice")[0].tolist() == ledger.cents("invoice")[7].tolist()
+
+
+# Hours of the contract -----------------------------------------------------------------------------------------------
+
+
+def halves(month="2026-02"):
+    """Every half hour of a month: 40 contacts, all in time from 08:00 to 20:00, half of them in the night."""
+    starts = pd.date_range(month, periods=48 * pd.Period(month).days_in_month, freq="30min")
+    good = np.where((starts.hour >= 8) & (starts.hour < 20), 40, 20)
+    return days(starts[0], [40] * len(starts), good, freq="30min", hours=0.5)
+
+
+def test_a_clause_is_settled_within_the_contracts_hours_unless_it_has_its_own():
+    clauses = {"speed": SPEED, "night": SPEED | {"hours": {"daily": "00:00-08:00"}}}
+    for top, speed in (
+        ({}, 0.75),
+        ({"hours": {"daily": "08:00-20:00"}}, 1.0),
+        ({"hours": {"daily": "08:00-22:00"}}, 13 / 14),
+    ):
+        found = bp.settle(deal(clauses, **top), halves())
+        told = found.windows.set_index("clause")["value"]
+        assert told["speed"] == pytest.approx(speed)
+        assert told["night"] == pytest.approx(0.5)
+
+
+def test_closed_days_of_the_contract_are_no_clauses_days():
+    daily = days("2026-02-01", [100] * 28, [70 if d == 4 else 90 for d in range(28)])
+    for closed, value in (([], 0.9 - 0.2 / 28), (["2026-02-05"], 0.9)):
+        found = bp.settle(deal({"speed": SPEED}, closed=closed), daily)
+        assert found.windows["value"].iloc[0] == pytest.approx(value)
+
+
+def test_counts_by_day_are_not_cut_by_the_contracts_hours_and_half_hours_must_fit_them():
+    daily = days("2026-02-01", [100] * 28, [90] * 28)
+    found = bp.settle(deal({"speed": SPEED}, hours={"daily": "08:00-20:00"}), daily)
+    assert found.windows["value"].iloc[0] == pytest.approx(0.9)
+    with pytest.raises(
+        ParameterError, match="the contract has hours, and the counts' interval of 2026-02-01 08:00 lies partly"
+    ):
+        bp.settle(deal({"speed": SPEED}, hours={"daily": "08:15-20:00"}), halves())

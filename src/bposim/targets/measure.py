@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from bposim.metrics.counts import MAXIMA
 from bposim.metrics.glossary import QUEUED
 from bposim.metrics.pooling import Ask, Sums, aggregate, codes_of, divide, group, resolve, sums, time_labels
 from bposim.scenario.check import nearest
+from bposim.scenario.fields import Hours
 from bposim.targets.clauses import Clause
 from bposim.targets.contract import Contract
 from bposim.targets.core import Windows
@@ -87,7 +89,7 @@ def measure(
     ask = question(clause, source)
     window = clause.settled_window
     types = scope_types(clause, name, counts)
-    inside = _within_hours(clause, name, counts)
+    inside = _within_hours(clause.hours, clause.closed, f"clause {name!r} has hours of its own", counts)
     if window == "all":
         inside = inside & np.asarray(time_labels(counts.starts, "month").isin(months))
     relief = lay_relief(clause, name, contract, counts, types, inside, expected, events)
@@ -119,13 +121,31 @@ def measure(
     return Measured(_complete(found, window, months), ask, given)
 
 
-def _within_hours(clause: Clause, name: str, counts: Counts) -> np.ndarray:
-    """Tell which intervals lie in the clause's own hours and on none of its closed days."""
+def laid_clauses(contract: Contract, counts: Counts) -> dict[str, Clause]:
+    """Return the clauses as they are measured: without hours of their own within the contract's, on none of its closed days.
+
+    Counts by day cannot tell hours, so that those of the contract do not cut them.
+    """
+    hours = contract.hours
+    if hours is not None:
+        by_day = bool((np.asarray(counts.hours) >= 23).any())
+        if by_day or _within_hours(hours, (), "the contract has hours", counts).all():
+            hours = None
+    return {
+        name: clause.model_copy(update={
+            "hours": hours if clause.hours is None else clause.hours, "closed": (*clause.closed, *contract.closed),
+        })
+        for name, clause in contract.clauses.items()
+    }  # fmt: skip
+
+
+def _within_hours(hours: Hours | None, closed: tuple[date, ...], said: str, counts: Counts) -> np.ndarray:
+    """Tell which intervals lie in the hours and on none of the closed days."""
     local = counts.starts.tz_localize(None)
     inside = np.ones(len(local), dtype=bool)
-    if clause.hours is not None:
+    if hours is not None:
         table = np.zeros((7, 1440), dtype=bool)
-        for d, spans in clause.hours.items():
+        for d, spans in hours.items():
             for begin, end in spans:
                 table[d, begin:end] = True
         inside = table[local.day_of_week, local.hour * 60 + local.minute]
@@ -136,11 +156,11 @@ def _within_hours(clause: Clause, name: str, counts: Counts) -> np.ndarray:
         cut = np.flatnonzero((share > 0) & (share < 1))
         if len(cut):
             raise ParameterError(
-                f"clause {name!r} has hours of its own, and the counts' interval of {counts.starts[cut[0]]:%Y-%m-%d %H:%M} lies "
+                f"{said}, and the counts' interval of {counts.starts[cut[0]]:%Y-%m-%d %H:%M} lies "
                 "partly within them. Give counts by shorter intervals, or hours that begin and end with one."
             )
-    if clause.closed:
-        inside = inside & ~local.normalize().isin(pd.DatetimeIndex(clause.closed))
+    if closed:
+        inside = inside & ~local.normalize().isin(pd.DatetimeIndex(closed))
     return inside
 
 

@@ -18,7 +18,7 @@ from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
 from bposim.targets.core import EMPTY, MET, MISSED, NO_DATA, Windows, judge
 from bposim.targets.foreseen import Expected
-from bposim.targets.measure import measure
+from bposim.targets.measure import laid_clauses, measure
 from bposim.targets.relief import read_events
 from bposim.units import format_seconds
 
@@ -70,6 +70,7 @@ def relieved_windows(
     """
     clause = contract.clauses[name]
     counts = runs.counts([t for t in (clause.within, clause.short) if t is not None])
+    clause = laid_clauses(contract, counts)[name]
     w = _measured(clause, name, contract, runs, counts, expected)
     months = np.arange(1, int(w.month.max(initial=0)) + 2)
     j = judge(clause, w, months, {})

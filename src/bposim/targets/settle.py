@@ -20,7 +20,7 @@ from bposim.targets.contract_file import load_contract
 from bposim.targets.core import NO_DATA, Judged, Windows, _status, by_month, judge, reached
 from bposim.targets.foreseen import Expected, read_forecast
 from bposim.targets.ledger import Ledger
-from bposim.targets.measure import Measured, measure, question, scope_types
+from bposim.targets.measure import Measured, laid_clauses, measure, question, scope_types
 from bposim.targets.month_table import MonthTable, is_table, read_month_table, table_windows
 from bposim.targets.months import settle_months
 from bposim.targets.quantities import cost_cents, count_quantities, fees, needed, read_by_month, surcharges
@@ -238,7 +238,7 @@ def _measured(
     found: dict[str, Windows] = {}
     told: list[tuple[Any, Sums]] = []
     daily = days_of(counts)
-    for name, clause in contract.clauses.items():
+    for name, clause in laid_clauses(contract, counts).items():
         if clause.audited or (audited is not None and (name, "value") in audited.columns):
             nothing = MonthTable(months[:0], {}, pd.DataFrame(index=months[:0]))
             found[name] = table_windows(clause, name, audited or nothing, months, events)
@@ -353,7 +353,7 @@ def demonstrated(contract: Contract, source: Any) -> Iterator[tuple[str, Clause,
     counts = _counts(contract, source)
     held, parts = _months_held(counts)
     nothing = read_events(None, deal_zone(counts))
-    for name, clause in contract.clauses.items():
+    for name, clause in laid_clauses(contract, counts).items():
         if clause.audited:
             continue
         bare = clause.model_copy(update={"relief": ()})
