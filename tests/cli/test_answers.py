@@ -144,6 +144,31 @@ def test_settle_a_table_by_month(bposim, tmp_path, monkeypatch):
     assert bad.code == 2 and "(bad.yaml:1)" in bad.err
 
 
+def test_settle_takes_outages_out(bposim, calls, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("deal.yaml").write_text(
+        "clauses: {abandonment: {metric: abandonment, window: month, levels: {expected: 5%}, missing: exclude, "
+        "relief: [{cause: outage, effect: exclude}]}}\n"
+    )
+    log = pd.read_csv(calls, parse_dates=["arrived"])
+    day = log["arrived"].dt.normalize().iloc[len(log) // 2]
+    Path("down.csv").write_text(f"cause,start,end\noutage,{day},{day + pd.Timedelta(days=1)}\n")
+    plain, spared = (
+        bposim("settle", "deal.yaml", calls, "--tz", "Asia/Manila", *more, "-o", out).code == 0 and pd.read_csv(out)
+        for more, out in (((), "a.csv"), (("--events", "down.csv"), "b.csv"))
+    )
+    gone = (log["arrived"].dt.normalize() == day).sum()
+    assert spared["excluded"].sum() == gone > 0 and plain["excluded"].sum() == 0
+    Path("odd.csv").write_text("cause,begin\noutage,2026-03-01\n")
+    said = bposim("settle", "deal.yaml", calls, "--tz", "Asia/Manila", "--events", "odd.csv")
+    assert said.code == 2 and "has no column 'start', 'end'" in said.err and "Traceback" not in said.err
+    Path("odd.csv").write_text("cause,start,end\nstorm,2026-03-01,2026-03-02\n")
+    assert (
+        "event 1 has cause 'storm'"
+        in bposim("settle", "deal.yaml", calls, "--tz", "Asia/Manila", "--events", "odd.csv").err
+    )
+
+
 def test_backtest_stands_in_the_same_document(bposim, calls):
     said = bposim(
         "forecast",

@@ -234,6 +234,17 @@ def read_months(path: Path | None, what: str) -> pd.DataFrame | None:
     return frame
 
 
+def read_outages(path: Path | None) -> pd.DataFrame | None:
+    """Read a table of events that relieve a clause: ``cause, start, end``, and ``contact_type`` where it is of one type."""
+    frame = _read_table(path, "events", "Write a table with the columns cause, start, end")
+    if frame is not None and (lacking := [c for c in ("cause", "start", "end") if c not in frame]):
+        raise ParameterError(
+            f"events file {str(path)!r} has no column {', '.join(map(repr, lacking))}. It has: "
+            f"{', '.join(map(str, frame.columns))}. Write rows such as outage, 2026-03-01 09:00, 2026-03-01 11:00."
+        )
+    return frame
+
+
 def read_days(path: Path | None) -> pd.DataFrame | None:
     """Read a table of what is known by day, with a column ``date``."""
     if path is None:

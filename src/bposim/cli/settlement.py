@@ -8,7 +8,17 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
-from bposim.cli.inout import FRAMES, check_out, read_frame, read_history, read_months, records, show, write_frame
+from bposim.cli.inout import (
+    FRAMES,
+    check_out,
+    read_frame,
+    read_history,
+    read_months,
+    read_outages,
+    records,
+    show,
+    write_frame,
+)
 from bposim.cli.options import Accept, AsJson, Column, DayFirst, HistoryFile, Out, SourceCounting, SourceWithin, Zone
 
 
@@ -22,6 +32,7 @@ def settle(
     forecast: Annotated[Path | None, typer.Option(help="Expected contacts that corridors lie around, as `bposim forecast -o` writes them.")] = None,
     quantities: Annotated[Path | None, typer.Option(help="What the pricing needs by month: month, paid_hours, fte, … (csv, parquet).")] = None,
     audits: Annotated[Path | None, typer.Option(help="Audited metrics by month: month, clause, numerator, denominator (csv, parquet).")] = None,
+    events: Annotated[Path | None, typer.Option(help="Outages and the like that relieve clauses: cause, start, end, contact_type (csv, parquet).")] = None,
     costs: Annotated[float | None, typer.Option(help="The provider's cost of a month, for the margin.", min=0)] = None,
     start: Annotated[str | None, typer.Option(help="First month of the contract, 2026-03; the contract's own without it.")] = None,
     out: Out = None, as_json: AsJson = False,
@@ -39,7 +50,7 @@ def settle(
     )
     ledger = ledger_of(
         deal, source, forecast=read_frame(forecast, "forecast"), quantities=read_months(quantities, "quantities"),
-        audits=read_months(audits, "audits"), costs=costs, start=start,
+        audits=read_months(audits, "audits"), events=read_outages(events), costs=costs, start=start,
     )  # fmt: skip
     if as_json:
         faults = records(deal.lint().frame)
