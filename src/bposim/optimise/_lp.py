@@ -358,7 +358,10 @@ def _run(model: Model, name: str, gap: float, time_limit: float | None, seed: in
         total = pulp.LpAffineExpression([(columns[p], f) for p, f in zip(places, factors, strict=True)])
         problem.addConstraint(pulp.LpConstraint(total, sense[way], f"r{k}", limit))
     try:
-        status, bound = (_highs if name == "highs" else _cbc)(pulp, problem, gap, time_limit, seed)
+        if name == "highs":
+            status, bound = _highs(pulp, problem, gap, time_limit, seed, any(model.whole), len(columns))
+        else:
+            status, bound = _cbc(pulp, problem, gap, time_limit, seed)
     except pulp.PulpSolverError as error:
         raise SolverError(f"Solver {name!r} failed: {error}") from error
     if status == "infeasible":
@@ -371,13 +374,14 @@ def _run(model: Model, name: str, gap: float, time_limit: float | None, seed: in
     return Solution(status, objective, min(bound, objective), values, name)
 
 
-def _highs(pulp: Any, problem: Any, gap: float, time_limit: float | None, seed: int) -> tuple[Status, float | None]:
+def _highs(
+    pulp: Any, problem: Any, gap: float, time_limit: float | None, seed: int, whole: bool, n: int
+) -> tuple[Status, float | None]:
     import highspy
 
     _swallow_banner()
     # Of a large problem without whole columns an interior point takes an eighth of the simplex method's time.
-    large = problem.numVariables() > _LARGE and not any(v.cat == pulp.LpInteger for v in problem.variables())
-    how = {"solver": "ipm"} if large else {}
+    how = {"solver": "ipm"} if n > _LARGE and not whole else {}
     problem.solve(pulp.HiGHS(msg=False, gapRel=gap, timeLimit=time_limit, threads=1, random_seed=seed, **how))
     solver = problem.solverModel
     state, info = solver.getModelStatus(), solver.getInfo()
@@ -385,7 +389,6 @@ def _highs(pulp: Any, problem: Any, gap: float, time_limit: float | None, seed: 
     if state in (kinds.kInfeasible, kinds.kUnboundedOrInfeasible):
         return "infeasible", None
     # For a problem without whole columns the dual bound stands in the objective itself.
-    whole = any(v.cat == pulp.LpInteger for v in problem.variables())
     if state == kinds.kOptimal:
         return "optimal", float(info.mip_dual_bound if whole else info.objective_function_value)
     if state in (kinds.kTimeLimit, kinds.kInterrupt, kinds.kIterationLimit, kinds.kSolutionLimit):

@@ -221,7 +221,11 @@ class Search:
         return self.dearer * max(shifts * max(self.model.model.cost, default=1.0), share * first / n_cells)
 
     def _step(self, here: Point, tangent: Tangent, reach: float) -> Point | None:
-        """Return the best plan that the tangent leads to, mended where it promised too much."""
+        """Return the best plan that the tangent leads to, mended where it promised too much.
+
+        Of a large problem a plan that is any better will do: a new tangent there costs less than the solver's next answer.
+        """
+        large = sum(self.model.model.whole) > LARGE
         extra = [np.zeros_like(m) for m in self.margins]
         found: Point | None = None
         seen = {here.columns.tobytes()}
@@ -235,7 +239,7 @@ class Search:
             one = self.point(columns)
             if found is None or self.merit(one) < self.merit(found):
                 found = one
-            if one.holds:
+            if one.holds or (large and self.merit(found) < self.merit(here)):
                 break
             for e, gap in zip(extra, one.gaps, strict=True):
                 e += np.where(np.isfinite(gap) & (gap < 0), -gap, 0.0)
