@@ -40,6 +40,7 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
             "best_response",
             "corridor_value",
             "load_contract",
+            "negotiate",
             "operating_curve",
             "recommend_targets",
             "sampling_plan",
@@ -62,7 +63,7 @@ __all__ = [
     "Policies", "Requirement", "Scenario", "ServiceLevel", "ShiftPlan", "SimulationResult", "State", "Target", "TargetMatrix", "Turnaround", "View",
     "__version__",
     "assess_contract", "assess_target", "attainable_frontier", "audit_curve", "best_response", "calibrate", "compare", "corridor_value", "draft_scenario", "forecast", "glossary", "group_agents", "guess_profile", "load_contract", "load_scenario",
-    "operating_curve", "optimise_shifts", "optimise_staffing", "read_history", "recommend_targets", "report", "required_agents", "sampling_plan", "settle", "simulate", "target_drivers", "target_matrix",
+    "negotiate", "operating_curve", "optimise_shifts", "optimise_staffing", "read_history", "recommend_targets", "report", "required_agents", "sampling_plan", "settle", "simulate", "target_drivers", "target_matrix",
 ]  # fmt: skip
 
 assert set(__all__) == set(_HOME) | {"__version__"}

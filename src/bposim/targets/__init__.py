@@ -12,6 +12,7 @@ from bposim.targets.frontier import Frontier, attainable_frontier
 from bposim.targets.ledger import Ledger
 from bposim.targets.lint import Lint
 from bposim.targets.matrix import TargetMatrix, target_matrix
+from bposim.targets.negotiate import Negotiation, negotiate
 from bposim.targets.prices import Prices, price_targets
 from bposim.targets.probability import attainable, probability, wilson
 from bposim.targets.recommend import Advice, recommend_targets
@@ -20,6 +21,6 @@ from bposim.targets.sampling import OperatingCurve, SamplingPlan, operating_curv
 from bposim.targets.settle import settle, settle_windows
 
 __all__ = [
-    "Advice", "Assessment", "Capability", "CheapestPlan", "Contract", "ContractAssessment", "CorridorValue", "Drivers", "Frontier", "Ledger", "Lint", "OperatingCurve", "Prices", "Response", "SamplingPlan", "TargetMatrix", "assess_contract", "assess_target", "attainable",
-    "attainable_frontier", "audit_curve", "best_response", "corridor_value", "load_contract", "operating_curve", "price_targets", "probability", "recommend_targets", "sampling_plan", "settle", "settle_windows", "target_drivers", "target_matrix", "wilson",
+    "Advice", "Assessment", "Capability", "CheapestPlan", "Contract", "ContractAssessment", "CorridorValue", "Drivers", "Frontier", "Ledger", "Lint", "Negotiation", "OperatingCurve", "Prices", "Response", "SamplingPlan", "TargetMatrix", "assess_contract", "assess_target", "attainable",
+    "attainable_frontier", "audit_curve", "best_response", "corridor_value", "load_contract", "negotiate", "operating_curve", "price_targets", "probability", "recommend_targets", "sampling_plan", "settle", "settle_windows", "target_drivers", "target_matrix", "wilson",
 ]  # fmt: skip
