@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,7 @@ class Negotiation:
     now: str
     lead: str
     risk_aversion: float
+    fee_moves: bool
     value_per_point: float | None
     replications: int
     notes: tuple[str, ...]
@@ -85,37 +86,39 @@ class Negotiation:
         return self.efficient
 
     def sentences(self) -> list[str]:
-        """Say which packages are left, what is better than now, and what each concession costs."""
+        """Say which packages are left, and how the contract as it stands compares with them."""
         f, money = self.efficient, self.contract.currency
         now = self.frame.iloc[0]
-        said = [
-            f"{len(f)} of {len(self.frame)} packages are left: for each other one of them is as good for both sides and better for one."
-        ]
-        ends = [("best for the provider", f.iloc[-1]), ("cheapest for the client", f.loc[f["invoice"].idxmin()]),
-                ("safest for the client", f.loc[f["risk"].idxmin()])]  # fmt: skip
-        said += [f"{what.capitalize()}: {_row(r, money)}" for what, r in ends]
-        both = f[
-            f["provider_than_now"].isin(("better", "same"))
-            & f["client_than_now"].isin(("better", "same"))
-            & (f["package"] != self.now)
-        ]
-        both = both[(both["provider_than_now"] == "better") | (both["client_than_now"] == "better")]
+        better = (
+            "with some other fee as good for both sides and better for one"
+            if self.fee_moves
+            else "as good for both sides and better for one"
+        )
+        said = [f"{len(f)} of {len(self.frame)} packages are left: for each of the others one of them is {better}."]
+        for what, by in (("Best for the provider", ["margin", "invoice"]), ("Cheapest for the client", ["invoice", "risk"]),
+                         ("Safest for the client", ["risk", "invoice"])):  # fmt: skip
+            said.append(f"{what}: {_row(f.sort_values(by, ascending=[by[0] != 'margin', True]).iloc[0], money)}")
+        said.append(f"As it stands: {_row(now, money)}")
         if now["efficient"]:
-            said.append(f"The contract as it stands is one of them: {_row(now, money)}")
-        elif len(both):
-            said.append(
-                f"The contract as it stands ({self.now}) need not be signed: {both.iloc[-1]['package']} is better for one side and worse for none."
-            )
+            said.append("The contract as it stands is one of those left.")
         else:
-            said.append(f"The contract as it stands ({self.now}) is bettered by {now['dominated_by']}.")
+            said.append(f"The contract as it stands need not be signed: {self._instead(now)}.")
         if self.value_per_point is not None:
             joint = self.frame["margin"] + self.frame["value"]
             top = self.frame.loc[joint.idxmax()]
-            more = float(joint.max() - joint[self.frame["package"] == self.now].iloc[0])
-            said.append(
-                f"Both together gain most with {top['package']}: {more:,.0f} {money} a month more than as it stands; the fee shares it out."
-            )
+            said.append(f"Both together gain most with {top['package']}: {joint.max() - joint.iloc[0]:,.0f} {money} a month more than as it stands; "
+                        "the fee shares it out.")  # fmt: skip
         return said
+
+    def _instead(self, now: Any) -> str:
+        other = self.frame.set_index("package").loc[now["dominated_by"]]
+        if not self.fee_moves:
+            return f"{now['dominated_by']} is as good for both sides and better for one"
+        weighed = "invoice" if self.value_per_point is None else "value"
+        least = max(now["margin"] - other["margin"], now["worst"] - other["worst"])
+        most = (other[weighed] - now[weighed]) * (-1 if weighed == "invoice" else 1)
+        span = f"{least:+,.0f}" if round(least) == round(most) else f"{least:+,.0f} to {most:+,.0f}"
+        return f"{now['dominated_by']} is as good for both sides and better for one with its fee changed by {span} {self.contract.currency} a month"
 
     def plot(self, ax: Any = None) -> Any:
         """Draw each package by margin and invoice, those left joined and coloured by the client's risk; returns ``ax``."""
@@ -149,6 +152,7 @@ def negotiate(
     options: Mapping[str, Any],
     value_per_point: float | None = None,
     risk_aversion: float = 0.0,
+    fee_moves: bool = False,
     volumes: Any = None,
     staffing: Any = None,
     levels: int = 6,
@@ -179,6 +183,9 @@ def negotiate(
     risk_aversion : float
         What the provider gives, of the gap between the mean margin and that of the worst 5 % of the terms, to be rid of it: 0 takes
         the highest mean, 1 the best of the worst terms.
+    fee_moves : bool
+        Whether the fee may still move: one package then betters another if with some change of a fixed fee it does. What only shifts money
+        from one side to the other is no reason left to differ.
     volumes, staffing
         As in :func:`assess_target`.
     levels : int
@@ -224,7 +231,6 @@ def negotiate(
     contracts, terms = packages(deal, laid_out)
     _check_types(scenario, contracts)
     bare = deal.replace({f"clauses.{n}.relief": None for n, c in deal.clauses.items() if c.relief})
-    lead = _leading(deal)
 
     within = sorted(
         {t for d in contracts.values() for c in d.clauses.values() for t in (c.within, c.short) if t is not None}
@@ -235,22 +241,16 @@ def negotiate(
     names = list(dict.fromkeys(q for d in contracts.values() for q in needed(d)))
     speed = next((t for t in deal.targets() if t.metric == "service_level"), None)
     planner = Planner(scenario, volumes, 20.0 if speed is None else planning_threshold(scenario, speed))
-    rows, kept_margins, notes = [], {}, []
+    rows, kept_margins, notes, lead = [], {}, [], ""
     for plan, runs in _plans(first, planner, levels, progress):
-        measured: dict[str, Gathered] = {}
-
-        def settled(one: Contract, runs: SimulationResult = runs, measured: dict[str, Gathered] = measured) -> Ledger:
-            key = measured_alike(one)
-            if key not in measured:
-                measured[key] = gather(one, runs, quantities=quantities, forecast=laid, start=start, names=names)
-            return _settled(one, measured[key], runs)
-
-        yardstick = settled(bare)
+        played = _Played(runs, {"quantities": quantities, "forecast": laid, "start": start, "names": names})
+        yardstick = played.settle(bare)
+        lead = lead or _leading(yardstick)
         risk = 1 - float(_kept(yardstick).mean())
         service = float(np.nanmean(yardstick.judged[lead].windows.value))
         hours = hours_a_month(runs.scenario)
         for package, one in contracts.items():
-            ledger = settled(one)
+            ledger = played.settle(one)
             margin = ledger.cents("margin").mean(axis=1) / 100
             kept_margins[package, plan] = margin
             rows.append((package, plan, hours, *(float(ledger.cents(i).mean()) / 100 for i in _MONEY), *_interval(margin, ledger.batch),
@@ -275,19 +275,24 @@ def negotiate(
     points = frame["service"] * (100 if clause.share else 1) * (1 if clause.higher else -1)
     frame["value"] = np.nan if value_per_point is None else value_per_point * points - frame["invoice"]
     provider = frame[["margin", "worst"]].to_numpy().round(2)
-    client = (
-        np.column_stack([-frame["invoice"].round(2), -frame["risk"].round(9)])
-        if value_per_point is None
-        else frame[["value"]].to_numpy().round(2)
-    )
-    criteria = np.column_stack([provider, client])
-    keep, by = efficient(criteria)
+    weighed = value_per_point is not None
+    money = frame["value"].to_numpy().round(2) if weighed else -frame["invoice"].to_numpy().round(2)
+    short = np.zeros(len(frame)) if weighed else frame["risk"].to_numpy().round(9)
+    client = np.column_stack([money, -short])
+    found = {moves: efficient(provider, money, short, moves) for moves in (False, True)}
+    keep, by = found[fee_moves]
     frame["provider_than_now"], frame["client_than_now"] = against(provider, 0), against(client, 0)
     frame["efficient"] = keep
     frame["dominated_by"] = ["" if k < 0 else frame["package"].iloc[k] for k in by]
     margins = {p: kept_margins[p, plan] for p, plan in zip(frame["package"], frame["plan"], strict=True)}
     steps = concessions(
-        frame, terms, margins, first.batch, deal.currency, "points" if clause.share else "units", criteria
+        frame,
+        terms,
+        margins,
+        first.batch,
+        deal.currency,
+        f"{'points' if clause.share else clause.definition.unit} of {clause.metric.replace('_', ' ')}",
+        np.column_stack([provider, client]),
     )
     made = Provenance(
         "negotiate",
@@ -301,8 +306,8 @@ def negotiate(
         (first.provenance,),
     )
     return Negotiation(
-        deal, frame, terms, steps, choices, contracts, next(iter(contracts)), lead, float(risk_aversion), value_per_point, replications,
-        (*notes, *_notes(frame, choices, deal.currency)), made,
+        deal, frame, terms, steps, choices, contracts, next(iter(contracts)), lead, float(risk_aversion), fee_moves, value_per_point, replications,
+        (*notes, *_notes(frame, choices, deal.currency, None if fee_moves else int(found[True][0].sum()))), made,
     )  # fmt: skip
 
 
@@ -315,13 +320,15 @@ def _check_types(scenario: Scenario, contracts: Mapping[str, Contract]) -> None:
     require(list(dict.fromkeys(unknown)), ParameterError)
 
 
-def _leading(deal: Contract) -> str:
-    able = [n for n, c in deal.clauses.items() if not c.audited]
-    if not able:
+def _leading(yardstick: Ledger) -> str:
+    """Return the first service level that was measured, else the first clause that was."""
+    told = [n for n, j in yardstick.judged.items() if not np.isnan(j.windows.value).all()]
+    if not told:
+        known = ", ".join(yardstick.contract.clauses)
         raise ParameterError(
-            f"contract {deal.name!r} has no clause that a simulation can tell. Clauses: {', '.join(deal.clauses)}."
+            f"contract {yardstick.contract.name!r} has no clause that the simulation can tell. Clauses: {known}."
         )
-    return next((n for n in able if deal.clauses[n].metric == "service_level"), able[0])
+    return next((n for n in told if yardstick.contract.clauses[n].metric == "service_level"), told[0])
 
 
 def _plans(
@@ -339,11 +346,30 @@ def _plans(
             yield f"the plan for {100 * share:.4g} %", first.restaffed(level.staffing)
 
 
-def _settled(deal: Contract, g: Gathered, runs: SimulationResult) -> Ledger:
-    costs: Callable[[tuple[int, int]], Any] = lambda shape: cost_cents(None, runs, g.months, shape, deal.currency)  # noqa: E731
-    return settle_windows(
-        deal, g.windows, g.months, g.contract_month, g.figures, batch=g.batch, costs=costs, notes=list(g.notes)
-    )
+@dataclass(eq=False)
+class _Played:
+    """One plan's replications; contracts whose clauses are measured alike are measured once, wages taken once."""
+
+    runs: SimulationResult
+    asked: dict[str, Any]
+    measured: dict[str, Gathered] = field(default_factory=dict)
+    wages: dict[str, Any] = field(default_factory=dict)
+
+    def settle(self, deal: Contract) -> Ledger:
+        key = measured_alike(deal)
+        if key not in self.measured:
+            self.measured[key] = gather(deal, self.runs, **self.asked)
+        g = self.measured[key]
+
+        def costs(shape: tuple[int, int]) -> Any:
+            said = f"{g.months[0]:%Y-%m} {shape} {deal.currency}"
+            if said not in self.wages:
+                self.wages[said] = cost_cents(None, self.runs, g.months, shape, deal.currency)
+            return self.wages[said]
+
+        return settle_windows(
+            deal, g.windows, g.months, g.contract_month, g.figures, batch=g.batch, costs=costs, notes=list(g.notes)
+        )
 
 
 def _kept(ledger: Ledger) -> np.ndarray:
@@ -376,7 +402,7 @@ def _answered(choices: pd.DataFrame, risk_aversion: float) -> pd.DataFrame:
     return choices
 
 
-def _notes(frame: pd.DataFrame, choices: pd.DataFrame, currency: str) -> list[str]:
+def _notes(frame: pd.DataFrame, choices: pd.DataFrame, currency: str, moving: int | None) -> list[str]:
     notes = ["The provider chooses among the plans shown; reputation, renewal and termination are not weighed."]
     ends = choices.groupby("package")["cost"].agg(["min", "max"])
     taken = frame.set_index("package")["cost"]
@@ -386,6 +412,8 @@ def _notes(frame: pd.DataFrame, choices: pd.DataFrame, currency: str) -> list[st
             notes.append(
                 f"{n} of {len(frame)} packages are answered with the {word} plan tried. {more} might pay better."
             )
+    if moving is not None and moving < int(frame["efficient"].sum()):
+        notes.append(f"With a fee that may still move {moving} would be left: fee_moves=True.")
     lost = frame[frame["efficient"] & (frame["margin"] < 0)]
     if len(lost):
         notes.append(

@@ -110,22 +110,38 @@ def measured_alike(deal: Contract) -> str:
     return repr(words)
 
 
-def efficient(criteria: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return which rows no other betters (more is better everywhere), and for each other row one of those that better it, else −1.
+def efficient(
+    provider: np.ndarray, money: np.ndarray, risk: np.ndarray, fee_moves: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which packages no other betters, and for each of the others one of those that do, else −1.
+
+    Parameters
+    ----------
+    provider : ndarray, shape (n_packages, n_criteria)
+        What the provider wants more of, in money.
+    money : ndarray, shape (n_packages,)
+        What the client wants more of, in the same money.
+    risk : ndarray, shape (n_packages,)
+        What the client wants less of.
+    fee_moves : bool
+        Whether one package betters another if some payment between the two sides makes it so.
 
     Examples
     --------
-    >>> keep, by = efficient(np.array([[1.0, 3.0], [2.0, 2.0], [1.0, 2.0], [2.0, 2.0]]))
-    >>> keep.tolist(), by.tolist()
-    ([True, True, False, True], [-1, -1, 0, -1])
+    >>> provider, money, risk = np.array([[5.0], [4.0], [4.0]]), np.array([-9.0, -7.0, -8.0]), np.array([0.1, 0.1, 0.1])
+    >>> efficient(provider, money, risk, False)[0].tolist(), efficient(provider, money, risk, True)[0].tolist()
+    ([True, True, False], [False, True, False])
     """
-    n = len(criteria)
-    worse = np.zeros((n, n), dtype=bool)  # [i, j]: j betters i
-    for i, row in enumerate(criteria):
-        worse[i] = (criteria >= row).all(axis=1) & (criteria > row).any(axis=1)
-    keep = np.asarray(~worse.any(axis=1))
-    inside = worse & keep[None, :]
-    return keep, np.where(keep, -1, inside.argmax(axis=1))
+    n = len(risk)
+    bettered = np.zeros((n, n), dtype=bool)  # [i, j]: j betters i
+    for i in range(n):
+        # j betters i with a payment d of the client where lacks ≤ d ≤ spare.
+        lacks, spare = provider[i] - provider, money - money[i]
+        can = (lacks.max(axis=1) <= spare) if fee_moves else (lacks.max(axis=1) <= 0) & (spare >= 0)
+        gains = (lacks.min(axis=1) < spare) if fee_moves else (lacks.min(axis=1) < 0) | (spare > 0)
+        bettered[i] = can & (risk <= risk[i]) & (gains | (risk < risk[i]))
+    keep = np.asarray(~bettered.any(axis=1))
+    return keep, np.where(keep, -1, (bettered & keep[None, :]).argmax(axis=1))
 
 
 def against(criteria: np.ndarray, now: int) -> list[str]:
@@ -169,18 +185,14 @@ def concessions(
 
 
 def _said(changes: str, step: dict[str, float], currency: str, unit: str) -> str:
-    scale = 100 if unit == "points" else 1
-
-    def more(value: float, what: str, digits: int = 0) -> str:
+    def more(value: float, what: str, same: str, digits: int = 0) -> str:
         rounded = round(value, digits)
-        return (
-            f"as much {what}"
-            if rounded == 0
-            else f"{abs(rounded):,.{digits}f} {what} {'more' if rounded > 0 else 'less'}"
-        )
+        return same if rounded == 0 else f"{abs(rounded):,.{digits}f} {what} {'more' if rounded > 0 else 'less'}"
 
+    service = (100 if unit.startswith("points") else 1) * step["service"]
     return (
-        f"{changes}: the provider gets {more(step['margin'], f'{currency} of margin')} ({more(step['worst'], currency)} in the worst terms) with "
-        f"{more(step['agent_hours'], 'agent-hours')}; the client pays {more(step['invoice'], currency)} for "
-        f"{more(scale * step['service'], f'{unit} of service', 1)}, and falls short in {more(100 * step['risk'], 'points of the months', 1)}."
+        f"{changes}: the provider gets {more(step['margin'], f'{currency} of margin', 'the same margin')} "
+        f"({more(step['worst'], currency, 'the same')} in the worst terms) with {more(step['agent_hours'], 'agent-hours', 'the same staff')}; "
+        f"the client pays {more(step['invoice'], currency, 'the same')} for {more(service, unit, 'the same service', 1)}, and "
+        f"falls short in {more(100 * step['risk'], 'points', 'as many', 1)} of the months."
     )
