@@ -89,12 +89,12 @@ class Negotiation:
         """Say which packages are left, and how the contract as it stands compares with them."""
         f, money = self.efficient, self.contract.currency
         now = self.frame.iloc[0]
-        better = (
-            "with some other fee as good for both sides and better for one"
-            if self.fee_moves
-            else "as good for both sides and better for one"
-        )
-        said = [f"{len(f)} of {len(self.frame)} packages are left: for each of the others one of them is {better}."]
+        fee = ", with some other fee," if self.fee_moves else ""
+        different = len(self.concessions) + 1
+        said = [
+            f"{len(f)} of {len(self.frame)} packages are left{'' if different == len(f) else f', {different} of them different'}: for each of the others "
+            f"one of them is{fee} as good for both sides and better for one."
+        ]
         for what, by in (("Best for the provider", ["margin", "invoice"]), ("Cheapest for the client", ["invoice", "risk"]),
                          ("Safest for the client", ["risk", "invoice"])):  # fmt: skip
             said.append(f"{what}: {_row(f.sort_values(by, ascending=[by[0] != 'margin', True]).iloc[0], money)}")
