@@ -406,7 +406,10 @@ def _notes(frame: pd.DataFrame, choices: pd.DataFrame, currency: str, moving: in
     notes = ["The provider chooses among the plans shown; reputation, renewal and termination are not weighed."]
     ends = choices.groupby("package")["cost"].agg(["min", "max"])
     taken = frame.set_index("package")["cost"]
-    for column, word, more in (("min", "leanest", "A leaner one"), ("max", "most lavish", "A more lavish one")):
+    for column, word, more in (
+        ("min", "leanest", "A leaner one"),
+        ("max", "most lavish", "Where hours are billed, agree on their number; a more lavish one"),
+    ):
         n = int((taken == ends.loc[taken.index, column]).sum())
         if n:
             notes.append(
