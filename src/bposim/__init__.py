@@ -36,10 +36,14 @@ _TABLE: dict[str, dict[str, tuple[str, ...]]] = {
             "assess_contract",
             "assess_target",
             "attainable_frontier",
+            "audit_curve",
             "best_response",
             "corridor_value",
             "load_contract",
+            "negotiate",
+            "operating_curve",
             "recommend_targets",
+            "sampling_plan",
             "settle",
             "target_drivers",
             "target_matrix",
@@ -58,8 +62,8 @@ __all__ = [
     "Advice", "Assessment", "AtMost", "BposimError", "BposimWarning", "Calibration", "Capability", "Contract", "ContractAssessment", "Forecast", "Guess", "History", "Ledger",
     "Policies", "Requirement", "Scenario", "ServiceLevel", "ShiftPlan", "SimulationResult", "State", "Target", "TargetMatrix", "Turnaround", "View",
     "__version__",
-    "assess_contract", "assess_target", "attainable_frontier", "best_response", "calibrate", "compare", "corridor_value", "draft_scenario", "forecast", "glossary", "group_agents", "guess_profile", "load_contract", "load_scenario",
-    "optimise_shifts", "optimise_staffing", "read_history", "recommend_targets", "report", "required_agents", "settle", "simulate", "target_drivers", "target_matrix",
+    "assess_contract", "assess_target", "attainable_frontier", "audit_curve", "best_response", "calibrate", "compare", "corridor_value", "draft_scenario", "forecast", "glossary", "group_agents", "guess_profile", "load_contract", "load_scenario",
+    "negotiate", "operating_curve", "optimise_shifts", "optimise_staffing", "read_history", "recommend_targets", "report", "required_agents", "sampling_plan", "settle", "simulate", "target_drivers", "target_matrix",
 ]  # fmt: skip
 
 assert set(__all__) == set(_HOME) | {"__version__"}

@@ -45,6 +45,7 @@ FAULTY = {
     "no-tail": {"clauses.lost": None},
     "handle-time-against-resolution": {
         "clauses.length": PENALTY | {"metric": "aht", "comparison": "<=", "levels": {"expected": "300s"}}, "clauses.fcr": FCR},
+    "sample-absent": {"clauses.accuracy.sample": None},
     "small-sample": {"clauses.accuracy.levels.expected": "98%", "clauses.accuracy.sample.size": 100},
     "credits-above-margin": {"margin": "10%"},
     "one-driver": {"clauses.accuracy.bands": None, "clauses.accuracy.weight": None,

@@ -86,6 +86,22 @@ def volume_of(contract: Contract, clause: Clause) -> float | None:
     return sum(contract.volumes[t] for t in types) if types and all(t in contract.volumes for t in types) else None
 
 
+def audits_a_window(clause: Clause) -> float | None:
+    """Return how many items a clause audits in each of its windows, None where it does not tell.
+
+    Examples
+    --------
+    >>> audits_a_window(Clause(metric="csat", levels={"expected": "85%"}, window="quarter", sample={"size": 300}))
+    900.0
+    """
+    months = {"week": 12 / 52.18, "month": 1.0, "quarter": 3.0}
+    if clause.sample is None or clause.settled_window not in months:
+        return None
+    if clause.sample.per == clause.settled_window:
+        return float(clause.sample.size)
+    return clause.sample.size * months[clause.settled_window] / months[clause.sample.per]
+
+
 def intervals_a_month(contract: Contract) -> float | None:
     """Return how many open intervals a month has, None where the contract has no opening hours."""
     if contract.hours is None:

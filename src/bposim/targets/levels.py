@@ -103,6 +103,12 @@ def planning_target(share: float, within_s: float) -> Target:
     return make_target("service_level", {"share": share, "within": f"{within_s:g}s"}, caller="planning")
 
 
+def hours_a_month(scenario: Scenario) -> float:
+    """Return the scheduled agent-hours of a calendar month that the scenario's horizon touches."""
+    hours = sum(float((scenario.scheduled_heads(g) * scenario.grid.hours).sum()) for g in scenario.agent_groups)
+    return hours / int(scenario.grid.starts.tz_localize(None).to_period("M").nunique())
+
+
 def cost_staffing(scenario: Scenario, staffing: Any = None, share: float = np.nan) -> Level:
     """Return a staffing (the scenario's own by default) with its agent-hours and cost."""
     staffed = scenario if staffing is None else scenario.with_staffing(staffing)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from bposim.targets.clauses import Clause
 from bposim.targets.contract import Contract
-from bposim.targets.contract_rules import intervals_a_month, volume_of
+from bposim.targets.contract_rules import audits_a_window, intervals_a_month, volume_of
 from bposim.targets.terms import percent
 
 #: Most targets that a contract should pay on.
@@ -56,6 +56,7 @@ FAULTS: dict[str, str] = {
     "interval-noise": f"a target by interval on fewer than {FEWEST_PER_INTERVAL} contacts an interval",
     "no-tail": "a share within a threshold and nothing on those beyond it",
     "handle-time-against-resolution": "handle time penalised together with first-contact resolution",
+    "sample-absent": "a target on audits without their number",
     "small-sample": "a sample too small for the target",
     "credits-above-margin": "credits that can exceed the provider's margin, or have no cap",
     "one-driver": "all targets driven by the same thing",
@@ -166,6 +167,12 @@ def _of_clause(contract: Contract, name: str, clause: Clause, penalised: dict[st
             f"Clause {name!r} judges intervals of about {per:.3g} contacts: chance decides which pass.",
             _NOISE,
         )
+    if clause.metric in ("accuracy", "compliance") and clause.sample is None:
+        yield (
+            "sample-absent",
+            f"Clause {name!r} does not say how many are audited; the same level is another promise with every sample.",
+            "Write sample: {size: 400, per: month}; sampling_plan() finds it for two risks.",
+        )
     sample = _sample(contract, clause)
     if sample is not None and clause.share and not clause.counts_stretches:
         told = _too_small(clause, sample)
@@ -195,7 +202,7 @@ def _sample(contract: Contract, clause: Clause) -> float | None:
     if math.isnan(divide):
         return None
     if clause.sample is not None:
-        return clause.sample.size * {"week": 4.35, "month": 1.0, "quarter": 1 / 3}[clause.sample.per] / divide
+        return audits_a_window(clause)
     volume = volume_of(contract, clause)
     return None if volume is None or _by_interval(clause) else volume / divide
 

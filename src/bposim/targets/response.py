@@ -19,7 +19,7 @@ from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
 from bposim.targets.frontier import SHARES
 from bposim.targets.gaming import find_gaming
-from bposim.targets.levels import Level, Planner
+from bposim.targets.levels import Level, Planner, hours_a_month
 from bposim.targets.settle import settle
 
 STAFF = "the staffing as it is"
@@ -185,14 +185,7 @@ def _frame(played: Mapping[str, tuple[float, Level, ContractAssessment]]) -> pd.
         def month(item: str, column: str = "mean", s: pd.DataFrame = s, n: int = n) -> float:
             return float(s.loc[(item, ""), column]) / n
 
-        hours = float(
-            sum(
-                (a.runs.scenario.scheduled_heads(g) * a.runs.scenario.grid.hours).sum()
-                for g in a.runs.scenario.agent_groups
-            )
-        )
-        held = a.runs.scenario.grid.starts.tz_localize(None).to_period("M").nunique()
-        rows.append((name, share, hours / held, *(month(i) for i in ("fee", "credit", "bonus", "earn_back", "invoice", "cost", "margin")),
+        rows.append((name, share, hours_a_month(a.runs.scenario), *(month(i) for i in ("fee", "credit", "bonus", "earn_back", "invoice", "cost", "margin")),
                      month("margin", "ci_low"), month("margin", "ci_high"), a.probability))  # fmt: skip
     frame = pd.DataFrame(rows, columns=["plan", "planned_share", "agent_hours", "fee", "credit", "bonus", "earn_back", "invoice", "cost",
                                         "margin", "margin_low", "margin_high", "probability"])  # fmt: skip

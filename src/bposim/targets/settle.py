@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,31 @@ def settle(
     [Decimal('50.00'), Decimal('0.00')]
     """
     deal = load_contract(contract)
+    g = gather(deal, source, quantities=quantities, forecast=forecast, events=events, audits=audits, start=start)
+    return settle_windows(
+        deal, g.windows, g.months, g.contract_month, g.figures, batch=g.batch,
+        costs=lambda shape: cost_cents(costs, source, g.months, shape, deal.currency), notes=g.notes,
+        parents=(source.provenance,) if isinstance(getattr(source, "provenance", None), Provenance) else (),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """What a settlement takes from its source: the months, each clause in its windows, and the figures of the pricing."""
+
+    months: pd.DatetimeIndex
+    contract_month: np.ndarray
+    windows: dict[str, Windows]
+    figures: dict[str, np.ndarray]
+    batch: np.ndarray
+    notes: list[str]
+
+
+def gather(
+    deal: Contract, source: Any, *, quantities: Any = None, forecast: Any = None, events: Any = None, audits: pd.DataFrame | None = None,
+    start: Any = None, names: Sequence[str] | None = None,
+) -> Gathered:  # fmt: skip
+    """Measure a contract's clauses on a source; ``names`` are the quantities to count, by default those of its pricing."""
     if is_table(source):
         table = read_month_table(source, deal)
         months, contract_month, notes = _calendar(deal, table.months, start)
@@ -106,14 +132,11 @@ def settle(
         if parts:
             notes.append("The source holds no whole month: the ledger is of the parts it holds.")
         windows = _measured(deal, source, counts, months, expected, happened, audits, parts, notes)
-        figures = count_quantities(needed(deal), source, days_of(counts), months, expected)
+        asked = needed(deal) if names is None else names
+        figures = count_quantities(asked, source, days_of(counts), months, expected)
         batch = np.asarray(getattr(source, "batch", np.zeros(counts.replications, dtype=int)))
     figures |= read_by_month(quantities, months, "quantities=")
-    return settle_windows(
-        deal, windows, months, contract_month, figures, batch=batch,
-        costs=lambda shape: cost_cents(costs, source, months, shape, deal.currency), notes=notes,
-        parents=(source.provenance,) if isinstance(getattr(source, "provenance", None), Provenance) else (),
-    )  # fmt: skip
+    return Gathered(months, contract_month, windows, figures, batch, notes)
 
 
 def settle_windows(
@@ -249,7 +272,7 @@ def _measured(
             told.append((one.ask, one.given))
         if not len(one.windows.month):
             notes.append(f"Clause {name!r} is settled by {clause.settled_window}, and the source holds no whole one.")
-    tell_unknown(told, stacklevel=3)
+    tell_unknown(told, stacklevel=4)
     return found
 
 
