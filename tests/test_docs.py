@@ -29,7 +29,6 @@ PAGES = (
     "assess",
     "capability",
     "contracts",
-    "assess",
     "command-line",
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,10 +56,14 @@ class Oracle:
     volumes : Any
     goals : sequence of Goal
     replications, seed : int
+    few : int, optional
+        Replications, the first of all, that slopes are told from; None takes all.
     asked : sequence of Goal, optional
         The same targets as they were asked for, where the search aims higher.
     played : int
         Plans played so far.
+    pace : float
+        Seconds that a replication of the last of them took.
     """
 
     scenario: Scenario
@@ -68,9 +73,11 @@ class Oracle:
     seed: int
     options: dict[str, Any] = field(default_factory=dict)
     asked: Sequence[Goal] | None = None
+    few: int | None = None
     tick: Callable[[], None] | None = None
     played: int = 0
-    _first: SimulationResult | None = None
+    pace: float = 0.0
+    _first: dict[int, SimulationResult] = field(default_factory=dict)
     _known: dict[bytes, Parts] = field(default_factory=dict)
 
     def key(self, heads: Heads) -> bytes:
@@ -83,21 +90,22 @@ class Oracle:
         if key not in self._known:
             if len(self._known) > 64:
                 self._known.clear()
-            self._known[key] = self._play(heads)
+            self._known[key] = self._play(heads, self.replications)
         return self._known[key]
 
-    def _play(self, heads: Heads) -> Parts:
+    def _play(self, heads: Heads, replications: int) -> Parts:
+        began = time.monotonic()
         staffing = {g: h.tolist() for g, h in heads.items()}
-        if self._first is None:
+        if replications not in self._first:
             within = sorted({g.target.within_s for g in self.goals if g.target.within_s is not None})
-            self._first = simulate(
-                self.scenario, volumes=self.volumes, staffing=staffing, replications=self.replications, seed=self.seed,
+            runs = self._first[replications] = simulate(
+                self.scenario, volumes=self.volumes, staffing=staffing, replications=replications, seed=self.seed,
                 within=within, progress=False, **self.options,
             )  # fmt: skip
-            runs = self._first
         else:
-            runs = self._first.restaffed(staffing)
+            runs = self._first[replications].restaffed(staffing)
         self.played += 1
+        self.pace = (time.monotonic() - began) / replications
         if self.tick is not None:
             self.tick()
         return [goal.parts(runs) for goal in self.goals]
@@ -120,6 +128,8 @@ class Oracle:
         who wait. So a group's slopes need m runs instead of one for each interval.
         """
         base = self.parts(heads)
+        few = self.replications if self.few is None else min(self.few, self.replications)
+        first = [(top[:few], bottom[:few]) for top, bottom in base]
         n = len(self.scenario.grid)
         width = max(2, min(n, math.ceil(MEMORY_S / self.scenario.grid.hours.min() / 3600)))
         moves: list[tuple[int, np.ndarray, Parts]] = []
@@ -128,10 +138,10 @@ class Oracle:
                 at = np.arange(r, n, width)
                 more = {g: h.copy() for g, h in heads.items()}
                 more[name][at] += 1
-                moves.append((k, self._owner(at, width), self._play(more)))
+                moves.append((k, self._owner(at, width), self._play(more, few)))
         day = self.scenario.grid.day
-        found = _tangent(heads, self.goals, base, moves, day)
-        return found, found if self.asked is None else _tangent(heads, self.asked, base, moves, day)
+        found = _tangent(heads, self.goals, base, first, moves, day)
+        return found, found if self.asked is None else _tangent(heads, self.asked, base, first, moves, day)
 
     def _owner(self, at: np.ndarray, width: int) -> np.ndarray:
         """Return for each interval the one of ``at`` whose head it owes its change to, −1 for none."""
@@ -145,14 +155,14 @@ class Oracle:
 
 
 def _tangent(
-    heads: Heads, goals: Sequence[Goal], base: Parts, moves: Sequence[tuple[int, np.ndarray, Parts]], day: np.ndarray
-) -> Tangent:
-    """Put values and slopes together from runs with a head more of a group in some intervals."""
+    heads: Heads, goals: Sequence[Goal], base: Parts, first: Parts, moves: Sequence[tuple[int, np.ndarray, Parts]], day: np.ndarray,
+) -> Tangent:  # fmt: skip
+    """Put values, and slopes from the first replications with a head more of a group in some intervals, together."""
     slopes = []
     for j, goal in enumerate(goals):
         rows = []
         for k, owner, played in moves:
-            cell, interval, slope, variance = goal.slopes(base[j], played[j], owner)
+            cell, interval, slope, variance = goal.slopes(first[j], played[j], owner)
             rows.append((cell, np.full(len(cell), k), interval, goal.sign * slope, variance))
         cells, group, at, rise, noise = (np.concatenate(c) for c in zip(*rows, strict=True))
         rise = calmed(cells, group, at, rise, noise, day)

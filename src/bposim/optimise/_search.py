@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from bposim.optimise._goals import Goal, level_of
 from bposim.optimise._lp import Model, Solution, keep_to
@@ -39,6 +39,10 @@ SURE, LOOSE = 2.0, 1.1
 SMALL = 0.02
 #: Where the curve of an interval's share bends, in probits from its present value.
 BENDS = (0.35, 0.9, 2.0)
+#: Stretches with a curve of their own in a cell, and how far from 0 and 1 the share of one counts at least.
+STRETCHES, EDGE = 100, 0.005
+#: Parts of the promised gain below which a step was too long, and above which it may be longer.
+SHORT, LONG = 0.25, 0.75
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +147,8 @@ class Search:
         Each step takes the tangent of the present plan on a scale that is nearly straight in heads, and solves for the
         cheapest shifts within a reach of it which the tangent says are enough. Where the simulation disagrees, the cells
         that fall short are asked for more by what they lack, and the step is solved again; the step goes to the plan of
-        the least cost with what it lacks priced. A reach that brings nothing is halved, from the best plan.
+        the least cost with what it lacks priced. A reach that brings nothing, or little of what it promised, is halved, from
+        the best plan.
         """
         here = self.point(start)
         reach = 1.0
@@ -156,6 +161,10 @@ class Search:
                 self.tangents.append(asked)
             moved = self._step(here, tangent, reach)
             if moved is not None and self.merit(moved) < self.merit(here) - 1e-9:
+                kept = (self.merit(here) - self.merit(moved)) / max(self.merit(here) - moved.cost, 1e-9)
+                reach = (
+                    max(reach / 2, REACH_STOP / 2) if kept < SHORT else min(2 * reach, 1.0) if kept > LONG else reach
+                )
                 here = moved
                 continue
             if reach < REACH_STOP:
@@ -311,40 +320,46 @@ class Master:
             self.cuts.append((columns, factors, wanted, heavy))
 
     def curve(
-        self, here: Heads, names: list[str], at: np.ndarray, slope: np.ndarray, weight: np.ndarray, level: np.ndarray,
+        self, here: Heads, names: list[str], at: np.ndarray, slope: np.ndarray, weight: np.ndarray, share: np.ndarray,
         wanted: float, heavy: float,
     ) -> None:  # fmt: skip
-        """Ask that what the heads of each interval add to a share, which bends towards 1, come to a value in all.
+        """Ask that what the heads of each stretch add to a share, which bends towards 1, come to a value in all.
 
         Parameters
         ----------
-        weight, level : ndarray, shape (n_intervals,)
-            Weight of an interval in the share, and its own share as a probit.
+        weight, share : ndarray, shape (n_intervals,)
+            Weight of an interval in the share of all, and its own, more being better.
 
         Notes
         -----
-        In each interval one slope holds on the scale on which its own share is straight: heads in an interval that has enough
-        bring little more, and taking many from it loses ever more.
+        In each stretch one slope holds on the scale on which its own share is straight: heads where there are enough bring
+        little more, and taking many away loses ever more. A stretch is an interval, or a few where a cell has more than
+        ``STRETCHES``.
         """
         least = SMALL * float(slope.max(initial=0.0))
+        known = [k for k in np.flatnonzero(slope > least) if (names[k], int(at[k])) in self.heads]
+        day = self.shifts.grid.day
+        width = max(1, math.ceil(len(np.unique(at)) / STRETCHES))
+        stretch = day * len(day) + (np.arange(len(day)) - np.searchsorted(day, day)) // width
         gain: tuple[list[int], list[float]] = ([], [])
-        for i in np.unique(at[slope > least]):
-            if weight[i] <= 0:
+        for one in np.unique(stretch[at[known]]):
+            inside = stretch == one
+            total = float(weight[inside].sum())
+            if total <= 0:
                 continue
-            mine = np.flatnonzero((at == i) & (slope > least))
-            columns = [self.heads.get((names[k], int(i))) for k in mine]
-            pairs = [(c, float(slope[k]), names[k]) for c, k in zip(columns, mine, strict=True) if c is not None]
-            if not pairs:
-                continue
-            stage = self.model.stage[pairs[0][0]]
-            row, factors = [c for c, _, _ in pairs], [s for _, s, _ in pairs]
-            for length, factor, up in bends(float(level[i])):
-                column = self.model.column(0.0, high=length * float(weight[i]), whole=False, stage=stage)
-                row.append(column)
+            mine = [k for k in known if stretch[at[k]] == one]
+            columns = [self.heads[names[k], int(at[k])] for k in mine]
+            factors = [float(slope[k]) for k in mine]
+            held = sum(float(slope[k]) * float(here[names[k]][at[k]]) for k in mine)
+            level = float(ndtri(np.clip(weight[inside] @ share[inside] / total, EDGE, 1 - EDGE)))
+            stage = self.model.stage[columns[0]]
+            for length, factor, up in bends(level):
+                column = self.model.column(0.0, high=length * total, whole=False, stage=stage)
+                columns.append(column)
                 factors.append(-1.0 if up else 1.0)
                 gain[0].append(column)
                 gain[1].append(factor if up else -factor)
-            self.model.row(row, factors, ">=", sum(s * float(here[name][i]) for _, s, name in pairs))
+            self.model.row(columns, factors, ">=", held)
         if gain[0]:
             self.cuts.append((*gain, wanted, heavy))
 

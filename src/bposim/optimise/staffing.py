@@ -36,8 +36,9 @@ from bposim.simulate.proof import PATIENCE
 ROUGH, FINE = 150_000, 600_000
 #: Contacts that take the time of one replication's overhead.
 OVERHEAD = 400
-#: Replications of a look, at least (for an expected value, for a probability) and at most.
-FEWEST, FEWEST_WINDOWS, MOST = 4, 100, 4_000
+#: Replications of a look, at least (for an expected value, for a probability) and at most; those that tell slopes at least.
+FEWEST, FEWEST_WINDOWS, MOST = 16, 100, 4_000
+FEWEST_SLOPES = 4
 #: A step of the solver may take ten seconds, and one more for so many columns.
 COLUMNS_A_SECOND = 300
 #: Rounds of search and validation, and of a search for the limits that are in the way.
@@ -243,7 +244,10 @@ class _Loop:
         contacts = OVERHEAD + _contacts(asked.need)
         fewest = FEWEST if asked.confidence is None else FEWEST_WINDOWS
         self.rough, self.fine = (int(np.clip(n / contacts, fewest, MOST)) for n in (ROUGH, FINE))
+        slopes = FEWEST_SLOPES if asked.confidence is None else FEWEST_WINDOWS
+        self.few = [int(np.clip(n / contacts, slopes, MOST)) for n in (ROUGH, FINE)]
         if replications is not None:
+            self.few = [MOST, MOST]
             self.rough, self.fine = min(self.rough, replications), replications
         self.wanted = [_search_goal(g, validation) for g in goals]
         self.margins = [np.zeros(g.n_cells) for g in goals]
@@ -278,7 +282,8 @@ class _Loop:
         asked, none = self.asked, pd.DataFrame(columns=list(CONFLICTS))
         n = len(self.model.model.cost)
         start = np.zeros(n) if asked.start is None else asked.start[:n]
-        for k in range(ROUNDS):
+        # Where the last draws are no dearer than the rough ones the search begins with them.
+        for k in range(int(self.few[0] == self.few[1] < MOST), ROUNDS):
             oracle = self._oracle(k)
             room = [np.zeros(g.n_cells) for g in self.goals]
             if k:
@@ -286,6 +291,8 @@ class _Loop:
             asked_for = [np.maximum(m, r) for m, r in zip(self.margins, room, strict=True)]
             search = self._search(self.model, oracle, asked_for)
             search.tangents, self.search = self.tangents, search
+            oracle.parts(self.model.staffed(start))
+            search.until -= self._reserve(oracle)
             found = search.descend(start)
             start = (found or search.nearest).columns
             if found is None and asked.limited() and not search.out_of_time and k < 2:
@@ -311,10 +318,20 @@ class _Loop:
                 m[:] = np.where(s > 0, asked_of + s, m)
         return none
 
+    def _reserve(self, oracle: Oracle) -> float:
+        """Return the seconds that a proof and a bound will take, at most a third of all."""
+        asked = self.asked
+        if math.isinf(asked.until):
+            return 0.0
+        wanted = oracle.pace * self.validation + len(self.model.model.cost) / COLUMNS_A_SECOND / 3
+        return min(wanted, (asked.until - self.began) / 3)
+
     def _oracle(self, k: int) -> Oracle:
         size = self.fine if k else self.rough
         asked = self.asked
-        return Oracle(asked.scenario, asked.volumes, self.wanted, size, asked.seed + 7919 * k, self.options, self.goals)
+        return Oracle(
+            asked.scenario, asked.volumes, self.wanted, size, asked.seed + 7919 * k, self.options, self.goals, self.few[min(k, 1)]
+        )  # fmt: skip
 
     def _search(self, model: ShiftModel, oracle: Oracle, margins: list[np.ndarray]) -> Search:
         search = Search(model, oracle, self.asked.solver, self.asked.until, margins, self.trail)
