@@ -102,9 +102,9 @@ class Requirement:
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the requirement of every set of contact types over time; return the axes."""
-        from bposim.optimise._figures import draw_requirement
+        from bposim.optimise.plots import plot_requirement
 
-        return draw_requirement(self, ax)
+        return plot_requirement(self, ax)
 
     def __repr__(self) -> str:
         peaks = ", ".join(f"{r.contact_types} {r.required_peak}" for r in self.summary().itertuples())

@@ -200,8 +200,13 @@ def _read_need(
     return table
 
 
-def plan_frames(model: ShiftModel, values: np.ndarray | None) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return shifts, staffing and coverage of a solution; empty frames without one."""
+def plan_frames(
+    model: ShiftModel, values: np.ndarray | None, need: Mapping[tuple[str, ...], np.ndarray] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return shifts, staffing and coverage of a solution; empty frames without one.
+
+    Coverage is of ``need``, None for that of the model.
+    """
     scenario, grid = model.scenario, model.grid
     if values is None:
         staffing = pd.DataFrame({"agent_group": [], "interval_start": grid.starts[:0], "heads": np.empty(0, dtype=int)})
@@ -214,14 +219,14 @@ def plan_frames(model: ShiftModel, values: np.ndarray | None) -> tuple[pd.DataFr
         ignore_index=True,
     )
     parts = []
-    for members, need in model.limits.need.items():
+    for members, wanted in (model.limits.need if need is None else need).items():
         here = sum(
             (heads[g] * (1 - scenario.agent_groups[g].shrinkage) for g in groups_of(members, model.able)),
             np.zeros(len(grid)),
         )
-        gap = np.round(here - need, 9)
+        gap = np.round(here - wanted, 9)
         parts.append(pd.DataFrame({
-            "interval_start": grid.starts, "contact_types": JOIN.join(members), "required": need, "covered": here,
+            "interval_start": grid.starts, "contact_types": JOIN.join(members), "required": wanted, "covered": here,
             "under": np.maximum(-gap, 0.0), "over": np.maximum(gap, 0.0),
         }))  # fmt: skip
     coverage = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COVERAGE))
