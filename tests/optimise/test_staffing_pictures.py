@@ -91,6 +91,18 @@ def test_shortage_and_excess_are_shaded_as_large_as_they_are(plan):
     assert f"{cover['over'].sum() / 4:.1f} over" in ax.get_title()
 
 
+def test_a_plan_is_held_against_any_requirement_of_its_scenario(plan):
+    need = required_agents(line(), target=TARGET, method="erlang-c", max_occupancy=0.5)
+    ax = plan.plot(need=need)
+    assert steps(ax, "required").tolist() == need.frame["required"].tolist()
+    assert steps(ax, "scheduled").tolist() == plan.coverage["covered"].tolist()
+    lack = (need.frame["required"] - plan.coverage["covered"]).clip(lower=0)
+    assert lack.sum() > plan.coverage["under"].sum() and "by Erlang C" in ax.get_title()
+    assert f"{lack.sum() / 4:.1f} agent-hours under" in ax.get_title()
+    with pytest.raises(ParameterError, match="not those of the plan"):
+        plan.plot(need=required_agents(line(days=2), target=TARGET))
+
+
 def test_no_line_crosses_the_night_and_days_are_named():
     need = required_agents(line(days=3), target=TARGET)
     ax = need.plot()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from bposim.provenance import Provenance
+
+if TYPE_CHECKING:
+    from bposim.optimise.requirement import Requirement
 
 SHIFTS = ("shift", "agent_group", "day", "date", "start", "end", "breaks", "heads", "paid_hours", "cost")
 COVERAGE = ("interval_start", "contact_types", "required", "covered", "under", "over")
@@ -82,11 +85,22 @@ class ShiftPlan:
         }  # fmt: skip
         return pd.DataFrame([row])
 
-    def plot(self, ax: Any = None) -> Any:
-        """Draw requirement and scheduled agents over time, shortage and excess shaded; return the axes."""
+    def plot(self, ax: Any = None, *, need: Requirement | None = None) -> Any:
+        """Draw requirement and scheduled agents over time, shortage and excess shaded; return the axes.
+
+        Parameters
+        ----------
+        need : Requirement, optional
+            Another one to hold the schedule against, of the same scenario's intervals; None for that of ``coverage``.
+
+        Raises
+        ------
+        ParameterError
+            The requirement is of other groups or intervals.
+        """
         from bposim.optimise.plots import plot_coverage
 
-        return plot_coverage(self, ax)
+        return plot_coverage(self, ax, need)
 
     def plot_service(self, ax: Any = None, *, target: str | None = None) -> Any:
         """Draw a target's metric by interval, as the proof's replications had it; return the axes.

@@ -38,32 +38,34 @@ def plot_requirement(need: Requirement, ax: Any = None) -> Any:
     return ax
 
 
-def plot_coverage(plan: ShiftPlan, ax: Any = None) -> Any:
+def plot_coverage(plan: ShiftPlan, ax: Any = None, need: Requirement | None = None) -> Any:
     """Draw requirement and scheduled agents of the widest sets of contact types, shortage and excess shaded."""
     ax = _axes(ax)
     if plan.coverage.empty:
         return _nothing(ax, plan)
-    names = plan.coverage["contact_types"].unique()
+    cover = plan.coverage if need is None else _against(plan, need)
+    names = cover["contact_types"].unique()
     widest = [n for n in names if not any(set(n.split("+")) < set(m.split("+")) for m in names)]
     for k, name in enumerate(widest):
-        part = plan.coverage[plan.coverage["contact_types"] == name]
+        part = cover[cover["contact_types"] == name]
         color = _BLUE if len(widest) == 1 else f"C{k}"
         of = "" if len(widest) == 1 else f"{_set(name)}: "
         x, wanted, here = _stairs(part, "required", "covered")
-        under, last = wanted > here, k == len(widest) - 1
+        under = wanted > here
+        word = "under" if under.any() and not ax.get_legend_handles_labels()[1].count("under") else None
         ax.fill_between(x, wanted, here, where=~under, color=color, alpha=0.2, lw=0, label=f"{of}over")
-        ax.fill_between(x, wanted, here, where=under, color=_RED, alpha=0.5, lw=0, label="under" if last else None)
+        ax.fill_between(x, wanted, here, where=under, color=_RED, alpha=0.5, lw=0, label=word)
         ax.plot(x, wanted, color="black" if len(widest) == 1 else color, lw=1.2, label=f"{of}required")
         ax.plot(x, here, color=color, lw=1.2, ls="--", label=f"{of}scheduled")
-    hours = _hours(plan.coverage)
-    mine = plan.coverage["contact_types"].isin(widest)
-    short, extra = (float((plan.coverage[c] * hours)[mine].sum()) for c in ("under", "over"))
-    by = f" by {_method(plan.need)}" if hasattr(plan.need, "method") else ""
+    mine = cover[cover["contact_types"].isin(widest)]
+    short, extra = (float(mine[c].sum()) * _hours(cover) for c in ("under", "over"))
+    held = plan.need if need is None else need
+    by = f" by {_method(held)}" if hasattr(held, "method") else ""
     ax.set_title(f"requirement{by} and schedule: {short:,.1f} agent-hours under, {extra:,.1f} over", fontsize=10)
     ax.set_ylabel("agents, net of shrinkage")
-    ax.set_ylim(bottom=0)
-    ax.legend(fontsize=8, ncols=2)
-    _times(ax, plan.coverage["interval_start"])
+    ax.set_ylim(0, 1.3 * float(cover[["required", "covered"]].to_numpy().max()))
+    ax.legend(fontsize=8, ncols=4, loc="upper right")
+    _times(ax, cover["interval_start"])
     return ax
 
 
@@ -140,7 +142,7 @@ def plot_cost(plan: ShiftPlan, ax: Any = None) -> Any:
         f"{'paid hours' if plan.objective == 'paid_hours' else 'cost'} of the horizon{f' ({unit})' if unit else ''}"
     )
     ax.set_ylabel("probability of the target (%)")
-    ax.set_ylim(-3, 103)
+    ax.set_ylim(max(10 * np.floor(10 * seen["probability"].min()) - 5, -3), 102)
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.set_title(f"plan {plan.status}: what the search tried", fontsize=10)
     ax.legend(fontsize=8, loc="lower right")
@@ -206,6 +208,20 @@ def _axes(ax: Any, size: tuple[float, float] = (9, 3.4)) -> Any:
     return plt.subplots(figsize=size, layout="constrained")[1]
 
 
+def _against(plan: ShiftPlan, need: Requirement) -> pd.DataFrame:
+    from bposim.optimise.shifts import coverage_of
+
+    scenario = need.scenario
+    heads = {g: part["heads"].to_numpy(float) for g, part in plan.staffing.groupby("agent_group", sort=False)}
+    starts = plan.staffing["interval_start"].drop_duplicates()
+    if set(heads) != set(scenario.agent_groups) or list(starts) != list(scenario.grid.starts):
+        raise ParameterError(
+            f"need of plot() is of scenario {scenario.name!r}, whose agent groups or intervals are not those of the plan. Give "
+            "a requirement of the plan's scenario."
+        )
+    return coverage_of(scenario, heads, need.by_set())
+
+
 def _nothing(ax: Any, plan: ShiftPlan) -> Any:
     ax.text(0.5, 0.5, f"no plan: {plan.status}", ha="center", va="center", transform=ax.transAxes)
     return ax
@@ -246,7 +262,7 @@ def _times(ax: Any, starts: pd.Series) -> None:
     local = starts.dt.tz_localize(None)
     if (local.max() - local.min()) < pd.Timedelta(days=1):
         hours = (local.max() - local.min()) / pd.Timedelta(hours=1)
-        ax.xaxis.set_major_locator(HourLocator(byhour=range(0, 24, 1 if hours <= 6 else 2)))
+        ax.xaxis.set_major_locator(HourLocator(byhour=range(0, 24, 1 if hours <= 13 else 2)))
         ax.xaxis.set_major_formatter(DateFormatter("%H:%M"))
         ax.set_xlabel("time of day")
         return

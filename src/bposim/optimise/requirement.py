@@ -74,6 +74,11 @@ class Requirement:
             })  # fmt: skip
         return pd.DataFrame(rows)
 
+    def by_set(self) -> dict[tuple[str, ...], np.ndarray]:
+        """Return the agents required of each set of contact types over the grid."""
+        names = self.frame.groupby("contact_types", sort=False)["required"]
+        return {tuple(str(k).split(JOIN)): v.to_numpy(dtype=float) for k, v in names}
+
     def staffing(self, *, solver: str | None = None) -> pd.DataFrame:
         """Return the fewest whole scheduled heads by group and interval that meet every row: a Staffing frame.
 

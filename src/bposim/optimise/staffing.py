@@ -208,8 +208,7 @@ class _Asked:
         endless = self.scenario.replace(lines | ({"trunks": None} if self.scenario.trunks else {}))
         self.need = required_agents(endless, self.volumes, target=self.target)
         dear = 50.0 * max((t.cost or t.paid_hours) for t in self.tours)
-        names = self.need.frame.groupby("contact_types", sort=False)["required"]
-        self.table = {tuple(str(k).split(JOIN)): v.to_numpy(dtype=float) for k, v in names}
+        self.table = self.need.by_set()
         shifts = self.model()
         self.solver["time_limit"] += len(shifts.model.cost) / COLUMNS_A_SECOND
         self.start = nearest_cover(shifts, self.table, dear, self.solver)
