@@ -385,7 +385,7 @@ def test_the_same_question_has_the_same_answer_and_leaves_numpys_generator_alone
 def test_the_trail_and_the_lines_of_progress_say_what_was_tried():
     said = []
     plan = plan_of(line(), TARGET, seed=1, progress=said.append)
-    assert list(plan.trail.columns) == ["cost", "worst", "plans", "at"]
+    assert list(plan.trail.columns) == ["cost", "worst", "probability", "plans", "at"]
     assert (plan.trail["at"].diff().dropna() >= 0).all() and plan.trail["cost"].min() > 0
     assert any("best" in s for s in said) and any(s.startswith("proof: met") for s in said)
 

@@ -240,7 +240,6 @@ def goals_of(
     """
     asked: list[tuple[str | None, Target]] = [(None, target)] if isinstance(target, Target) else [*target.items()]
     goals, problems = [], []
-    names = tuple(scenario.contact_types)
     for kind, t in asked:
         if t.aggregation != "pooled" or t.metric in ("wait_p95", "max_wait"):
             problems.append(
@@ -248,16 +247,21 @@ def goals_of(
                 "abandonment, asa or mean wait, and give this target to validate_plan()."
             )
             continue
-        own = t.replace(contact_type=kind) if kind and not t.contact_type else t
-        pooled = scope(scenario, own)
-        mine = [pooled] if isinstance(pooled, str) else list(pooled or ())
-        types = tuple(names.index(k) for k in mine) or None
         window = t.window if confidence is not None else {"horizon": "all"}.get(each, each)
-        codes = codes_of(scenario.grid.starts, window)[1]
-        goals.append(Goal(own, types, confidence, codes, str(own)))
+        goals.append(goal_of(scenario, kind, t, confidence, window))
     if problems:
         raise ParameterError(problems)
     return goals
+
+
+def goal_of(scenario: Scenario, kind: str | None, target: Target, confidence: float | None, window: str) -> Goal:
+    """Return the goal of one target, asked of a contact type unless it names its own."""
+    names = tuple(scenario.contact_types)
+    own = target.replace(contact_type=kind) if kind and not target.contact_type else target
+    pooled = scope(scenario, own)
+    mine = [pooled] if isinstance(pooled, str) else list(pooled or ())
+    types = tuple(names.index(k) for k in mine) or None
+    return Goal(own, types, confidence, codes_of(scenario.grid.starts, window)[1], str(own))
 
 
 def level_of(goal: Goal) -> Any:

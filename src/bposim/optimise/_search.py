@@ -112,14 +112,17 @@ class Search:
         """Play a plan."""
         heads = self.model.staffed(columns)
         values = self.oracle.values(heads)
+        pairs = zip(self.oracle.goals, self.oracle.parts(heads), strict=True)
+        chances = [g.probability(p) for g, p in pairs if g.confidence is not None]
         gaps = [
             g.straight(v) - level_of(g) - m for g, v, m in zip(self.oracle.goals, values, self.margins, strict=True)
         ]
         cost = float(columns @ np.array(self.model.model.cost))
         found = Point(columns, heads, cost, gaps, values, self.model.model.keeps(columns))
-        self.trail.append(
-            {"cost": found.cost, "worst": found.worst, "plans": self.oracle.played, "at": time.monotonic()}
-        )
+        self.trail.append({
+            "cost": found.cost, "worst": found.worst, "probability": min(chances, default=math.nan),
+            "plans": self.oracle.played, "at": time.monotonic(),
+        })  # fmt: skip
         if found.holds and (self.best is None or found.cost < self.best.cost - 1e-9):
             self.best = found
         if self._nearest is None or self.merit(found) < self.merit(self._nearest):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from bposim.provenance import Provenance
+
+if TYPE_CHECKING:
+    from bposim.optimise.requirement import Requirement
 
 SHIFTS = ("shift", "agent_group", "day", "date", "start", "end", "breaks", "heads", "paid_hours", "cost")
 COVERAGE = ("interval_start", "contact_types", "required", "covered", "under", "over")
@@ -36,14 +39,19 @@ class ShiftPlan:
     staffing : DataFrame
         A Staffing frame: scheduled heads present during the whole interval, before shrinkage.
     coverage : DataFrame
-        ``interval_start, contact_types, required, covered`` (net of shrinkage), ``under, over``.
+        ``interval_start, contact_types, required, covered`` (net of shrinkage), ``under, over``. Of
+        :func:`optimise_staffing` against the requirement by formula, where its search began and which binds nothing.
     conflicts : DataFrame
         Why it is infeasible: which limits, where, by how much.
     validation : object or None
         What simulation said; None until validated.
     trail : DataFrame or None
-        Of :func:`optimise_staffing`: ``cost, worst, plans, at`` of each plan played; ``worst`` is what the worst cell has
-        beyond its level on the scale of the search, ``at`` the seconds since its beginning.
+        Of :func:`optimise_staffing`: ``cost, worst, probability, plans, at`` of each plan played; ``worst`` is what the worst
+        cell has beyond its level on the scale of the search, ``probability`` the share of windows that met the target on
+        its draws (the least of several; nan without a confidence), ``at`` the seconds since its beginning.
+    proofs : DataFrame or None
+        Of :func:`optimise_staffing`: what each proof said, one row per target: ``proof, cost, replications`` and the columns
+        of ``validation.frame``.
     """
 
     status: str
@@ -61,6 +69,7 @@ class ShiftPlan:
     provenance: Provenance
     validation: Any = None
     trail: pd.DataFrame | None = None
+    proofs: pd.DataFrame | None = None
 
     def replace(self, **changes: Any) -> ShiftPlan:
         """Return a copy with other values."""
@@ -76,11 +85,68 @@ class ShiftPlan:
         }  # fmt: skip
         return pd.DataFrame([row])
 
-    def plot(self, ax: Any = None) -> Any:
-        """Draw requirement and coverage over time, shortage and excess shaded; return the axes."""
-        from bposim.optimise._figures import draw_plan
+    def plot(self, ax: Any = None, *, need: Requirement | None = None) -> Any:
+        """Draw requirement and scheduled agents over time, shortage and excess shaded; return the axes.
 
-        return draw_plan(self, ax)
+        Parameters
+        ----------
+        need : Requirement, optional
+            Another one to hold the schedule against, of the same scenario's intervals; None for that of ``coverage``.
+
+        Raises
+        ------
+        ParameterError
+            The requirement is of other groups or intervals.
+        """
+        from bposim.optimise.plots import plot_coverage
+
+        return plot_coverage(self, ax, need)
+
+    def plot_service(self, ax: Any = None, *, target: str | None = None) -> Any:
+        """Draw a target's metric by interval, as the proof's replications had it; return the axes.
+
+        Parameters
+        ----------
+        target : str, optional
+            As ``validation.intervals`` names it; None for the first.
+
+        Raises
+        ------
+        ParameterError
+            The plan was not proven, or not against such a target.
+        """
+        from bposim.optimise.plots import plot_service
+
+        return plot_service(self, ax, target)
+
+    def plot_cost(self, ax: Any = None) -> Any:
+        """Draw cost against probability: the plans played and proven, the confidence, the bound; return the axes.
+
+        Raises
+        ------
+        ParameterError
+            The plan comes from no search for a probability.
+        """
+        from bposim.optimise.plots import plot_cost
+
+        return plot_cost(self, ax)
+
+    def plot_shifts(self, ax: Any = None, *, day: int | None = None) -> Any:
+        """Draw the shifts of a day as bars, their breaks as gaps, their heads as numbers; return the axes.
+
+        Parameters
+        ----------
+        day : int, optional
+            As in ``shifts``; None for the first of those with most agents.
+
+        Raises
+        ------
+        ParameterError
+            The plan has no such day.
+        """
+        from bposim.optimise.plots import plot_shifts
+
+        return plot_shifts(self, ax, day)
 
     def __repr__(self) -> str:
         if self.status == "infeasible":

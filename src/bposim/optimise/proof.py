@@ -62,7 +62,7 @@ def prove_plan(
         return rows
 
     checked = proven(
-        plan, scenario, [g.target for g in goals], judge, COLUMNS,
+        plan, scenario, goals, judge, COLUMNS,
         volumes=volumes, seed=seed, replications=replications, options=options,
     )  # fmt: skip
     return checked.replace(validation=replace(checked.validation, shortfall=tuple(lacks)))

@@ -74,6 +74,11 @@ class Requirement:
             })  # fmt: skip
         return pd.DataFrame(rows)
 
+    def by_set(self) -> dict[tuple[str, ...], np.ndarray]:
+        """Return the agents required of each set of contact types over the grid."""
+        names = self.frame.groupby("contact_types", sort=False)["required"]
+        return {tuple(str(k).split(JOIN)): v.to_numpy(dtype=float) for k, v in names}
+
     def staffing(self, *, solver: str | None = None) -> pd.DataFrame:
         """Return the fewest whole scheduled heads by group and interval that meet every row: a Staffing frame.
 
@@ -102,9 +107,9 @@ class Requirement:
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the requirement of every set of contact types over time; return the axes."""
-        from bposim.optimise._figures import draw_requirement
+        from bposim.optimise.plots import plot_requirement
 
-        return draw_requirement(self, ax)
+        return plot_requirement(self, ax)
 
     def __repr__(self) -> str:
         peaks = ", ".join(f"{r.contact_types} {r.required_peak}" for r in self.summary().itertuples())

@@ -200,8 +200,13 @@ def _read_need(
     return table
 
 
-def plan_frames(model: ShiftModel, values: np.ndarray | None) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return shifts, staffing and coverage of a solution; empty frames without one."""
+def plan_frames(
+    model: ShiftModel, values: np.ndarray | None, need: Mapping[tuple[str, ...], np.ndarray] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return shifts, staffing and coverage of a solution; empty frames without one.
+
+    Coverage is of ``need``, None for that of the model.
+    """
     scenario, grid = model.scenario, model.grid
     if values is None:
         staffing = pd.DataFrame({"agent_group": [], "interval_start": grid.starts[:0], "heads": np.empty(0, dtype=int)})
@@ -213,19 +218,25 @@ def plan_frames(model: ShiftModel, values: np.ndarray | None) -> tuple[pd.DataFr
         [pd.DataFrame({"agent_group": g, "interval_start": grid.starts, "heads": h}) for g, h in heads.items()],
         ignore_index=True,
     )
-    parts = []
-    for members, need in model.limits.need.items():
+    return shifts, staffing, coverage_of(scenario, heads, model.limits.need if need is None else need)
+
+
+def coverage_of(
+    scenario: Scenario, heads: Mapping[str, np.ndarray], need: Mapping[tuple[str, ...], np.ndarray]
+) -> pd.DataFrame:
+    """Return what scheduled heads, net of shrinkage, cover of the requirement of each set of contact types."""
+    able, parts = able_groups(scenario), []
+    for members, wanted in need.items():
         here = sum(
-            (heads[g] * (1 - scenario.agent_groups[g].shrinkage) for g in groups_of(members, model.able)),
-            np.zeros(len(grid)),
+            (heads[g] * (1 - scenario.agent_groups[g].shrinkage) for g in groups_of(members, able)),
+            np.zeros(len(scenario.grid)),
         )
-        gap = np.round(here - need, 9)
+        gap = np.round(here - wanted, 9)
         parts.append(pd.DataFrame({
-            "interval_start": grid.starts, "contact_types": JOIN.join(members), "required": need, "covered": here,
-            "under": np.maximum(-gap, 0.0), "over": np.maximum(gap, 0.0),
+            "interval_start": scenario.grid.starts, "contact_types": JOIN.join(members), "required": wanted,
+            "covered": here, "under": np.maximum(-gap, 0.0), "over": np.maximum(gap, 0.0),
         }))  # fmt: skip
-    coverage = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COVERAGE))
-    return shifts, staffing, coverage
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COVERAGE))
 
 
 def _shift_row(scenario: Scenario, tour: Tour, breaks: tuple[tuple[int, int], ...], heads: int) -> dict[str, Any]:

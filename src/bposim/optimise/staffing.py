@@ -24,7 +24,7 @@ from bposim.optimise._skills import JOIN, able_groups, groups_of
 from bposim.optimise._start import free_heads, nearest_cover
 from bposim.optimise._tours import tours
 from bposim.optimise.plan import CONFLICTS, ShiftPlan
-from bposim.optimise.proof import prove_plan
+from bposim.optimise.proof import COLUMNS, prove_plan
 from bposim.optimise.requirement import required_agents
 from bposim.optimise.shifts import check_limits, plan_frames
 from bposim.optimise.validate import check_confidence
@@ -43,6 +43,8 @@ FEWEST_SLOPES = 4
 COLUMNS_A_SECOND = 300
 #: Rounds of search and validation, and of a search for the limits that are in the way.
 ROUNDS, RELAXED = 6, 4
+#: What is kept of each proof.
+PROOFS = ("proof", "cost", "replications", *COLUMNS)
 #: Where limits give way, the price of a lack is so many times higher: one head beyond a limit is cheaper than any lack.
 DEARER = 1000.0
 
@@ -189,6 +191,7 @@ class _Asked:
         self.tours = tours(scenario, groups, keep_all=True) if scenario.shifts else free_heads(scenario, groups)
         self.free = all(t.cost == 0 for t in self.tours)
         self.need: Any = None
+        self.table: dict[tuple[str, ...], np.ndarray] = {}
 
     def model(self, *, elastic: bool = False) -> ShiftModel:
         """Return the model of the shifts and their limits; ``elastic`` ones give way at a price."""
@@ -206,11 +209,10 @@ class _Asked:
         endless = self.scenario.replace(lines | ({"trunks": None} if self.scenario.trunks else {}))
         self.need = required_agents(endless, self.volumes, target=self.target)
         dear = 50.0 * max((t.cost or t.paid_hours) for t in self.tours)
-        names = self.need.frame.groupby("contact_types", sort=False)["required"]
-        table = {tuple(str(k).split(JOIN)): v.to_numpy(dtype=float) for k, v in names}
+        self.table = self.need.by_set()
         shifts = self.model()
         self.solver["time_limit"] += len(shifts.model.cost) / COLUMNS_A_SECOND
-        self.start = nearest_cover(shifts, table, dear, self.solver)
+        self.start = nearest_cover(shifts, self.table, dear, self.solver)
 
     def limited(self) -> bool:
         """Whether limits other than the shifts themselves bind."""
@@ -220,7 +222,7 @@ class _Asked:
 
     def plan(self, model: ShiftModel, values: np.ndarray | None, status: str, **more: Any) -> ShiftPlan:
         """Return columns as a plan."""
-        shifts, staffing, coverage = plan_frames(model, values)
+        shifts, staffing, coverage = plan_frames(model, values, self.table)
         cost = math.nan if values is None else float(shifts["cost"].sum())
         value = math.nan if values is None else float(values @ np.array(model.model.cost))
         inputs = {"scenario": self.scenario.hash, "confidence": self.confidence, "each": self.each, "seed": self.seed}
@@ -254,6 +256,7 @@ class _Loop:
         self.paths = asked.volumes
         self.trail: list[dict[str, Any]] = []
         self.tangents: list[Any] = []
+        self.proofs: list[pd.DataFrame] = []
         self.refused: dict[bytes, tuple[np.ndarray, ...]] = {}
         self.best: ShiftPlan | None = None
         self.search: Search | None = None
@@ -275,7 +278,8 @@ class _Loop:
         if len(conflicts):
             return asked.plan(self.model, None, "infeasible", conflicts=conflicts, trail=trail)
         plan = self.best or asked.plan(self.model, None, "stopped")
-        return self._bounded(plan).replace(trail=trail, solver=asked.solver["solver"] or SOLVERS[0])
+        proofs = pd.concat(self.proofs, ignore_index=True) if self.proofs else None
+        return self._bounded(plan).replace(trail=trail, proofs=proofs, solver=asked.solver["solver"] or SOLVERS[0])
 
     def _rounds(self) -> pd.DataFrame:
         """Search and prove until a plan is met; return the conflicts that exclude one, empty where none was found."""
@@ -343,6 +347,10 @@ class _Loop:
         proven = self._judged(self.asked.plan(self.model, point.columns, "stopped"), k)
         if not point.keeps:
             proven = proven.replace(status="stopped")
+        tried, checked = len(self.proofs) + 1, proven.validation
+        self.proofs.append(
+            checked.frame.assign(proof=tried, cost=proven.value, replications=checked.replications)[list(PROOFS)]
+        )
         if self.best is None or _lack(proven) < _lack(self.best):
             self.best = proven
         if self.say is not None:

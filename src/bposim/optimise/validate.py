@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from bposim.errors import ParameterError, SimulationWarning, parameter, require
+from bposim.optimise._by_interval import by_interval
+from bposim.optimise._goals import Goal, goal_of
 from bposim.scenario import Scenario, Target
 from bposim.scenario.target import scope
 from bposim.simulate import SimulationResult, simulate
@@ -39,6 +41,9 @@ class Validation:
         ``met`` where the whole interval reaches the confidence (the level).
     met : bool
     replications, seed : int
+    intervals : DataFrame
+        ``target, metric, level, interval_start, contacts, value, ci_low, ci_high, low, high``: the pooled value in each
+        interval with its 95 % interval; four replications in five lie between ``low`` and ``high``.
     shortfall : tuple of ndarray
         Of a plan from :func:`optimise_staffing`: what each goal's cells lack, on the scale of its search.
     """
@@ -48,6 +53,7 @@ class Validation:
     replications: int
     seed: int
     shortfall: tuple[np.ndarray, ...] = ()
+    intervals: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
 
     @property
     def status(self) -> str:
@@ -123,11 +129,12 @@ def validate_plan(
     def judge(played: Sequence[SimulationResult]) -> list[tuple[Any, ...]]:
         return [_row(played, t, t.contact_type or kind, confidence) for kind, t in asked.items()]
 
-    return proven(plan, scenario, asked.values(), judge, COLUMNS, volumes=volumes, seed=seed, replications=replications)
+    goals = [goal_of(scenario, kind, t, None, "all") for kind, t in asked.items()]
+    return proven(plan, scenario, goals, judge, COLUMNS, volumes=volumes, seed=seed, replications=replications)
 
 
 def proven(
-    plan: ShiftPlan, scenario: Scenario, targets: Iterable[Target],
+    plan: ShiftPlan, scenario: Scenario, goals: Sequence[Goal],
     judge: Callable[[Sequence[SimulationResult]], list[tuple[Any, ...]]], columns: Sequence[str], *,
     volumes: Any, seed: int, replications: int, options: Mapping[str, Any] | None = None,
 ) -> ShiftPlan:  # fmt: skip
@@ -135,6 +142,8 @@ def proven(
 
     Parameters
     ----------
+    goals : sequence of Goal
+        Their targets' waiting times are counted; each is told by interval.
     judge : callable
         Called with all results so far; returns rows of ``columns``, of which the last two are status and met.
     seed : int
@@ -143,9 +152,15 @@ def proven(
         Further arguments of :func:`bposim.simulate`.
     """
     fresh = seed + 1_000_003
+    seen: list[SimulationResult] = []
+
+    def look(played: Sequence[SimulationResult]) -> list[tuple[Any, ...]]:
+        seen[:] = played
+        return judge(played)
+
     runs = simulate(
         scenario, volumes=unseen(volumes, replications), staffing=plan.staffing, replications=replications, seed=fresh,
-        within=sorted({t.within_s for t in targets if t.within_s is not None}), progress=False, **(options or {}),
+        within=sorted({g.target.within_s for g in goals if g.target.within_s is not None}), progress=False, **(options or {}),
     )  # fmt: skip
 
     def undecided(rows: list[tuple[Any, ...]]) -> bool:
@@ -155,10 +170,11 @@ def proven(
     with warnings.catch_warnings():
         # Where the paths come round again they are pooled with those judged before, and count once.
         warnings.simplefilter("ignore", SimulationWarning)
-        rows, total = prove(runs, judge, undecided, limit=PATIENCE * replications)
+        rows, total = prove(runs, look, undecided, limit=PATIENCE * replications)
     frame = pd.DataFrame(rows, columns=list(columns))
     met = bool(frame["met"].all())
-    return plan.replace(status="met" if met else plan.status, validation=Validation(frame, met, total, fresh))
+    validation = Validation(frame, met, total, fresh, intervals=by_interval(goals, seen))
+    return plan.replace(status="met" if met else plan.status, validation=validation)
 
 
 def unseen(volumes: Any, replications: int) -> Any:

@@ -36,7 +36,12 @@ def plot_distribution(deal: Assessment, ax: Any = None) -> Any:
     unit = "%" if share else "s"
     values = deal.values["value"].to_numpy() * scale
     met = np.array([deal.term.met(v / scale) for v in values])
-    bins = np.histogram_bin_edges(values, bins=40)
+    level = deal.term.level * scale
+    width = float(np.ptp(values)) / 40 or 1.0
+    first, last = np.floor((values.min() - level) / width), np.ceil((values.max() - level) / width)
+    bins = level + width * np.arange(first, last + 2)  # the target is an edge: no bar holds both
+    if share:
+        bins = np.unique(np.minimum(bins, scale))
     ax.hist(
         [values[met], values[~met]], bins=bins, stacked=True, color=[_BLUE, _RED], label=["target met", "target missed"]
     )
