@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from bposim.optimise._goals import Goal
 from bposim.optimise._slopes import calmed
@@ -17,6 +18,8 @@ from bposim.simulate import SimulationResult, simulate
 
 Heads = dict[str, np.ndarray]
 Parts = list[tuple[np.ndarray, np.ndarray]]
+#: Cell, group, interval, slope and variance of slopes.
+Told = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 #: Time after which the queue has nearly forgotten one more head.
 MEMORY_S = 3600.0
 
@@ -78,6 +81,7 @@ class Oracle:
     played: int = 0
     pace: float = 0.0
     _first: dict[int, SimulationResult] = field(default_factory=dict)
+    _told: dict[int, Told] = field(default_factory=dict)
     _known: dict[bytes, Parts] = field(default_factory=dict)
 
     def key(self, heads: Heads) -> bytes:
@@ -139,9 +143,28 @@ class Oracle:
                 more = {g: h.copy() for g, h in heads.items()}
                 more[name][at] += 1
                 moves.append((k, self._owner(at, width), self._play(more, few)))
-        day = self.scenario.grid.day
-        found = _tangent(heads, self.goals, base, first, moves, day)
-        return found, found if self.asked is None else _tangent(heads, self.asked, base, first, moves, day)
+        starts = self.scenario.grid.starts
+        minute = np.asarray(starts.hour * 60 + starts.minute, dtype=float)
+        told = [self._slopes(j, g, first[j], [(k, o, p[j]) for k, o, p in moves]) for j, g in enumerate(self.goals)]
+        found = _tangent(heads, self.goals, base, told, minute)
+        if self.asked is None:
+            return found, found
+        told = [_slopes_of(g, first[j], [(k, o, p[j]) for k, o, p in moves]) for j, g in enumerate(self.asked)]
+        return found, _tangent(heads, self.asked, base, told, minute)
+
+    def _slopes(self, j: int, goal: Goal, first: tuple[np.ndarray, np.ndarray], moves: list[Any]) -> Told:
+        """Return the slopes of a goal; where few replications tell them, half of them are those of the plans before.
+
+        A search goes in small steps, and the errors of two plans have little in common: which contact meets which agent changes
+        with every head.
+        """
+        now = _slopes_of(goal, first, moves)
+        if self.few is not None and self.few < self.replications:
+            before = self._told.get(j)
+            if before is not None and all(np.array_equal(x, y) for x, y in zip(before[:3], now[:3], strict=True)):
+                now = (*now[:3], (now[3] + before[3]) / 2, (now[4] + before[4]) / 4)
+            self._told[j] = now
+        return now
 
     def _owner(self, at: np.ndarray, width: int) -> np.ndarray:
         """Return for each interval the one of ``at`` whose head it owes its change to, −1 for none."""
@@ -154,22 +177,28 @@ class Oracle:
         return owner
 
 
-def _tangent(
-    heads: Heads, goals: Sequence[Goal], base: Parts, first: Parts, moves: Sequence[tuple[int, np.ndarray, Parts]], day: np.ndarray,
-) -> Tangent:  # fmt: skip
-    """Put values, and slopes from the first replications with a head more of a group in some intervals, together."""
+def _slopes_of(goal: Goal, first: tuple[np.ndarray, np.ndarray], moves: Sequence[tuple[int, np.ndarray, Any]]) -> Told:
+    """Return the slopes that runs with a head more of a group in some intervals tell."""
+    rows = []
+    for k, owner, played in moves:
+        cell, interval, slope, variance = goal.slopes(first, played, owner)
+        rows.append((cell, np.full(len(cell), k), interval, goal.sign * slope, variance))
+    cells, group, at, rise, noise = (np.concatenate(c) for c in zip(*rows, strict=True))
+    return cells, group, at, rise, noise
+
+
+def _tangent(heads: Heads, goals: Sequence[Goal], base: Parts, told: Sequence[Told], minute: np.ndarray) -> Tangent:
+    """Put values and slopes together."""
     slopes = []
-    for j, goal in enumerate(goals):
-        rows = []
-        for k, owner, played in moves:
-            cell, interval, slope, variance = goal.slopes(first[j], played[j], owner)
-            rows.append((cell, np.full(len(cell), k), interval, goal.sign * slope, variance))
-        cells, group, at, rise, noise = (np.concatenate(c) for c in zip(*rows, strict=True))
-        rise = calmed(cells, group, at, rise, noise, day)
+    shapes = [g.shape(p) for g, p in zip(goals, base, strict=True)]
+    for goal, (weight, share), (cells, group, at, rise, noise) in zip(goals, shapes, told, strict=True):
+        # A head moves most where many come and as many are late as not.
+        due = weight * np.exp(-(ndtri(np.clip(share, 0.02, 0.98)) ** 2) / 2) if goal.is_share else weight
+        rise = calmed(cells, group, at, rise, noise, due[at], minute)
         keep = rise > 0
         slopes.append((cells[keep], group[keep], at[keep], rise[keep]))
     pairs = list(zip(goals, base, strict=True))
     return Tangent(
         heads, [g.values(p) for g, p in pairs], [g.errors(p) for g, p in pairs], slopes, [g.least(p) for g, p in pairs],
-        [g.shape(p) for g, p in pairs],
+        shapes,
     )  # fmt: skip

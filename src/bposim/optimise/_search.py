@@ -97,6 +97,7 @@ class Search:
     report: Callable[[Point | None], None] | None = None
     best: Point | None = None
     dearer: float = 1.0
+    _lacking: float = 0.0  # what the last step left out, by its own tangent
     _nearest: Point | None = None
 
     def __post_init__(self) -> None:
@@ -154,7 +155,7 @@ class Search:
         the best plan.
         """
         here = self.point(start)
-        reach = 1.0
+        reach = 0.5 if sum(self.model.model.whole) > LARGE else 1.0
         at, tangent = None, None
         for _ in range(STEPS):
             if self.out_of_time:
@@ -164,7 +165,8 @@ class Search:
                 self.tangents.append(asked)
             moved = self._step(here, tangent, reach)
             if moved is not None and self.merit(moved) < self.merit(here) - 1e-9:
-                kept = (self.merit(here) - self.merit(moved)) / max(self.merit(here) - moved.cost, 1e-9)
+                promised = moved.cost + self._price(LACK, LACK_SHARE) * self._lacking
+                kept = (self.merit(here) - self.merit(moved)) / max(self.merit(here) - promised, 1e-9)
                 reach = (
                     max(reach / 2, REACH_STOP / 2) if kept < SHORT else min(2 * reach, 1.0) if kept > LONG else reach
                 )
@@ -287,7 +289,12 @@ class Search:
         found = master.solve({**self.solver, "time_limit": limit})
         for one in master.solved:
             keep_to(self.solver, one)
-        return None if found is None else found[: len(self.model.model.cost)]
+        if found is None:
+            return None
+        cost, last = np.array(self.model.model.cost), master.solved[-1]
+        assert last.values is not None
+        self._lacking = max(last.objective - float(last.values[: len(cost)] @ cost), 0.0) / heavy
+        return found[: len(cost)]
 
 
 class Master:
