@@ -7,6 +7,7 @@ from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
 from bposim.targets.corridor import CorridorValue, corridor_value
 from bposim.targets.drivers import Drivers, target_drivers
+from bposim.targets.feasibility import FeasibilityMap
 from bposim.targets.frontier import Frontier, attainable_frontier
 from bposim.targets.ledger import Ledger
 from bposim.targets.lint import Lint
@@ -18,6 +19,6 @@ from bposim.targets.response import Response, best_response
 from bposim.targets.settle import settle, settle_windows
 
 __all__ = [
-    "Advice", "Assessment", "Capability", "CheapestPlan", "Contract", "ContractAssessment", "CorridorValue", "Drivers", "Frontier", "Ledger", "Lint", "Prices", "Response", "TargetMatrix", "assess_contract", "assess_target", "attainable",
+    "Advice", "Assessment", "Capability", "CheapestPlan", "Contract", "ContractAssessment", "CorridorValue", "Drivers", "FeasibilityMap", "Frontier", "Ledger", "Lint", "Prices", "Response", "TargetMatrix", "assess_contract", "assess_target", "attainable",
     "attainable_frontier", "best_response", "corridor_value", "load_contract", "price_targets", "probability", "recommend_targets", "settle", "settle_windows", "target_drivers", "target_matrix", "wilson",
 ]  # fmt: skip

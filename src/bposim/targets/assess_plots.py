@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bposim.targets.plots import _BLUE, _GREY, _RED, _axes, _name
+from bposim.units import format_seconds
 
 if TYPE_CHECKING:
     from bposim.targets.assess_contract import ContractAssessment
     from bposim.targets.corridor import CorridorValue
     from bposim.targets.drivers import Drivers
+    from bposim.targets.feasibility import FeasibilityMap
     from bposim.targets.matrix import TargetMatrix
     from bposim.targets.prices import Prices
     from bposim.targets.response import Response
@@ -32,6 +34,31 @@ def plot_matrix(matrix: TargetMatrix, ax: Any = None, value: str = "probability"
     ax.set_xlabel("window")
     ax.set_title(
         f"{matrix.term.replace(window='all').label.removesuffix(' over the whole term')}: {_name(value)}", fontsize=10
+    )
+    return ax
+
+
+def plot_map(found: FeasibilityMap, ax: Any = None, value: str = "cost") -> Any:
+    """Draw a figure of every share and threshold as a coloured table; returns ``ax``."""
+    table = found.table(value)
+    ax = _axes(ax, (2.2 + 1.1 * len(table.columns), 1.5 + 0.42 * len(table)))
+    cells = table.to_numpy(dtype=float)
+    chance = value in ("probability", "ci_low", "ci_high")
+    shown = np.ma.masked_invalid(cells)
+    low, high = (0.0, 1.0) if chance else (shown.min(), shown.max())
+    ax.set_facecolor("#eeeeee")
+    ax.imshow(shown, cmap="RdYlBu" if chance else "YlOrRd", vmin=low, vmax=high, aspect="auto", alpha=0.75)
+    for (i, j), number in np.ndenumerate(cells):
+        said = "beyond" if not np.isfinite(number) else f"{number:.2f}" if chance else f"{number:,.0f}"
+        ax.text(j, i, said, ha="center", va="center", fontsize=9)
+    ax.set_xticks(range(len(table.columns)), [format_seconds(w) for w in table.columns])
+    ax.set_yticks(range(len(table)), [f"{100 * s:.4g} %" for s in table.index])
+    ax.set_xlabel("answered within")
+    ax.set_ylabel("share promised")
+    words = {"cost": f"cost ({found.currency})", "agent_hours": found.levels[0].basis if found.levels else ""}
+    at = "" if chance else f" that keeps it at {100 * found.confidence:.4g} %"
+    ax.set_title(
+        f"By {found.term.window}: {words.get(value, 'probability with the staffing assessed')}{at}", fontsize=10
     )
     return ax
 
