@@ -163,7 +163,7 @@ def test_a_corridor_saves_people_and_money():
     assert probability(bare["met"], bare["batch"])[2] < 0.95, "without the corridor the lean plan would not do"
     assert low > 0.9
     labels = [t.get_text() for t in found.plot().get_legend().get_texts()]
-    assert len(labels) == 2
+    assert len(labels) == 3
 
 
 def test_everything_wrong_is_told_at_once():

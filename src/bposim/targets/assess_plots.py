@@ -148,7 +148,10 @@ def plot_corridor(value: CorridorValue, ax: Any = None) -> Any:
         other.margins(y=0.25)
         _thousands(other.yaxis)
         handles = [*ax.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
-        ax.legend(handles, [h.get_label() for h in handles], fontsize=8, loc="lower left")
+        ax.legend(
+            handles, [h.get_label() for h in handles], fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.18),
+            frameon=False,
+        )  # fmt: skip
     ax.set_title(f"{value.term}: what a corridor is worth", fontsize=10)
     return ax
 

@@ -254,6 +254,8 @@ def _read_off(
             most = float(np.max(slack, where=np.isfinite(slack), initial=0.0))
             at = float(np.quantile(np.minimum(slack, most), 1 - deal.confidence, method="lower"))
             rows[width].append((level.agent_hours, level.cost, at))
+        if all(plans[-1][2] >= 0 for plans in rows.values()):  # dearer plans tell nothing more
+            break
     found = []
     for width in widths:
         part = pd.DataFrame(rows[width], columns=["agent_hours", "cost", "attainable"])
