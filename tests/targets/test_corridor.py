@@ -163,7 +163,7 @@ def test_a_corridor_saves_people_and_money():
     assert probability(bare["met"], bare["batch"])[2] < 0.95, "without the corridor the lean plan would not do"
     assert low > 0.9
     labels = [t.get_text() for t in found.plot().get_legend().get_texts()]
-    assert len(labels) == 2
+    assert len(labels) == 3
 
 
 def test_everything_wrong_is_told_at_once():
@@ -176,3 +176,30 @@ def test_everything_wrong_is_told_at_once():
         bp.corridor_value(world(), DAY, effect="cap", below=True, replications=5)
     with pytest.raises(ScenarioError, match="about the whole window"):
         bp.corridor_value(world(), DAY, by="interval", effect="waive", replications=5)
+
+
+def test_costs_read_off_plans_keep_the_promise_as_often():
+    deal = bp.assess_target(world(10, 14), DAY, replications=150, seed=5, progress=False)
+    found = bp.corridor_value(deal, widths=[0.10], levels=8, progress=False)
+    again = bp.corridor_value(world(10, 14), DAY, widths=[0.10], replications=150, seed=5, plans=False, progress=False)
+    pd.testing.assert_frame_equal(found.frame[list(again.frame)], again.frame)
+    f = found.frame
+    assert f["status"].tolist() == ["read off", "read off"]
+    assert found.plans == {}
+    assert f["hours_saved"].iloc[1] == pytest.approx(-np.diff(f["agent_hours"])[0])
+    assert f["money_saved"].iloc[1] == pytest.approx(20 * f["hours_saved"].iloc[1])
+    for row, edge in zip(f.itertuples(), (None, 1.1), strict=True):
+        around = []  # whole heads on either side of what was read off: the leaner fails, the dearer keeps it
+        for heads in np.arange(8, 16):
+            table = kept(deal.runs.restaffed({"g": int(heads)}), DAY, "exclude", "day", edge)
+            around.append(table["met"].mean())
+        needed = 8 + int(np.argmax(np.array(around) >= 0.95))
+        assert needed - 1.5 <= row.agent_hours / 40 <= needed + 0.5
+
+
+def test_an_assessment_brings_its_own_term():
+    deal = bp.assess_target(world(9, 14), DAY, replications=20, progress=False)
+    with pytest.raises(ParameterError, match="leave term, volumes out"):
+        bp.corridor_value(deal, DAY, volumes=1)
+    with pytest.raises(ParameterError, match="levels"):
+        bp.corridor_value(deal, levels=1)

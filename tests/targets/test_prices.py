@@ -137,3 +137,11 @@ def test_what_is_refused():
         price_targets(world(), [])
     with pytest.raises(ParameterError, match="ramp"):
         bp.recommend_targets(world(), ramp=-1)
+
+
+def test_glide_path_names_every_month(advice):
+    said = [t.get_text() for t in advice.plot_glide().texts]
+    assert len(said) == len(advice.glide)
+    first = advice.targets[0]
+    assert said[3] == f"{'≥' if first.sense == '>=' else '≤'} {100 * first.level:.4g} %"
+    assert advice.plot_glide().get_xticklabels()[-1].get_text() == "from month 4"

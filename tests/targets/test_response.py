@@ -69,6 +69,7 @@ def test_heads_taken_from_the_peak_are_played():
     found = bp.best_response(world(12), contract(500), replications=40, seed=3, levels=2, progress=False)
     row = found.gaming.set_index("kind").loc["off-peak"]
     assert 0.05 <= row["figure"] <= 0.5
+    assert 12 * row["figure"] == pytest.approx(round(12 * row["figure"])), "whole heads of the twelve"
     assert "share of intervals" in row["sentence"]
     day = contract(500, aggregation="share_of_intervals", pass_level="80%", levels={"expected": "50%"})
     other = bp.best_response(world(12), day, replications=40, seed=3, levels=2, progress=False)

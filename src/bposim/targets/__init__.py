@@ -8,6 +8,7 @@ from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
 from bposim.targets.corridor import CorridorValue, corridor_value
 from bposim.targets.drivers import Drivers, target_drivers
+from bposim.targets.feasibility import FeasibilityMap
 from bposim.targets.frontier import Frontier, attainable_frontier
 from bposim.targets.ledger import Ledger
 from bposim.targets.lint import Lint
@@ -21,6 +22,5 @@ from bposim.targets.sampling import OperatingCurve, SamplingPlan, operating_curv
 from bposim.targets.settle import settle, settle_windows
 
 __all__ = [
-    "Advice", "Assessment", "Capability", "CheapestPlan", "Contract", "ContractAssessment", "CorridorValue", "Drivers", "Frontier", "Ledger", "Lint", "Negotiation", "OperatingCurve", "Prices", "Response", "SamplingPlan", "TargetMatrix", "assess_contract", "assess_target", "attainable",
-    "attainable_frontier", "audit_curve", "best_response", "corridor_value", "load_contract", "negotiate", "operating_curve", "price_targets", "probability", "recommend_targets", "sampling_plan", "settle", "settle_windows", "target_drivers", "target_matrix", "wilson",
+    "Advice", "Assessment", "Capability", "CheapestPlan", "Contract", "ContractAssessment", "CorridorValue", "Drivers", "FeasibilityMap", "Frontier", "Ledger", "Lint", "Negotiation", "OperatingCurve", "Prices", "Response", "SamplingPlan", "TargetMatrix", "assess_contract", "assess_target", "attainable", "attainable_frontier", "audit_curve", "best_response", "corridor_value", "load_contract", "negotiate", "operating_curve", "price_targets", "probability", "recommend_targets", "sampling_plan", "settle", "settle_windows", "target_drivers", "target_matrix", "wilson",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from bposim.targets.levels import Level, Planner, cost_staffing
 from bposim.targets.probability import attainable, coverage_note, meets, probability, window_values
 
 if TYPE_CHECKING:
+    from bposim.targets.feasibility import FeasibilityMap
     from bposim.targets.matrix import TargetMatrix
 
 #: Plans that may be put to the proof before the search gives up.
@@ -158,6 +159,39 @@ class Assessment:
     def plot_matrix(self, ax: Any = None, **options: Any) -> Any:
         """Draw :meth:`matrix` as a coloured table; returns ``ax``."""
         return self.matrix(**options).plot(ax)
+
+    def map(
+        self,
+        *,
+        shares: Sequence[float] = (0.70, 0.75, 0.80, 0.85, 0.90, 0.95),
+        thresholds: Sequence[Any] = ("10s", "20s", "30s", "60s", "120s"),
+        levels: int | None = None,
+    ) -> FeasibilityMap:
+        """Return the promise under every share and threshold: how surely it is kept, and what keeping it costs.
+
+        Parameters
+        ----------
+        shares : list of float
+        thresholds : list of str or float
+            Waiting times with a unit, or seconds.
+        levels : int, optional
+            Plans from lean to lavish, 2 to 10, on the same contacts, between which costs are interpolated; None tells
+            probabilities of the staffing assessed only.
+        """
+        from bposim.targets.feasibility import feasibility
+
+        return feasibility(self, shares=shares, thresholds=thresholds, levels=levels)
+
+    def plans(self, shares: Sequence[float]) -> tuple[list[Level], Iterator[tuple[Level, SimulationResult]]]:
+        """Return the plans for several expected service levels that can be staffed, and each with its runs, one at a time.
+
+        Parameters
+        ----------
+        shares : list of float
+        """
+        assert self._planner is not None
+        made = [level for level in map(self._planner.level, shares) if not np.isnan(level.cost)]
+        return made, ((level, self.runs.restaffed(level.staffing)) for level in made)
 
     def __repr__(self) -> str:
         lines = [

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bposim.targets.plots import _BLUE, _GREY, _RED, _axes, _name
+from bposim.targets.plots import _BLUE, _GREY, _RED, _axes, _name, _thousands
+from bposim.units import format_seconds
 
 if TYPE_CHECKING:
     from bposim.targets.assess_contract import ContractAssessment
     from bposim.targets.corridor import CorridorValue
     from bposim.targets.drivers import Drivers
+    from bposim.targets.feasibility import FeasibilityMap
     from bposim.targets.matrix import TargetMatrix
     from bposim.targets.prices import Prices
     from bposim.targets.response import Response
@@ -26,12 +28,49 @@ def plot_matrix(matrix: TargetMatrix, ax: Any = None, value: str = "probability"
     low, high = (0.0, 1.0) if chance else (np.nanmin(cells), np.nanmax(cells))
     ax.imshow(np.ma.masked_invalid(cells), cmap="RdYlBu", vmin=low, vmax=high, aspect="auto", alpha=0.75)
     for (i, j), number in np.ndenumerate(cells):
-        ax.text(j, i, f"{number:.3g}" if np.isfinite(number) else "–", ha="center", va="center", fontsize=9)
-    ax.set_xticks(range(len(table.columns)), table.columns)
+        said = "–" if not np.isfinite(number) else f"{number:.2f}" if chance else f"{number:.3g}"
+        ax.text(j, i, said, ha="center", va="center", fontsize=9, color=_ink(number, low, high, chance))
+    ax.set_xticks(range(len(table.columns)), ["whole term" if c == "all" else c for c in table.columns])
     ax.set_yticks(range(len(table)), table.index, fontsize=8)
     ax.set_xlabel("window")
     ax.set_title(
         f"{matrix.term.replace(window='all').label.removesuffix(' over the whole term')}: {_name(value)}", fontsize=10
+    )
+    return ax
+
+
+def _ink(number: float, low: float, high: float, chance: bool) -> str:
+    """Return white on the dark ends of the colours, else black."""
+    at = (number - low) / (high - low) if high > low else 0.5
+    return "white" if at > (0.94 if chance else 0.8) or (chance and at < 0.13) else "black"
+
+
+def _span(deal: ContractAssessment) -> str:
+    n = len(deal.ledger.months)
+    return "a month" if n == 1 else f"over {n} months"
+
+
+def plot_map(found: FeasibilityMap, ax: Any = None, value: str = "cost") -> Any:
+    """Draw a figure of every share and threshold as a coloured table; returns ``ax``."""
+    table = found.table(value)
+    ax = _axes(ax, (2.2 + 1.1 * len(table.columns), 1.5 + 0.42 * len(table)))
+    cells = table.to_numpy(dtype=float)
+    chance = value in ("probability", "ci_low", "ci_high")
+    shown = np.ma.masked_invalid(cells)
+    low, high = (0.0, 1.0) if chance else (shown.min(), shown.max())
+    ax.set_facecolor("#eeeeee")
+    ax.imshow(shown, cmap="RdYlBu" if chance else "YlOrRd", vmin=low, vmax=high, aspect="auto", alpha=0.75)
+    for (i, j), number in np.ndenumerate(cells):
+        said = "beyond" if not np.isfinite(number) else f"{number:.2f}" if chance else f"{number:,.0f}"
+        ax.text(j, i, said, ha="center", va="center", fontsize=9, color=_ink(number, low, high, chance))
+    ax.set_xticks(range(len(table.columns)), [format_seconds(w) for w in table.columns])
+    ax.set_yticks(range(len(table)), [f"{100 * s:.4g} %" for s in table.index])
+    ax.set_xlabel("answered within")
+    ax.set_ylabel("share promised")
+    words = {"cost": f"cost ({found.currency})", "agent_hours": found.levels[0].basis if found.levels else ""}
+    at = "" if chance else f" that keeps it at {100 * found.confidence:.4g} %"
+    ax.set_title(
+        f"By {found.term.window}: {words.get(value, 'probability with the staffing assessed')}{at}", fontsize=10
     )
     return ax
 
@@ -43,10 +82,14 @@ def plot_credits(deal: ContractAssessment, ax: Any = None) -> Any:
     bins = np.histogram_bin_edges(values, bins=40) if values.max() > values.min() else 10
     ax.hist(values, bins=bins, color=_RED, alpha=0.8, weights=np.full(len(values), 1 / len(values)))
     for number, style, name in ((values.mean(), "-", "mean"), (np.quantile(values, 0.95), "--", "95 % quantile")):
-        ax.axvline(number, color="black", ls=style, lw=1.2, label=f"{name} {number:,.0f}")
-    ax.set_xlabel(f"credits over {len(deal.ledger.months)} months ({deal.contract.currency})")
-    ax.set_ylabel("share of simulated terms")
-    ax.set_title(f"{deal.contract.name}: credits; none in {100 * (values == 0).mean():.0f} % of the terms", fontsize=10)
+        ax.axvline(number, color="black", ls=style, lw=1.2, label=f"{name} {number:,.0f} {deal.contract.currency}")
+    term = "month" if len(deal.ledger.months) == 1 else "term"
+    ax.set_xlabel(f"credits {_span(deal)} ({deal.contract.currency})")
+    ax.set_ylabel(f"share of simulated {term}s")
+    _thousands(ax.xaxis)
+    ax.set_title(
+        f"{deal.contract.name}: credits; none in {100 * (values == 0).mean():.0f} % of the {term}s", fontsize=10
+    )
     ax.legend(fontsize=8)
     return ax
 
@@ -67,11 +110,12 @@ def plot_waterfall(deal: ContractAssessment, ax: Any = None) -> Any:
     ax.axhline(0, color="black", lw=0.8)
     names = {"credit": "credits", "earn_back": "earn-back", "bonus": "bonuses"}
     ax.set_xticks(range(len(shown)), [names.get(i, i) for i in shown["item"]], fontsize=8)
-    ax.set_ylabel(f"{deal.contract.currency} over {len(deal.ledger.months)} months, mean")
+    ax.set_ylabel(f"{deal.contract.currency} {_span(deal)}, mean")
     ax.set_title(
         f"{deal.contract.name}: from fee to {'margin' if 'margin' in set(shown['item']) else 'invoice'}", fontsize=10
     )
     ax.set_ylim(top=1.12 * float(shown["amount"].max()))
+    _thousands(ax.yaxis)
     return ax
 
 
@@ -84,7 +128,7 @@ def plot_corridor(value: CorridorValue, ax: Any = None) -> Any:
     ax.errorbar(
         at, f["probability"], yerr=error, fmt="o-", color=_BLUE, capsize=3, label="probability, staffing as it is"
     )
-    ax.axhline(value.confidence, color="black", lw=0.8, ls="--")
+    ax.axhline(value.confidence, color="black", lw=0.8, ls="--", label=f"wanted: {100 * value.confidence:.4g} %")
     ax.set_ylim(-0.02, 1.02)
     ax.set_ylabel("probability")
     ax.set_xticks(
@@ -101,8 +145,13 @@ def plot_corridor(value: CorridorValue, ax: Any = None) -> Any:
             at, f["agent_hours"], "s--", color=_RED, label=f"agent-hours that keep it at {100 * value.confidence:.4g} %"
         )
         other.set_ylabel("agent-hours")
+        other.margins(y=0.25)
+        _thousands(other.yaxis)
         handles = [*ax.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
-        ax.legend(handles, [h.get_label() for h in handles], fontsize=8, loc="lower left")
+        ax.legend(
+            handles, [h.get_label() for h in handles], fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.18),
+            frameon=False,
+        )  # fmt: skip
     ax.set_title(f"{value.term}: what a corridor is worth", fontsize=10)
     return ax
 
@@ -129,10 +178,13 @@ def plot_response(response: Response, ax: Any = None) -> Any:
     ax.plot(f["agent_hours"], f["credit"], "s--", color=_RED, label="credits")
     top = f[f["best"]].iloc[0]
     ax.axvline(top["agent_hours"], color="black", lw=0.8, ls=":", label="best for the provider")
+    ax.axhline(0, color="black", lw=0.6)
     ax.set_xlabel("agent-hours a month")
     ax.set_ylabel(f"{response.contract.currency} a month")
+    _thousands(ax.xaxis)
+    _thousands(ax.yaxis)
     other = ax.twinx()
-    other.plot(f["agent_hours"], f["probability"], color=_GREY, label="all clauses kept")
+    other.plot(f["agent_hours"], f["probability"], "^:", ms=4, color=_GREY, label="all clauses kept")
     other.set_ylim(-0.02, 1.02)
     other.set_ylabel("probability")
     handles = [*ax.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
@@ -158,5 +210,6 @@ def plot_prices(prices: Prices, ax: Any = None) -> Any:
     )
     ax.set_ylabel(f"attainable at {100 * prices.confidence:.4g} % ({'%' if all(shares) else '% or s'})")
     ax.set_title("What each target costs; the targets as diamonds", fontsize=10)
-    ax.legend(fontsize=7)
+    _thousands(ax.xaxis)
+    ax.legend(fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False)
     return ax

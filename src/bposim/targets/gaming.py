@@ -98,8 +98,11 @@ def _off_peak(deal: ContractAssessment, name: str, clause: Clause) -> Found:
     busy = load >= np.quantile(load, 2 / 3)
     before, best = _value_at(runs, deal.contract, clause, name, busy), None
     forecast = deal.runs.expected
-    for cut in CUTS:
-        fewer = runs.restaffed(_cut(runs, busy, cut))
+    for wanted in CUTS:
+        staffing, cut = _cut(runs, busy, wanted)
+        if cut <= (0.0 if best is None else best[0]):  # whole heads: a small group may lose none
+            continue
+        fewer = runs.restaffed(staffing)
         ledger = settle(deal.contract, fewer, forecast=forecast)
         kept = kept_months(clause, ledger.judged[name], len(ledger.months))
         if kept.mean() < deal.confidence:
@@ -114,13 +117,14 @@ def _off_peak(deal: ContractAssessment, name: str, clause: Clause) -> Found:
             "share of intervals that must pass.")  # fmt: skip
 
 
-def _cut(runs: SimulationResult, busy: np.ndarray, cut: float) -> pd.DataFrame:
+def _cut(runs: SimulationResult, busy: np.ndarray, cut: float) -> tuple[pd.DataFrame, float]:
+    """Return a staffing with fewer whole heads in some intervals, and the share of their heads that it really takes."""
     frame = runs.scenario.staffing_frame().copy()
     starts = pd.DatetimeIndex(runs.counts().starts)[busy]
     place = pd.DatetimeIndex(frame["interval_start"]).isin(starts)
-    frame["heads"] = frame["heads"].astype(float)
-    frame.loc[place, "heads"] = np.round(frame.loc[place, "heads"] * (1 - cut))
-    return frame
+    before = frame["heads"].astype(float)
+    frame["heads"] = before.where(~place, np.minimum(before, np.round(before * (1 - cut))))
+    return frame, float(1 - frame.loc[place, "heads"].sum() / before[place].sum())
 
 
 def _value_at(runs: SimulationResult, contract: Contract, clause: Clause, name: str, where: np.ndarray) -> float:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bposim.targets.plots import _BLUE, _GREY, _RED, _axes
+from bposim.targets.plots import _BLUE, _GREY, _RED, _axes, _thousands
 
 if TYPE_CHECKING:
     from bposim.targets.ledger import Ledger
@@ -34,6 +34,7 @@ def plot_ledger(ledger: Ledger, ax: Any = None) -> Any:
     step = max(len(at) // 12, 1)
     ax.set_xticks(at[::step], ledger.months[::step].strftime("%Y-%m"), rotation=45, ha="right", fontsize=8)
     ax.set_ylabel(f"{ledger.contract.currency} a month")
+    _thousands(ax.yaxis)
     ax.set_title(f"{ledger.contract.name}: what the clauses come to", fontsize=10)
     ax.legend(fontsize=8)
     return ax

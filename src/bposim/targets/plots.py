@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bposim.units import format_seconds
+
 if TYPE_CHECKING:
     from bposim.targets.assess import Assessment
     from bposim.targets.capability import Capability, Expected
@@ -28,6 +30,18 @@ def _name(metric: str) -> str:
     return metric.replace("_", " ")
 
 
+def _thousands(axis: Any) -> None:
+    axis.set_major_formatter("{x:,.0f}")
+
+
+def _bins(values: np.ndarray, edge: float) -> np.ndarray:
+    """Return edges of equal bins, one of them the level, so that no bar is half met."""
+    low, high = min(values.min(), edge), max(values.max(), edge)
+    width = (high - low) / min(max(2 * np.sqrt(len(values)), 8), 40) or 1.0
+    first, last = np.floor((low - edge) / width), np.ceil((high - edge) / width + 1e-9)
+    return np.asarray(edge + width * np.arange(first, last + 1))
+
+
 def plot_distribution(deal: Assessment, ax: Any = None) -> Any:
     """Draw how the window's metric scatters, the target, and the level attainable at the confidence."""
     ax = _axes(ax)
@@ -36,12 +50,7 @@ def plot_distribution(deal: Assessment, ax: Any = None) -> Any:
     unit = "%" if share else "s"
     values = deal.values["value"].to_numpy() * scale
     met = np.array([deal.term.met(v / scale) for v in values])
-    level = deal.term.level * scale
-    width = float(np.ptp(values)) / 40 or 1.0
-    first, last = np.floor((values.min() - level) / width), np.ceil((values.max() - level) / width)
-    bins = level + width * np.arange(first, last + 2)  # the target is an edge: no bar holds both
-    if share:
-        bins = np.unique(np.minimum(bins, scale))
+    bins = _bins(values, deal.term.level * scale)
     ax.hist(
         [values[met], values[~met]], bins=bins, stacked=True, color=[_BLUE, _RED], label=["target met", "target missed"]
     )
@@ -66,7 +75,8 @@ def plot_frontier(frontier: Frontier, ax: Any = None) -> Any:
     ax.fill_between(cost, f["attainable_low"] * scale, f["attainable_high"] * scale, color=_BLUE, alpha=0.2, lw=0)
     ax.plot(cost, f["attainable"] * scale, "o-", color=_BLUE, label=f"attainable at {100 * frontier.confidence:.4g} %")
     ax.plot(cost, f["mean"] * scale, ":", color=_GREY, label="expected")
-    ax.axhline(frontier.term.level * scale, color="black", lw=0.8)
+    ax.axhline(frontier.term.level * scale, color="black", lw=0.8, label="target")
+    _thousands(ax.xaxis)
     ax.set_ylabel(f"{_name(frontier.term.metric)} ({'%' if share else 's'})")
     ax.set_xlabel(
         f"cost of the horizon ({frontier.currency})"
@@ -75,7 +85,7 @@ def plot_frontier(frontier: Frontier, ax: Any = None) -> Any:
     )
     other = ax.twinx()
     other.errorbar(cost, f["probability"], yerr=[(f["probability"] - f["ci_low"]).clip(lower=0), (f["ci_high"] - f["probability"]).clip(lower=0)],
-                   color=_RED, marker="s", ms=4, lw=1, capsize=2, label="probability of the target")  # fmt: skip
+                   color=_RED, fmt="s", ms=4, elinewidth=1, capsize=2, label="probability of the target")  # fmt: skip
     other.set_ylim(-0.02, 1.02)
     other.set_ylabel("probability")
     lines = [*ax.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
@@ -100,6 +110,33 @@ def plot_advice(advice: Advice, ax: Any = None) -> Any:
     ax.set_xlabel("probability that a window meets it (95 % interval)")
     ax.set_xlim(min(0.8, float(np.nanmin(low)) - 0.02), 1.005)
     return ax
+
+
+def plot_glide(advice: Advice, ax: Any = None) -> Any:
+    """Draw each target's level by month as a table, darker the easier it still is; returns ``ax``."""
+    table = advice.glide.pivot(index="target", columns="month", values="level").reindex(advice.frame["target"])
+    ax = _axes(ax, (3.6 + 1.1 * len(table.columns), 1.2 + 0.42 * len(table)))
+    cells = table.to_numpy(dtype=float)
+    full = cells[:, -1:]
+    slip = np.abs(cells - full) / np.maximum(np.abs(cells[:, :1] - full), 1e-9)
+    ax.imshow(slip, cmap="Blues", vmin=0, vmax=1.6, aspect="auto")
+    for (i, j), level in np.ndenumerate(cells):
+        target = advice.targets[i]
+        said = f"{100 * level:.4g} %" if target.metric in _SHARES else f"{level:.4g} s"
+        ax.text(j, i, f"{'≥' if target.sense == '>=' else '≤'} {said}", ha="center", va="center", fontsize=9)
+    last = table.columns[-1]
+    names = [f"month {m}" for m in table.columns[:-1]]
+    ax.set_xticks(range(len(table.columns)), [*names, f"from month {last}" if names else "all months"])
+    ax.set_yticks(range(len(table)), [_what(t) for t in advice.targets], fontsize=8)
+    ax.set_title(f"Glide path; review on {advice.review:%d %B %Y}", fontsize=10)
+    return ax
+
+
+def _what(target: Any) -> str:
+    """Return what a target is about, without its level."""
+    if target.within_s is None:
+        return _name(target.metric)
+    return f"{_name(target.metric)} within {format_seconds(target.within_s)}"
 
 
 def plot_capability(advice: Capability, one: Expected, ax: Any = None) -> Any:

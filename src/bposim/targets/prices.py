@@ -116,7 +116,7 @@ def price_targets(
         raise ParameterError(parameter("targets", "price_targets()", "a list of at least one Target", targets))
     speed = next((t for t in targets if t.metric == "service_level"), targets[0])
     planner = Planner(scenario, volumes, planning_threshold(scenario, speed))
-    shares = _shares(targets, levels)
+    shares = planned_shares(targets, levels)
     bar: Any = None
     sizes = [min(BATCH, replications - k) for k in range(0, replications, BATCH)]
     if show_progress(progress):
@@ -153,12 +153,7 @@ def price_targets(
     rows = []
     for j, target in enumerate(targets):
         for k, level in enumerate(plans):
-            table = stack(values[j, k])
-            p = probability(pd.Series(meets(target, table["value"].to_numpy())), table["batch"])
-            best = attainable(table, target, confidence, seed=seed)
-            rows.append(
-                (str(target), level.share, level.agent_hours, level.cost, float(table["value"].mean()), *best, *p)
-            )
+            rows.append((str(target), *rows_of(stack(values[j, k]), target, level, confidence, seed)))
     frame = pd.DataFrame(rows, columns=["target", "planned_share", "agent_hours", "cost", "mean", "attainable", "attainable_low",
                                         "attainable_high", "probability", "ci_low", "ci_high"])  # fmt: skip
     wanted = [_step(t) for t in targets] if steps is None else list(steps)
@@ -174,12 +169,19 @@ def price_targets(
     return Prices(confidence, frame, tighten, tuple(plans), replications, scenario.currency, made)
 
 
-def _shares(targets: Sequence[Target], levels: int) -> list[float]:
+def rows_of(table: pd.DataFrame, target: Target, level: Level, confidence: float, seed: int) -> tuple[float, ...]:
+    """Return planned share, hours, cost, mean, attainable level and probability, with intervals, of a target under a plan."""
+    p = probability(pd.Series(meets(target, table["value"].to_numpy())), table["batch"])
+    best = attainable(table, target, confidence, seed=seed)
+    return (level.share, level.agent_hours, level.cost, float(table["value"].mean()), *best, *p)
+
+
+def planned_shares(targets: Sequence[Target], levels: int) -> list[float]:
     """Return planned service levels from well below the targets to nearly all, evenly on the log of the share missed.
 
     Examples
     --------
-    >>> [round(x, 3) for x in _shares([Target(metric="service_level", level=0.45, sense=">=", within_s=20)], 4)]
+    >>> [round(x, 3) for x in planned_shares([Target(metric="service_level", level=0.45, sense=">=", within_s=20)], 4)]
     [0.338, 0.813, 0.947, 0.985]
     """
     speed = [t.level for t in targets if t.metric == "service_level" and not t.aggregation.startswith("share_of")]
@@ -196,7 +198,7 @@ def _step(target: Target) -> float:
 def _tighten(target: Target, step: float, part: pd.DataFrame, scenario: Scenario, basis: str) -> dict[str, Any]:
     high = target.sense == ">="
     tighter = min(target.level + step, 1.0) if high else max(target.level - step, 0.0)
-    now, then = (_cost_at(part, x, high) for x in (target.level, tighter))
+    now, then = (cost_at(part, x, high) for x in (target.level, tighter))
     more_hours, more_cost = then[0] - now[0], then[1] - now[1]
     share = more_hours / now[0] if now[0] > 0 else np.nan
     scale, unit = (
@@ -220,13 +222,13 @@ def _tighten(target: Target, step: float, part: pd.DataFrame, scenario: Scenario
     }  # fmt: skip
 
 
-def _cost_at(part: pd.DataFrame, level: float, high: bool) -> tuple[float, float]:
+def cost_at(part: pd.DataFrame, level: float, high: bool) -> tuple[float, float]:
     """Return agent-hours and cost at which a level is attainable, between two plans; of the leanest where it does already.
 
     Examples
     --------
     >>> plans = pd.DataFrame({"agent_hours": [10.0, 20.0], "cost": [100.0, 200.0], "attainable": [0.5, 0.75]})
-    >>> _cost_at(plans, 0.625, True), _cost_at(plans, 0.5, True), _cost_at(plans, 0.9, True)
+    >>> cost_at(plans, 0.625, True), cost_at(plans, 0.5, True), cost_at(plans, 0.9, True)
     ((15.0, 150.0), (10.0, 100.0), (nan, nan))
     """
     f = part.sort_values("cost")

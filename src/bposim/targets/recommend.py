@@ -98,6 +98,12 @@ class Advice:
 
         return plot_advice(self, ax)
 
+    def plot_glide(self, ax: Any = None) -> Any:
+        """Draw the level of each target by month of the ramp, and from when on it holds in full; returns ``ax``."""
+        from bposim.targets.plots import plot_glide
+
+        return plot_glide(self, ax)
+
     def __repr__(self) -> str:
         lines = [f"{len(self.targets)} targets chosen for {100 * self.confidence:.4g} %, all together met with probability "
                  f"{self.joint_probability:.3f} [{self.joint_low:.3f}, {self.joint_high:.3f}]"]  # fmt: skip

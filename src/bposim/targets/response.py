@@ -40,8 +40,8 @@ class Response:
         be multiplied to make delivering it worth while.
     gaming : DataFrame
         ``clause, kind, figure, sentence``: where the clause pays for something that nobody wanted.
-    best : ContractAssessment
-        Of the plan with the highest margin.
+    now, best : ContractAssessment
+        Of the staffing as it is, and of the choice with the highest margin.
     notes : tuple of str
     """
 
@@ -50,6 +50,7 @@ class Response:
     frame: pd.DataFrame
     clauses: pd.DataFrame
     gaming: pd.DataFrame
+    now: ContractAssessment
     best: ContractAssessment
     notes: tuple[str, ...]
     provenance: Provenance
@@ -173,7 +174,7 @@ def best_response(
         *now.notes,
         "Choices are the staffing as it is and the plans shown; between them the margin may be higher.",
     ]
-    return Response(deal, confidence, frame, clauses, find_gaming(now), played[top][2], tuple(notes), made)
+    return Response(deal, confidence, frame, clauses, find_gaming(now), now, played[top][2], tuple(notes), made)
 
 
 def _frame(played: Mapping[str, tuple[float, Level, ContractAssessment]]) -> pd.DataFrame:
