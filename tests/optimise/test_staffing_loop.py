@@ -12,10 +12,11 @@ from scipy.stats import norm
 import bposim as bp
 from bposim.errors import BposimWarning, ParameterError, SolverError
 from bposim.optimise import optimise_staffing
+from bposim.optimise._bound import CHORD, above, lower_bound
 from bposim.optimise._goals import goals_of
 from bposim.optimise._obstacles import out_of_reach
 from bposim.optimise._oracle import Oracle, Tangent
-from bposim.optimise._search import Master, Search, bends, lower_bound
+from bposim.optimise._search import Master, Search, bends
 from bposim.optimise._shift_model import Limits, ShiftModel
 from bposim.optimise._slopes import calmed
 from bposim.optimise._start import rounded
@@ -149,46 +150,43 @@ def test_a_quantile_moves_as_its_slopes_say():
 
 
 def shaky(rng, truth, n):
-    """Return slopes as a few replications tell them: truth with errors of known spread, for three groups and two days."""
+    """Return slopes as a few replications tell them, truth with errors of known spread: three groups, two days of 50 intervals."""
     size = len(truth)
     cell, group, interval = np.zeros(size, dtype=int), np.repeat([0, 1, 2], size // 3), np.tile(np.arange(size // 3), 3)
     told = truth + rng.normal(0.0, 0.5, (n, size))
-    return (cell, group, interval, told.mean(axis=0), told.var(axis=0, ddof=1) / n, np.repeat([0, 1], size // 6))
+    minute = np.tile(480.0 + 15 * np.arange(50), 2)
+    return cell, group, interval, told.mean(axis=0), told.var(axis=0, ddof=1) / n, np.ones(size), minute
+
+
+def errors_of(truth, n, seed):
+    rng = np.random.default_rng(seed)
+    drawn = [shaky(rng, truth, n) for _ in range(40)]
+    return [np.mean([(x - truth) ** 2 for x in xs]) for xs in ([d[3] for d in drawn], [calmed(*d) for d in drawn])]
 
 
 def test_slopes_of_few_replications_lose_most_of_their_noise():
-    rng = np.random.default_rng(4)
-    truth = np.tile(1 + 0.3 * np.sin(np.arange(100) / 8), 3)
-    before = after = 0.0
-    for _ in range(40):
-        told = shaky(rng, truth, 4)
-        before += ((told[3] - truth) ** 2).mean()
-        after += ((calmed(*told) - truth) ** 2).mean()
-    assert after < before / 3
+    day = 1 + 0.3 * np.sin(np.arange(50) / 8)
+    before, after = errors_of(np.tile(day, 6), 4, 4)
+    assert after < before / 8
 
 
 def test_slopes_that_truly_jump_keep_their_jumps():
     """Breaks make every other interval short: an error of a tenth of the jumps moves them by little, and does not add."""
-    rng = np.random.default_rng(5)
-    truth = np.tile([0.5, 3.0], 150)
-    before = after = 0.0
-    for _ in range(40):
-        told = shaky(rng, truth, 25)
-        before += ((told[3] - truth) ** 2).mean()
-        after += ((calmed(*told) - truth) ** 2).mean()
+    before, after = errors_of(np.tile([0.5, 3.0], 150), 25, 5)
     assert after < 1.02 * before
 
 
-def test_slopes_of_other_groups_days_and_cells_are_no_neighbours():
-    interval = np.tile(np.arange(6), 2)
-    group = np.repeat([0, 1], 6)
-    slope = np.where(group == 0, 1.0, 5.0)
-    noise, day = np.full(12, 9.0), np.repeat([0, 1], 3)
-    np.testing.assert_allclose(calmed(np.zeros(12, int), group, interval, slope, noise, day), slope)
+def test_slopes_are_compared_with_what_is_due_in_their_own_group_cell_and_time_of_day():
+    minute = np.array([480.0, 495.0, 510.0, 900.0, 915.0, 930.0])
+    interval, group = np.tile(np.arange(6), 2), np.repeat([0, 1], 6)
+    due = np.tile([1.0, 2.0, 3.0, 1.0, 1.0, 2.0], 2)
+    slope = due * np.where(group == 0, 1.0, 5.0) * np.where(interval < 3, 1.0, 3.0)
+    noise = np.full(12, 1e6)
+    np.testing.assert_allclose(calmed(np.zeros(12, int), group, interval, slope, noise, due, minute), slope)
     alone = np.arange(12.0)
-    np.testing.assert_array_equal(calmed(np.arange(12), group, interval, alone, noise, day), alone)
+    np.testing.assert_array_equal(calmed(np.arange(12), group, interval, alone, noise, due, minute), alone)
     unknown = np.full(12, np.nan)
-    np.testing.assert_array_equal(calmed(np.zeros(12, int), group, interval, alone, unknown, day), alone)
+    np.testing.assert_array_equal(calmed(np.zeros(12, int), group, interval, alone, unknown, due, minute), alone)
 
 
 @pytest.mark.parametrize("level", [-1.0, 0.0, 1.2, 2.3])
@@ -335,6 +333,20 @@ def test_a_tangent_with_an_overwhelmed_interval_bounds_nothing():
     parts = np.array([[8.0, 1.0, 0, 0, 0, 0, 0, 0]]), np.array([[10.0, 2.0, 0, 0, 0, 0, 0, 0]])
     assert goals[0].least(parts) == [0.5]
     assert goals_of(world, TARGET, None, "interval")[0].least(parts)[:3].tolist() == [0.8, 0.5, np.inf]
+
+
+def test_the_concave_curve_lies_above_the_share_and_touches_it():
+    """Tangents of the curve at any share bound Φ from above wherever the share is at least Φ(CHORD)."""
+    at = norm.cdf(np.linspace(-2.0, 2.5, 46))
+    over, factor = above(at)
+    q, x = norm.ppf(at)[:, None], np.linspace(CHORD, 3.5, 400)[None, :]
+    tangents = (at + over)[:, None] + factor[:, None] * norm.pdf(q) * (x - q)
+    assert (tangents >= norm.cdf(x) - 1e-4).all()
+    touch = norm.ppf(0.7)
+    curve = np.where(x[0] < touch, 0.7 + norm.pdf(touch) * (x[0] - touch), norm.cdf(x[0]))
+    inside = x[0] < 2.3  # the last tangent is at 2.5
+    assert tangents.min(axis=0)[inside] == pytest.approx(curve[inside], abs=0.001)
+    assert norm.cdf(CHORD) == pytest.approx(0.7 + norm.pdf(norm.ppf(0.7)) * (CHORD - norm.ppf(0.7)), abs=1e-3)
 
 
 def test_the_bound_is_of_the_probability_asked_for_and_not_of_the_one_searched_for():

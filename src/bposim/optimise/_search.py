@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from bposim.optimise._goals import Goal, level_of
+from bposim.optimise._goals import level_of
 from bposim.optimise._lp import Model, Solution, keep_to
 from bposim.optimise._oracle import Heads, Oracle, Tangent
 from bposim.optimise._shift_model import ShiftModel
@@ -31,10 +31,6 @@ HEAVY, HEAVY_SHARE = 30.0, 5.0
 LACK, LACK_SHARE = 3.0, 0.5
 #: A reach below this ends the descent when it brings nothing.
 REACH_STOP = 0.26
-#: Share from which on service counts as concave in heads.
-CONCAVE = 0.7
-#: Standard errors by which a tangent of the bound is lowered, and the factor by which its slopes may be off: both carry noise.
-SURE, LOOSE = 2.0, 1.1
 #: Slopes below this share of a cell's largest are noise.
 SMALL = 0.02
 #: Where the curve of an interval's share bends, in probits from its present value.
@@ -456,28 +452,3 @@ def _copy(model: Model) -> Model:
     return Model(
         list(model.cost), list(model.low), list(model.high), list(model.whole), list(model.stage), list(model.rows)
     )
-
-
-def lower_bound(model: ShiftModel, goals: Sequence[Goal], tangents: Sequence[Tangent], solver: dict[str, Any]) -> float:
-    """Return the least cost of shifts that satisfy the tangents of all plans, NaN where there are none.
-
-    Notes
-    -----
-    Service that is concave in heads lies below each of its tangents, so that a plan which keeps the target satisfies them
-    all. A tangent of a service level enters only where every interval of its cell with contacts lies above the inflection.
-    Each is lowered by its noise. Its slopes may be off by a common factor of at most ``LOOSE``, either way: where the tangent
-    lies below the level so much less is asked for, where it lies above so much more may be given up. A factor of each slope's
-    own, larger for moves up than down, is no linear row: moves up and down at once would satisfy any.
-
-    It is an estimate: nothing proves that service is concave. That holds above all for abandonment and waits, whose tangents
-    pass no filter; they are convex in heads wherever the queue is not overwhelmed.
-    """
-    master = Master(model)
-    for tangent in tangents:
-        lists = zip(goals, tangent.values, tangent.errors, tangent.least, tangent.slopes, strict=True)
-        for goal, value, error, least, rows in lists:
-            for c, names, at, slope in cells(tangent, rows, goal.n_cells):
-                if np.isfinite(value[c]) and not (goal.is_share and goal.sign > 0 and least[c] < CONCAVE):
-                    wanted = goal.sign * (goal.target.level - float(value[c])) - SURE * float(error[c])
-                    master.cut(tangent.heads, names, at, slope, min(wanted / LOOSE, wanted * LOOSE), None)
-    return master.bound(solver) if master.cuts else math.nan

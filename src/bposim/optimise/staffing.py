@@ -13,12 +13,13 @@ import pandas as pd
 from scipy.special import ndtri
 
 from bposim.errors import BposimWarning, ParameterError, parameter, require
+from bposim.optimise._bound import lower_bound
 from bposim.optimise._conflicts import relaxed
 from bposim.optimise._goals import EACH, Goal, goals_of
 from bposim.optimise._lp import SOLVERS, check_solver
 from bposim.optimise._obstacles import out_of_reach
 from bposim.optimise._oracle import Heads, Oracle
-from bposim.optimise._search import Point, Search, lower_bound
+from bposim.optimise._search import Point, Search
 from bposim.optimise._shift_model import Limits, ShiftModel
 from bposim.optimise._skills import JOIN, able_groups, groups_of
 from bposim.optimise._start import free_heads, nearest_cover

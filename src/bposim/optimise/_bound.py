@@ -1,0 +1,73 @@
+"""The least cost that shifts can have, as far as tangents of plans that were played tell it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from bposim.optimise._goals import Goal
+from bposim.optimise._oracle import Tangent
+from bposim.optimise._search import EDGE, Master, cells
+from bposim.optimise._shift_model import ShiftModel
+
+#: Share from which on service counts as concave in heads, and the probit at which a chord that touches it there meets it again.
+CONCAVE, CHORD = 0.7, -1.0964
+#: Standard errors by which a tangent of the bound is lowered, and the factor by which its slopes may be off: both carry noise.
+SURE, LOOSE = 2.0, 1.1
+
+
+def above(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return by how much the least concave curve over Φ lies above each share, and its slope as a part of Φ's own.
+
+    On the scale on which a share is straight the curve is Φ from ``CONCAVE`` on, and below it the chord that touches Φ there and
+    meets it again at ``CHORD``.
+    """
+    q = ndtri(np.clip(share, EDGE, 1 - EDGE))
+    touch = float(ndtri(CONCAVE))
+    steep = math.exp(-touch * touch / 2) / math.sqrt(2 * math.pi)
+    low = q < touch
+    over = np.where(low, CONCAVE + steep * (q - touch) - ndtr(q), 0.0)
+    factor = np.where(low, steep / (np.exp(-q * q / 2) / math.sqrt(2 * math.pi)), 1.0)
+    return over, factor
+
+
+def cell_of(goal: Goal) -> np.ndarray:
+    """Return the cell of each interval."""
+    return np.zeros(len(goal.codes), dtype=np.int64) if goal.confidence is not None else goal.codes
+
+
+def lower_bound(model: ShiftModel, goals: Sequence[Goal], tangents: Sequence[Tangent], solver: dict[str, Any]) -> float:
+    """Return the least cost of shifts that satisfy the tangents of all plans, NaN where there are none.
+
+    Notes
+    -----
+    Service that is concave in heads lies below each of its tangents, so that a plan which keeps the target satisfies them
+    all. A tangent of a service level to whose cell an interval below the inflection belongs is that of the least concave curve
+    above it, among plans in which no interval's share lies below ``Φ(CHORD)`` = 0.14; a cell of one interval gives none there.
+    Each is lowered by its noise. Its slopes may be off by a common factor of at most ``LOOSE``, either way: where the tangent
+    lies below the level so much less is asked for, where it lies above so much more may be given up. A factor of each slope's
+    own, larger for moves up than down, is no linear row: moves up and down at once would satisfy any.
+
+    It is an estimate: nothing proves that service is concave. That holds above all for abandonment and waits, whose tangents
+    pass no filter; they are convex in heads wherever the queue is not overwhelmed.
+    """
+    master = Master(model)
+    for tangent in tangents:
+        shapes: list[Any] = [*tangent.shapes] or [None] * len(goals)
+        lists = zip(goals, tangent.values, tangent.errors, tangent.least, tangent.slopes, shapes, strict=True)
+        for goal, value, error, least, rows, shape in lists:
+            for c, names, at, slope in cells(tangent, rows, goal.n_cells):
+                lift = 0.0
+                if goal.is_share and goal.sign > 0 and least[c] < CONCAVE:
+                    if shape is None or (mine := cell_of(goal) == c).sum() < 2:
+                        continue
+                    over, factor = above(shape[1])
+                    lift, slope = float(shape[0][mine] @ over[mine]), slope * factor[at]
+                if np.isfinite(value[c]):
+                    wanted = goal.sign * (goal.target.level - float(value[c])) - SURE * float(error[c]) - lift
+                    master.cut(tangent.heads, names, at, slope, min(wanted / LOOSE, wanted * LOOSE), None)
+    return master.bound(solver) if master.cuts else math.nan
