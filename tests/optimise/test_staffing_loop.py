@@ -272,7 +272,7 @@ def test_heads_are_free_where_there_are_no_shifts_and_both_solvers_agree():
         "a": bp.ServiceLevel(0.80, within="20s", window="day"),
         "b": bp.ServiceLevel(0.70, within="30s", window="day"),
     }
-    plans = [plan_of(world, target, solver=s, seed=3, gap=1e-4) for s in ("highs", "cbc")]
+    plans = [plan_of(world, target, solver=s, seed=3, gap=1e-2, replications=250) for s in ("highs", "cbc")]
     assert [p.status for p in plans] == ["met", "met"]
     assert plans[0].cost == pytest.approx(plans[1].cost, rel=0.04)
     assert list(plans[0].validation.frame["target"].str[:1]) == ["a", "b"]

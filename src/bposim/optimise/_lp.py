@@ -25,6 +25,8 @@ from bposim.errors import BposimWarning, ParameterError, SolverError, parameter
 SOLVERS = ("highs", "cbc")
 #: Whole columns from which a block is first solved stage by stage.
 _LARGE = 1000
+#: Whole columns from which a plan is the relaxation's, rounded: branching takes longer than a search has.
+LARGE = 2000
 #: Gap at which stages count as good enough to go on from, and seconds for a neighbourhood of one stage.
 _NEAR = 0.02
 _STEP = 2.0
@@ -81,6 +83,11 @@ class Model:
     def row(self, columns: list[int], factors: list[float], sense: str, limit: float) -> None:
         """Add Σ factor × column (sense) limit."""
         self.rows.append((list(columns), [float(f) for f in factors], sense, float(limit)))
+
+    @property
+    def large(self) -> bool:
+        """Whether branching takes longer than a search has."""
+        return sum(self.whole) > LARGE
 
     def keeps(self, values: np.ndarray) -> bool:
         """Whether values satisfy every row and bound."""

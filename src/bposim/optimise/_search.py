@@ -16,7 +16,7 @@ from bposim.optimise._goals import level_of
 from bposim.optimise._lp import Model, Solution, keep_to
 from bposim.optimise._oracle import Heads, Oracle, Tangent
 from bposim.optimise._shift_model import ShiftModel
-from bposim.optimise._start import LARGE, rounded
+from bposim.optimise._start import rounded
 
 #: Steps of a descent, and how often a step that promised too much is mended before the reach is cut.
 STEPS, MENDS = 25, 6
@@ -151,7 +151,7 @@ class Search:
         the best plan.
         """
         here = self.point(start)
-        reach = 0.5 if sum(self.model.model.whole) > LARGE else 1.0
+        reach = 0.5 if self.model.model.large else 1.0
         at, tangent = None, None
         for _ in range(STEPS):
             if self.out_of_time:
@@ -235,7 +235,7 @@ class Search:
 
         Of a large problem a plan that is any better will do: a new tangent there costs less than the solver's next answer.
         """
-        large = sum(self.model.model.whole) > LARGE
+        large = self.model.model.large
         extra = [np.zeros_like(m) for m in self.margins]
         found: Point | None = None
         seen = {here.columns.tobytes()}
@@ -378,7 +378,7 @@ class Master:
         breaks a limit the whole columns are left to the solver.
         """
         asked = self._with(self.cuts)
-        if sum(asked.whole) <= LARGE:
+        if not asked.large:
             return self._run(asked, options).values
         relaxed = replace(asked, whole=[False] * len(asked.whole))
         near = rounded(self.shifts, self._run(relaxed, options).values)
@@ -393,7 +393,7 @@ class Master:
     def bound(self, options: dict[str, Any]) -> float:
         """Return the least cost that any shifts can have; of a large problem that of its relaxation."""
         whole = self._with(self.cuts)
-        if sum(whole.whole) > LARGE:
+        if whole.large:
             whole.whole = [False] * len(whole.whole)
             found = whole.solve(**options)
             return found.objective if found.status == "optimal" else math.nan

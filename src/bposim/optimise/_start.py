@@ -14,9 +14,6 @@ from bposim.optimise._skills import ALL_SETS, components, groups_of
 from bposim.optimise._tours import Tour
 from bposim.scenario import Scenario
 
-#: Whole columns from which a plan is the relaxation's, rounded: branching takes longer than the search has.
-LARGE = 2000
-
 
 def free_heads(scenario: Scenario, groups: tuple[str, ...]) -> list[Tour]:
     """Return a tour of one interval for every group and interval: heads without shifts."""
@@ -90,7 +87,7 @@ def nearest_cover(
                 columns, factors = model.staying(groups_of(members, model.able), int(i))
                 short = [lacking(t, int(i)) for t in members]
                 covering.row([*columns, *short], [*factors, *[1.0] * len(short)], ">=", float(need[members][i]))
-    if sum(covering.whole) > LARGE:
+    if covering.large:
         found = replace(covering, whole=[False] * len(covering.whole)).solve(**solver)
         keep_to(solver, found)
         near = rounded(model, found.values)

@@ -38,8 +38,10 @@ ROUGH, FINE = 150_000, 600_000
 #: Contacts that take the time of one replication's overhead.
 OVERHEAD = 400
 #: Replications of a look, at least (for an expected value, for a probability) and at most; those that tell slopes at least.
-FEWEST, FEWEST_WINDOWS, MOST = 16, 100, 4_000
+FEWEST, FEWEST_WINDOWS, MOST = 32, 100, 4_000
 FEWEST_SLOPES = 4
+#: Share of the time of a large problem that goes into the first plan to be proven.
+FIRST = 0.7
 #: A step of the solver may take ten seconds, and one more for so many columns.
 COLUMNS_A_SECOND = 300
 #: Rounds of search and validation, and of a search for the limits that are in the way.
@@ -297,17 +299,19 @@ class _Loop:
             search = self._search(self.model, oracle, asked_for)
             search.tangents, self.search = self.tangents, search
             oracle.parts(self.model.staffed(start))
-            search.until -= self._reserve(oracle)
+            last = search.until = search.until - self._reserve(oracle)
+            if self.model.model.large and not self.refused:  # what fits these draws best may be refused on others
+                search.until = time.monotonic() + FIRST * (last - time.monotonic())
             found = search.descend(start)
             start = (found or search.nearest).columns
-            if found is None and asked.limited() and not search.out_of_time and k < 2:
+            if found is None and asked.limited() and not time.monotonic() > last and k < 2:
                 conflicts, held = self._in_the_way(start)
                 if len(conflicts):
                     return conflicts
                 start = start if held is None else held
-            if k == 0 and not search.out_of_time:
+            if k == 0 and not time.monotonic() > last:
                 continue  # the rough draws only bring it near
-            candidate = search.nearest if found is None else search.drop(found)
+            candidate = search.nearest if found is None else found if self.model.model.large else search.drop(found)
             start = candidate.columns
             short = self.refused.get(start.tobytes())
             if short is None:
@@ -317,7 +321,7 @@ class _Loop:
                 short = self.refused[start.tobytes()] = proven.validation.shortfall
             elif self.say is not None:
                 self.say("proof: refused before")
-            if search.out_of_time:
+            if time.monotonic() > last:
                 break
             for m, asked_of, s in zip(self.margins, asked_for, short, strict=True):
                 m[:] = np.where(s > 0, asked_of + s, m)
