@@ -306,6 +306,16 @@ def enumerated(world: bp.Scenario, target: Any, plan: Any, seed: int) -> float:
     return best
 
 
+def small_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what the small worlds show."""
+    plans = rows[["highs", "cbc"]]
+    return pd.DataFrame([{
+        "worlds": len(rows), "met": int(rows["met"].sum()), "as cheap as enumeration": int((plans.max(axis=1) <= rows["enumeration"] + 1e-6).sum()),
+        "solvers agree": int((plans["highs"] - plans["cbc"]).abs().lt(1e-6).sum()),
+        "largest excess": float((plans.max(axis=1) / rows["enumeration"] - 1).max()),
+    }])  # fmt: skip
+
+
 RUNS = {"i3": i3, "i4": i4, "week": week}
 
 if __name__ == "__main__":
@@ -316,5 +326,6 @@ if __name__ == "__main__":
     elif which == "small":
         table = small(number or 50)
         print(table.to_string(index=False))
+        print(small_table(table).to_string(index=False))
     else:
         print(promise_table(promise(number or 200)).to_string(index=False))

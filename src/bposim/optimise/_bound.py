@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from bposim.optimise._shift_model import ShiftModel
 
 #: Share from which on service counts as concave in heads, and the probit at which a chord that touches it there meets it again.
 CONCAVE, CHORD = 0.7, -1.0964
+#: Of a large problem: the last plans whose curves are asked for as well, and where their pieces end, in probits.
+CURVED, FINE = 2, (0.2, 0.5, 0.9, 1.4, 2.5)
 #: Standard errors by which a tangent of the bound is lowered, and the factor by which its slopes may be off: both carry noise.
 SURE, LOOSE = 2.0, 1.1
 
@@ -35,6 +38,38 @@ def above(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return over, factor
 
 
+def outer(level: float) -> list[tuple[float, float, bool]]:
+    """Return pieces that lie nowhere below the least concave curve over Φ, around a share given as a probit.
+
+    As :func:`bposim.optimise._search.bends`, with the slope of each piece's end that is nearer to the present.
+    """
+    density = math.exp(-level * level / 2) / math.sqrt(2 * math.pi)
+    touch = float(ndtri(CONCAVE))
+    found = []
+    for up in (True, False):
+        for near, far in pairwise((0.0, *FINE)):
+            at = max(level + near if up else level - near, touch)
+            factor = math.exp(-at * at / 2) / math.sqrt(2 * math.pi) / density
+            last = far == FINE[-1]
+            found.append((math.inf if last else (far - near) * density, factor, up))
+    return found
+
+
+def _curves(master: Master, goals: Sequence[Goal], tangent: Tangent) -> None:
+    """Ask every cell of many intervals for its level under the curves of its intervals."""
+    lists = zip(goals, tangent.values, tangent.errors, tangent.slopes, tangent.shapes, strict=True)
+    for goal, value, error, rows, (weight, share) in lists:
+        if not (goal.is_share and goal.sign > 0):
+            continue
+        over = above(share)[0]
+        for c, names, at, slope in cells(tangent, rows, goal.n_cells):
+            mine = cell_of(goal) == c
+            if np.isfinite(value[c]) and mine.sum() > 1:
+                wanted = goal.target.level - float(value[c]) - SURE * float(error[c]) - float(weight[mine] @ over[mine])
+                scaled = min(wanted / LOOSE, wanted * LOOSE)
+                master.curve(tangent.heads, names, at, slope, weight, share, scaled, None, outer)
+
+
 def cell_of(goal: Goal) -> np.ndarray:
     """Return the cell of each interval."""
     return np.zeros(len(goal.codes), dtype=np.int64) if goal.confidence is not None else goal.codes
@@ -52,10 +87,16 @@ def lower_bound(model: ShiftModel, goals: Sequence[Goal], tangents: Sequence[Tan
     lies below the level so much less is asked for, where it lies above so much more may be given up. A factor of each slope's
     own, larger for moves up than down, is no linear row: moves up and down at once would satisfy any.
 
+    Of a large problem the last plans are asked for more: where each interval's share is straight in heads as a probit, it lies below
+    the concave curve of :func:`outer`, and single intervals cannot be filled without end.
+
     It is an estimate: nothing proves that service is concave. That holds above all for abandonment and waits, whose tangents
     pass no filter; they are convex in heads wherever the queue is not overwhelmed.
     """
     master = Master(model)
+    curved = tangents[-CURVED:] if model.model.large else []
+    for tangent in curved:
+        _curves(master, goals, tangent)
     for tangent in tangents:
         shapes: list[Any] = [*tangent.shapes] or [None] * len(goals)
         lists = zip(goals, tangent.values, tangent.errors, tangent.least, tangent.slopes, shapes, strict=True)

@@ -37,6 +37,8 @@ SMALL = 0.02
 BENDS = (0.35, 0.9, 2.0)
 #: Stretches with a curve of their own in a cell, and how far from 0 and 1 the share of one counts at least.
 STRETCHES, EDGE = 100, 0.005
+#: Of a large problem: steps whose time is kept for the last, which mends the nearest plan until it holds, and its reach.
+POLISH, LAST = 3.0, 0.15
 #: Parts of the promised gain below which a step was too long, and above which it may be longer.
 SHORT, LONG = 0.25, 0.75
 
@@ -151,15 +153,19 @@ class Search:
         the best plan.
         """
         here = self.point(start)
-        reach = 0.5 if self.model.model.large else 1.0
+        large = self.model.model.large
+        reach = 0.5 if large else 1.0
         at, tangent = None, None
+        longest = 0.0
         for _ in range(STEPS):
-            if self.out_of_time:
+            began = time.monotonic()
+            if began + POLISH * longest * large > self.until:
                 break
             if at is not here or tangent is None:
                 at, (tangent, asked) = here, self.oracle.tangents(here.heads)
                 self.tangents.append(asked)
             moved = self._step(here, tangent, reach)
+            longest = max(longest, time.monotonic() - began)
             if moved is not None and self.merit(moved) < self.merit(here) - 1e-9:
                 promised = moved.cost + self._price(LACK, LACK_SHARE) * self._lacking
                 kept = (self.merit(here) - self.merit(moved)) / max(self.merit(here) - promised, 1e-9)
@@ -173,6 +179,11 @@ class Search:
             reach /= 2
             if self.best is not None and self.merit(self.best) <= self.merit(here):
                 here = self.best
+        near = self._nearest
+        if large and near is not None and not near.holds and not self.out_of_time:
+            tangent, asked = self.oracle.tangents(near.heads)
+            self.tangents.append(asked)
+            self._step(near, tangent, LAST, held=True)
         return self.best
 
     def drop(self, point: Point) -> Point:
@@ -230,12 +241,13 @@ class Search:
         first = self.trail[0]["cost"] if self.trail else 0.0
         return self.dearer * max(shifts * max(self.model.model.cost, default=1.0), share * first / n_cells)
 
-    def _step(self, here: Point, tangent: Tangent, reach: float) -> Point | None:
+    def _step(self, here: Point, tangent: Tangent, reach: float, *, held: bool = False) -> Point | None:
         """Return the best plan that the tangent leads to, mended where it promised too much.
 
-        Of a large problem a plan that is any better will do: a new tangent there costs less than the solver's next answer.
+        Of a large problem a plan that is any better will do unless it has to be ``held``: a new tangent there costs less than
+        the solver's next answer.
         """
-        large = self.model.model.large
+        any_better = self.model.model.large and not held
         extra = [np.zeros_like(m) for m in self.margins]
         found: Point | None = None
         seen = {here.columns.tobytes()}
@@ -249,7 +261,7 @@ class Search:
             one = self.point(columns)
             if found is None or self.merit(one) < self.merit(found):
                 found = one
-            if one.holds or (large and self.merit(found) < self.merit(here)):
+            if one.holds or (any_better and self.merit(found) < self.merit(here)):
                 break
             for e, gap in zip(extra, one.gaps, strict=True):
                 e += np.where(np.isfinite(gap) & (gap < 0), -gap, 0.0)
@@ -327,7 +339,7 @@ class Master:
 
     def curve(
         self, here: Heads, names: list[str], at: np.ndarray, slope: np.ndarray, weight: np.ndarray, share: np.ndarray,
-        wanted: float, heavy: float,
+        wanted: float, heavy: float | None, pieces: Callable[[float], Sequence[tuple[float, float, bool]]] | None = None,
     ) -> None:  # fmt: skip
         """Ask that what the heads of each stretch add to a share, which bends towards 1, come to a value in all.
 
@@ -335,6 +347,10 @@ class Master:
         ----------
         weight, share : ndarray, shape (n_intervals,)
             Weight of an interval in the share of all, and its own, more being better.
+        heavy : float or None
+            Price of a lack; None forbids it.
+        pieces : callable, optional
+            The curve around a share, given as a probit; :func:`bends` without.
 
         Notes
         -----
@@ -342,12 +358,13 @@ class Master:
         little more, and taking many away loses ever more. A stretch is an interval, or a few where a cell has more than
         ``STRETCHES``.
         """
-        least = SMALL * float(slope.max(initial=0.0))
+        least = 0.0 if heavy is None else SMALL * float(slope.max(initial=0.0))
         known = [k for k in np.flatnonzero(slope > least) if (names[k], int(at[k])) in self.heads]
         day = self.shifts.grid.day
         width = max(1, math.ceil(len(np.unique(at)) / STRETCHES))
         stretch = day * len(day) + (np.arange(len(day)) - np.searchsorted(day, day)) // width
         gain: tuple[list[int], list[float]] = ([], [])
+        around = bends if pieces is None else pieces
         for one in np.unique(stretch[at[known]]):
             inside = stretch == one
             total = float(weight[inside].sum())
@@ -359,7 +376,7 @@ class Master:
             held = sum(float(slope[k]) * float(here[names[k]][at[k]]) for k in mine)
             level = float(ndtri(np.clip(weight[inside] @ share[inside] / total, EDGE, 1 - EDGE)))
             stage = self.model.stage[columns[0]]
-            for length, factor, up in bends(level):
+            for length, factor, up in around(level):
                 column = self.model.column(0.0, high=length * total, whole=False, stage=stage)
                 columns.append(column)
                 factors.append(-1.0 if up else 1.0)
