@@ -12,7 +12,7 @@ from scipy.stats import norm
 import bposim as bp
 from bposim.errors import BposimWarning, ParameterError, SolverError
 from bposim.optimise import optimise_staffing
-from bposim.optimise._bound import CHORD, above, lower_bound
+from bposim.optimise._bound import CHORD, above, lower_bound, outer
 from bposim.optimise._goals import goals_of
 from bposim.optimise._obstacles import out_of_reach
 from bposim.optimise._oracle import Oracle, Tangent
@@ -349,6 +349,25 @@ def test_the_concave_curve_lies_above_the_share_and_touches_it():
     assert norm.cdf(CHORD) == pytest.approx(0.7 + norm.pdf(norm.ppf(0.7)) * (CHORD - norm.ppf(0.7)), abs=1e-3)
 
 
+@pytest.mark.parametrize("level", [-1.0, 0.0, 0.84, 1.8])
+def test_the_outer_pieces_lie_nowhere_below_the_share(level):
+    start = norm.cdf(level) + above(norm.cdf(level)[None])[0][0]
+    for way in (True, False):
+        pieces = [p for p in outer(level) if p[2] == way]
+        steps = np.linspace(0.0, 2.5, 200)
+        ends = np.cumsum([0.0, *[min(length, 10.0) / norm.pdf(level) for length, _, _ in pieces]])
+        moved = sum(
+            np.clip(steps - a, 0, b - a) * f for a, b, (_, f, _) in zip(ends[:-1], ends[1:], pieces, strict=True)
+        )
+        told = start + (1 if way else -1) * moved * norm.pdf(level)
+        x = level + (1 if way else -1) * steps
+        inside = x >= CHORD
+        assert (told[inside] >= norm.cdf(x[inside]) - 1e-4).all()
+        if level > 0.6:
+            close = steps < 0.5
+            assert (told - norm.cdf(x))[close].max() < 0.03, "near the present it is no looser than that"
+
+
 def test_the_bound_is_of_the_probability_asked_for_and_not_of_the_one_searched_for():
     world = line()
     asked, higher = (goals_of(world, TARGET, p, "horizon") for p in (0.8, 0.95))
@@ -422,11 +441,11 @@ def test_an_interrupt_returns_the_best_plan_that_was_proven(monkeypatch):
 def test_an_interrupt_inside_the_first_descent_proves_what_it_has(monkeypatch, after):
     played_before, calls = Oracle._play, []
 
-    def interrupted(self, heads):
+    def interrupted(self, heads, replications):
         calls.append(1)
         if len(calls) == after + 3:  # the first is played before the search begins
             raise KeyboardInterrupt
-        return played_before(self, heads)
+        return played_before(self, heads, replications)
 
     monkeypatch.setattr(Oracle, "_play", interrupted)
     plan = plan_of(line(), TARGET, seed=1)
@@ -434,7 +453,7 @@ def test_an_interrupt_inside_the_first_descent_proves_what_it_has(monkeypatch, a
 
 
 def test_an_interrupt_before_any_plan_goes_on(monkeypatch):
-    def interrupted(self, heads):
+    def interrupted(self, heads, replications):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Oracle, "_play", interrupted)

@@ -137,9 +137,14 @@ class Search:
 
     @property
     def nearest(self) -> Point:
+        """The cheapest plan that holds; without one the plan of the least cost with a price on what it lacks."""
+        return self.best or self.nearest_by_merit
+
+    @property
+    def nearest_by_merit(self) -> Point:
         """The plan of the least cost with a price on what it lacks."""
         assert self._nearest is not None
-        return self.best or self._nearest
+        return self._nearest
 
     def descend(self, start: np.ndarray) -> Point | None:
         """Return the cheapest plan found that reaches every cell on the oracle's draws.

@@ -41,7 +41,7 @@ OVERHEAD = 400
 FEWEST, FEWEST_WINDOWS, MOST = 32, 100, 4_000
 FEWEST_SLOPES = 4
 #: Share of the time of a large problem that goes into the first plan to be proven.
-FIRST = 0.7
+FIRST = 0.55
 #: A step of the solver may take ten seconds, and one more for so many columns.
 COLUMNS_A_SECOND = 300
 #: Rounds of search and validation, and of a search for the limits that are in the way.
@@ -300,7 +300,7 @@ class _Loop:
             search.tangents, self.search = self.tangents, search
             oracle.parts(self.model.staffed(start))
             last = search.until = search.until - self._reserve(oracle)
-            if self.model.model.large and not self.refused:  # what fits these draws best may be refused on others
+            if self.model.model.large and self.best is None:  # what fits these draws best may be refused on others
                 search.until = time.monotonic() + FIRST * (last - time.monotonic())
             found = search.descend(start)
             start = (found or search.nearest).columns
@@ -317,7 +317,10 @@ class _Loop:
             if short is None:
                 proven = self._prove(candidate, k)
                 if proven.status == "met":
-                    break
+                    if not self.model.model.large or time.monotonic() > last:
+                        break
+                    start = search.nearest_by_merit.columns  # the rest of the time goes into a cheaper one
+                    continue
                 short = self.refused[start.tobytes()] = proven.validation.shortfall
             elif self.say is not None:
                 self.say("proof: refused before")
@@ -356,7 +359,7 @@ class _Loop:
         self.proofs.append(
             checked.frame.assign(proof=tried, cost=proven.value, replications=checked.replications)[list(PROOFS)]
         )
-        if self.best is None or _lack(proven) < _lack(self.best):
+        if self.best is None or (_lack(proven), proven.value) < (_lack(self.best), self.best.value):
             self.best = proven
         if self.say is not None:
             self.say(f"proof: {proven.validation.status} at {proven.cost:,.2f}")
