@@ -41,7 +41,7 @@ OVERHEAD = 400
 FEWEST, FEWEST_WINDOWS, MOST = 32, 100, 4_000
 FEWEST_SLOPES = 4
 #: Share of the time of a large problem that goes into the first plan to be proven.
-FIRST = 0.55
+FIRST = 0.75
 #: A step of the solver may take ten seconds, and one more for so many columns.
 COLUMNS_A_SECOND = 300
 #: Rounds of search and validation, and of a search for the limits that are in the way.
@@ -289,9 +289,13 @@ class _Loop:
         asked, none = self.asked, pd.DataFrame(columns=list(CONFLICTS))
         n = len(self.model.model.cost)
         start = np.zeros(n) if asked.start is None else asked.start[:n]
+        oracle: Oracle | None = None
         # Where the last draws are no dearer than the rough ones the search begins with them.
         for k in range(int(self.few[0] == self.few[1] < MOST), ROUNDS):
-            oracle = self._oracle(k)
+            if (
+                oracle is None or not self.model.model.large
+            ):  # of a large problem a margin over the same draws is found sooner
+                oracle = self._oracle(k)
             room = [np.zeros(g.n_cells) for g in self.goals]
             if k:
                 room = _room(oracle, self.model.staffed(start), PATIENCE * self.validation)
