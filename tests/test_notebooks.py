@@ -92,7 +92,9 @@ def test_notebook_runs(path, tmp_path):
     book = nbformat.read(shutil.copy(path, folder), as_version=4)
     for cell in book.cells:
         if cell.cell_type == "code":  # what is stored was made in full
-            cell.source = re.sub(r"(?<=replications=)\d+", lambda m: str(max(int(m[0]) // 4, min(int(m[0]), 20))), cell.source)
+            cell.source = re.sub(
+                r"(?<=replications=)\d+", lambda m: str(max(int(m[0]) // 4, min(int(m[0]), 20))), cell.source
+            )
     book.cells.insert(0, nbformat.v4.new_code_cell(STRICT))
     # One cell may take as long as the whole notebook may.
     NotebookClient(book, timeout=LIMIT, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
