@@ -389,6 +389,18 @@ def test_rounding_keeps_the_heads_of_a_day_though_each_shift_has_a_third_of_one(
     assert rounded(model, np.full(len(model.model.cost), 2.4)).sum() == 7
 
 
+def test_a_problem_taken_for_large_is_proven_and_then_made_cheaper(monkeypatch):
+    """The way of large weeks in a small world: relaxations, values from more replications than slopes, a second plan."""
+    whole = plan_of(line(), TARGET, seed=1)
+    monkeypatch.setattr("bposim.optimise._lp.LARGE", 1)
+    plan = optimise_staffing(line(), TARGET, validation=1000, seed=1, time_limit=20)
+    assert plan.status == "met"
+    assert plan.cost <= 1.1 * whole.cost
+    proofs = plan.proofs.groupby("proof")["cost"].first()
+    assert len(proofs) >= 2 and plan.cost == plan.proofs.loc[plan.proofs["status"] == "met", "cost"].min()
+    assert not plan.bound > plan.value + 1e-6
+
+
 # Proof ---------------------------------------------------------------------------------------------------------------
 
 
