@@ -82,7 +82,7 @@ def trial(counts: Counts, kind: int, inputs: Inputs, days: int) -> Trial:
         past = counts.until(origin.date())
         if not len(past.dates) or (past.dates[-1] - past.dates[0]).days + 1 < _NEEDS or not past.totals[kind].any():
             break
-        ahead = np.asarray((dates >= origin) & (dates < origin + pd.Timedelta(days=length))) & counts.whole
+        ahead = np.asarray((dates >= origin) & (dates < origin + pd.Timedelta(days=length))) & counts.heard(kind)
         actual = counts.totals[kind][ahead].astype(float)
         if not actual.sum():
             continue

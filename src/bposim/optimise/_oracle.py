@@ -66,7 +66,7 @@ class Oracle:
     played : int
         Plans played so far.
     pace : float
-        Seconds that a replication of the last of them took.
+        Seconds that a replication of the last in full took.
     """
 
     scenario: Scenario
@@ -109,7 +109,8 @@ class Oracle:
         else:
             runs = self._first[replications].restaffed(staffing)
         self.played += 1
-        self.pace = (time.monotonic() - began) / replications
+        if replications == self.replications:
+            self.pace = (time.monotonic() - began) / replications
         if self.tick is not None:
             self.tick()
         return [goal.parts(runs) for goal in self.goals]

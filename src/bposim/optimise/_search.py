@@ -81,6 +81,8 @@ class Search:
         By how much more than the level each cell is asked for, on the straight scale.
     trail : list of dict
         What was tried: cost, worst gap, seconds.
+    ended : bool
+        Whether the last descent came to its end before its time.
     dearer : float
         What the price of a lack is multiplied by.
     """
@@ -95,7 +97,8 @@ class Search:
     report: Callable[[Point | None], None] | None = None
     best: Point | None = None
     dearer: float = 1.0
-    _lacking: float = 0.0  # what the last step left out, by its own tangent
+    _lacking: float = 0.0  # what the last step left out before it was mended, by its own tangent
+    ended: bool = False
     _nearest: Point | None = None
 
     def __post_init__(self) -> None:
@@ -165,7 +168,7 @@ class Search:
         for _ in range(STEPS):
             began = time.monotonic()
             if began + POLISH * longest * large > self.until:
-                break
+                return self._polished(at, tangent)
             if at is not here or tangent is None:
                 at, (tangent, asked) = here, self.oracle.tangents(here.heads)
                 self.tangents.append(asked)
@@ -184,10 +187,16 @@ class Search:
             reach /= 2
             if self.best is not None and self.merit(self.best) <= self.merit(here):
                 here = self.best
+        self.ended = not self.out_of_time
+        return self._polished(at, tangent)
+
+    def _polished(self, at: Point | None, tangent: Tangent | None) -> Point | None:
+        """Mend the nearest plan of a large problem until it holds; return the best."""
         near = self._nearest
-        if large and near is not None and not near.holds and not self.out_of_time:
-            tangent, asked = self.oracle.tangents(near.heads)
-            self.tangents.append(asked)
+        if self.model.model.large and near is not None and not near.holds and not self.out_of_time:
+            if near is not at or tangent is None:
+                tangent, asked = self.oracle.tangents(near.heads)
+                self.tangents.append(asked)
             self._step(near, tangent, LAST, held=True)
         return self.best
 
@@ -256,12 +265,15 @@ class Search:
         extra = [np.zeros_like(m) for m in self.margins]
         found: Point | None = None
         seen = {here.columns.tobytes()}
-        for _ in range(MENDS):
+        for mend in range(MENDS):
             if self.out_of_time:
                 break
-            columns = self._solve(here, tangent, extra, reach)
-            if columns is None or columns.tobytes() in seen:
+            solved = self._solve(here, tangent, extra, reach)
+            if solved is None or solved[0].tobytes() in seen:
                 break
+            columns, lacking = solved
+            if mend == 0:
+                self._lacking = lacking
             seen.add(columns.tobytes())
             one = self.point(columns)
             if found is None or self.merit(one) < self.merit(found):
@@ -272,8 +284,13 @@ class Search:
                 e += np.where(np.isfinite(gap) & (gap < 0), -gap, 0.0)
         return found
 
-    def _solve(self, here: Point, tangent: Tangent, extra: list[np.ndarray], reach: float) -> np.ndarray | None:
-        """Return the columns of the cheapest plan near a point that the tangent says is enough; None if there is none."""
+    def _solve(
+        self, here: Point, tangent: Tangent, extra: list[np.ndarray], reach: float
+    ) -> tuple[np.ndarray, float] | None:
+        """Return the columns of the cheapest plan near a point that the tangent says is enough, and what it lacks all the same.
+
+        None if there is none.
+        """
         master = Master(self.model)
         for (name, i), column in master.heads.items():
             h = float(here.heads[name][i])
@@ -291,10 +308,9 @@ class Search:
                 if goal.is_share and len(np.unique(at)) > 1:
                     now = float(goal.straight(value[c]))
                     wanted = float(ndtr(now + more[c] - gap[c]) - ndtr(now))
-                    weight, level = shape
-                    master.curve(
-                        tangent.heads, names, at, slope, weight, goal.straight(level), wanted, heavy * steep[c]
-                    )
+                    weight, share = shape
+                    good = share if goal.sign > 0 else 1 - share
+                    master.curve(tangent.heads, names, at, slope, weight, good, wanted, heavy * steep[c])
                 else:
                     master.cut(tangent.heads, names, at, slope * steep[c], more[c] - gap[c], heavy)
         left = max(self.until - time.monotonic(), 1.0)
@@ -306,8 +322,7 @@ class Search:
             return None
         cost, last = np.array(self.model.model.cost), master.solved[-1]
         assert last.values is not None
-        self._lacking = max(last.objective - float(last.values[: len(cost)] @ cost), 0.0) / heavy
-        return found[: len(cost)]
+        return found[: len(cost)], max(last.objective - float(last.values[: len(cost)] @ cost), 0.0) / heavy
 
 
 class Master:

@@ -290,11 +290,11 @@ class _Loop:
         n = len(self.model.model.cost)
         start = np.zeros(n) if asked.start is None else asked.start[:n]
         oracle: Oracle | None = None
+        large, held_before = self.model.model.large, set[bytes]()
         # Where the last draws are no dearer than the rough ones the search begins with them.
         for k in range(int(self.few[0] == self.few[1] < MOST), ROUNDS):
-            if (
-                oracle is None or not self.model.model.large
-            ):  # of a large problem a margin over the same draws is found sooner
+            # Of a large problem a margin over the same draws is found sooner than a plan on others.
+            if oracle is None or k < 2 or not large:
                 oracle = self._oracle(k)
             room = [np.zeros(g.n_cells) for g in self.goals]
             if k:
@@ -304,25 +304,28 @@ class _Loop:
             search.tangents, self.search = self.tangents, search
             oracle.parts(self.model.staffed(start))
             last = search.until = search.until - self._reserve(oracle)
-            if self.model.model.large and self.best is None:  # what fits these draws best may be refused on others
+            if large and k and self.best is None:  # what fits these draws best may be refused on others
                 search.until = time.monotonic() + FIRST * (last - time.monotonic())
             found = search.descend(start)
             start = (found or search.nearest).columns
-            if found is None and asked.limited() and not time.monotonic() > last and k < 2:
+            if found is None and asked.limited() and search.ended and not time.monotonic() > last and k < 2:
                 conflicts, held = self._in_the_way(start)
                 if len(conflicts):
                     return conflicts
                 start = start if held is None else held
             if k == 0 and not time.monotonic() > last:
                 continue  # the rough draws only bring it near
-            candidate = search.nearest if found is None else found if self.model.model.large else search.drop(found)
+            candidate = search.nearest if found is None else found if large else search.drop(found)
             start = candidate.columns
+            if start.tobytes() in held_before:
+                break
             short = self.refused.get(start.tobytes())
             if short is None:
                 proven = self._prove(candidate, k)
                 if proven.status == "met":
-                    if not self.model.model.large or time.monotonic() > last:
+                    if not large or time.monotonic() > last:
                         break
+                    held_before.add(start.tobytes())
                     start = search.nearest_by_merit.columns  # the rest of the time goes into a cheaper one
                     continue
                 short = self.refused[start.tobytes()] = proven.validation.shortfall
@@ -340,7 +343,7 @@ class _Loop:
         if math.isinf(asked.until):
             return 0.0
         wanted = oracle.pace * self.validation + len(self.model.model.cost) / COLUMNS_A_SECOND / 3
-        return min(wanted, (asked.until - self.began) / 3)
+        return min(wanted, max((asked.until - self.began) / 3, 0.0))
 
     def _oracle(self, k: int) -> Oracle:
         size = self.fine if k else self.rough
@@ -363,7 +366,7 @@ class _Loop:
         self.proofs.append(
             checked.frame.assign(proof=tried, cost=proven.value, replications=checked.replications)[list(PROOFS)]
         )
-        if self.best is None or (_lack(proven), proven.value) < (_lack(self.best), self.best.value):
+        if self.best is None or _rank(proven) < _rank(self.best):
             self.best = proven
         if self.say is not None:
             self.say(f"proof: {proven.validation.status} at {proven.cost:,.2f}")
@@ -430,6 +433,10 @@ class _Loop:
             margins = [m + s for m, s in zip(margins, judged.validation.shortfall, strict=True)]
             columns = shifts
         return none, None
+
+
+def _rank(plan: ShiftPlan) -> tuple[bool, float, float]:
+    return plan.status != "met", _lack(plan), plan.value
 
 
 def _lack(plan: ShiftPlan) -> float:

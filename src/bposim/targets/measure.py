@@ -127,7 +127,7 @@ def laid_clauses(contract: Contract, counts: Counts) -> dict[str, Clause]:
     Counts by day cannot tell hours, so that those of the contract do not cut them.
     """
     hours = contract.hours
-    if hours is not None:
+    if hours is not None and any(c.hours is None and not c.audited for c in contract.clauses.values()):
         by_day = bool((np.asarray(counts.hours) >= 23).any())
         if by_day or _within_hours(hours, (), "the contract has hours", counts).all():
             hours = None
