@@ -89,7 +89,7 @@ def test_an_assessment_gives_its_own_matrix(runs):
     assert row["attainable"] == deal.attainable_share
     shown = [t.get_text() for t in deal.plot_matrix(windows=["day"]).texts]
     assert len(shown) == 4
-    assert f"{deal.probability:.3g}" in shown
+    assert f"{deal.probability:.2f}" in shown
     waits = bp.target_matrix(runs, bp.AtMost("asa", "20s"), windows=["day", "month"])
     assert waits.frame["rule"].tolist() == ["asa", "asa"]
     assert "no whole month" in waits.notes[0]
