@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from bposim.optimise._goals import Goal
+from bposim.optimise._goals import Goal, density
 from bposim.optimise._oracle import Tangent
 from bposim.optimise._search import EDGE, Master, cells
 from bposim.optimise._shift_model import ShiftModel
@@ -31,10 +31,10 @@ def above(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     q = ndtri(np.clip(share, EDGE, 1 - EDGE))
     touch = float(ndtri(CONCAVE))
-    steep = math.exp(-touch * touch / 2) / math.sqrt(2 * math.pi)
+    steep = float(density(touch))
     low = q < touch
     over = np.where(low, CONCAVE + steep * (q - touch) - ndtr(q), 0.0)
-    factor = np.where(low, steep / (np.exp(-q * q / 2) / math.sqrt(2 * math.pi)), 1.0)
+    factor = np.where(low, steep / density(q), 1.0)
     return over, factor
 
 
@@ -43,15 +43,15 @@ def outer(level: float) -> list[tuple[float, float, bool]]:
 
     As :func:`bposim.optimise._search.bends`, with the slope of each piece's end that is nearer to the present.
     """
-    density = math.exp(-level * level / 2) / math.sqrt(2 * math.pi)
+    steep = float(density(level))
     touch = float(ndtri(CONCAVE))
     found = []
     for up in (True, False):
         for near, far in pairwise((0.0, *FINE)):
             at = max(level + near if up else level - near, touch)
-            factor = math.exp(-at * at / 2) / math.sqrt(2 * math.pi) / density
+            factor = float(density(at)) / steep
             last = far == FINE[-1]
-            found.append((math.inf if last else (far - near) * density, factor, up))
+            found.append((math.inf if last else (far - near) * steep, factor, up))
     return found
 
 
@@ -63,16 +63,11 @@ def _curves(master: Master, goals: Sequence[Goal], tangent: Tangent) -> None:
             continue
         over = above(share)[0]
         for c, names, at, slope in cells(tangent, rows, goal.n_cells):
-            mine = cell_of(goal) == c
+            mine = goal.cells == c
             if np.isfinite(value[c]) and mine.sum() > 1:
                 wanted = goal.target.level - float(value[c]) - SURE * float(error[c]) - float(weight[mine] @ over[mine])
                 scaled = min(wanted / LOOSE, wanted * LOOSE)
                 master.curve(tangent.heads, names, at, slope, weight, share, scaled, None, outer)
-
-
-def cell_of(goal: Goal) -> np.ndarray:
-    """Return the cell of each interval."""
-    return np.zeros(len(goal.codes), dtype=np.int64) if goal.confidence is not None else goal.codes
 
 
 def lower_bound(model: ShiftModel, goals: Sequence[Goal], tangents: Sequence[Tangent], solver: dict[str, Any]) -> float:
@@ -104,7 +99,7 @@ def lower_bound(model: ShiftModel, goals: Sequence[Goal], tangents: Sequence[Tan
             for c, names, at, slope in cells(tangent, rows, goal.n_cells):
                 lift = 0.0
                 if goal.is_share and goal.sign > 0 and least[c] < CONCAVE:
-                    if shape is None or (mine := cell_of(goal) == c).sum() < 2:
+                    if shape is None or (mine := goal.cells == c).sum() < 2:
                         continue
                     over, factor = above(shape[1])
                     lift, slope = float(shape[0][mine] @ over[mine]), slope * factor[at]

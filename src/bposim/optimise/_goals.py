@@ -59,6 +59,11 @@ class Goal:
         """One for a quantile, otherwise one for each stretch."""
         return 1 if self.confidence is not None else int(self.codes.max()) + 1
 
+    @property
+    def cells(self) -> np.ndarray:
+        """The cell of each interval."""
+        return self.codes if self.confidence is None else np.zeros(len(self.codes), dtype=np.int64)
+
     def parts(self, runs: SimulationResult) -> tuple[np.ndarray, np.ndarray]:
         """Return numerator and denominator, shape (n_replications, n_intervals); 0 in the warm-up."""
         t = self.target
@@ -121,7 +126,7 @@ class Goal:
     def least(self, parts: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         """Return the least expected value of the intervals of each cell, infinite where nobody came."""
         top, bottom = (part.sum(axis=0) for part in parts)
-        cell = np.zeros(len(self.codes), dtype=np.int64) if self.confidence is not None else self.codes
+        cell = self.cells
         result = np.full(self.n_cells, np.inf)
         seen = bottom > 0
         np.minimum.at(result, cell[seen], top[seen] / bottom[seen])
@@ -221,11 +226,14 @@ class Goal:
         """Return the derivative of :meth:`straight`, with the sign of what is better."""
         v = np.asarray(values, dtype=float)
         if self.is_share:
-            z = ndtri(np.clip(v, _EDGE, 1 - _EDGE))
-            density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
-            result: np.ndarray = self.sign / density
+            result: np.ndarray = self.sign / density(ndtri(np.clip(v, _EDGE, 1 - _EDGE)))
             return result
         return self.sign / np.maximum(v, 1e-3)
+
+
+def density(z: Any) -> Any:
+    """Return the density of the standard normal law."""
+    return np.exp(-np.square(z) / 2) / np.sqrt(2 * np.pi)
 
 
 def goals_of(

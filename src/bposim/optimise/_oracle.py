@@ -156,8 +156,8 @@ class Oracle:
     def _slopes(self, j: int, goal: Goal, first: tuple[np.ndarray, np.ndarray], moves: list[Any]) -> Told:
         """Return the slopes of a goal; where few replications tell them, half of them are those of the plans before.
 
-        A search goes in small steps, and the errors of two plans have little in common: which contact meets which agent changes
-        with every head.
+        A search goes in small steps, and the errors of two plans are taken as independent: which contact meets which agent
+        changes with every head.
         """
         now = _slopes_of(goal, first, moves)
         if self.few is not None and self.few < self.replications:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from bposim.optimise._goals import level_of
+from bposim.optimise._goals import density, level_of
 from bposim.optimise._lp import Model, Solution, keep_to
 from bposim.optimise._oracle import Heads, Oracle, Tangent
 from bposim.optimise._shift_model import ShiftModel
@@ -459,16 +459,16 @@ def bends(level: float) -> list[tuple[float, float, bool]]:
     -----
     Chords of Φ(level + d), in units of its slope at d = 0. Below one half the share is not concave; there the pieces are straight.
     """
-    density = math.exp(-level * level / 2) / math.sqrt(2 * math.pi)
+    steep = float(density(level))
     found = []
     for up in (True, False):
         side = 1 if up else -1
         past = 1.0
         for near, far in pairwise((0.0, *BENDS)):
-            chord = float(ndtr(level + side * far) - ndtr(level + side * near)) / (side * (far - near) * density)
+            chord = float(ndtr(level + side * far) - ndtr(level + side * near)) / (side * (far - near) * steep)
             past = min(past, chord) if up else max(past, chord)
             last = not up and far == BENDS[-1]
-            found.append((math.inf if last else (far - near) * density, past, up))
+            found.append((math.inf if last else (far - near) * steep, past, up))
     return found
 
 
