@@ -14,9 +14,10 @@ from bposim.errors import BposimWarning, ParameterError, SolverError
 from bposim.optimise import optimise_staffing
 from bposim.optimise._bound import CHORD, above, lower_bound, outer
 from bposim.optimise._goals import goals_of
+from bposim.optimise._master import Master, bends
 from bposim.optimise._obstacles import out_of_reach
 from bposim.optimise._oracle import Oracle, Tangent
-from bposim.optimise._search import Master, Search, bends
+from bposim.optimise._search import Search
 from bposim.optimise._shift_model import Limits, ShiftModel
 from bposim.optimise._slopes import calmed
 from bposim.optimise._start import rounded
@@ -542,13 +543,30 @@ def test_a_cell_without_a_miss_and_one_without_contacts_are_told_as_such():
     assert (sure["ci_low"][:4] < 1).all() and (sure["mean"][:4] == 1).all()
 
 
-def test_a_proven_plan_below_the_bound_has_no_bound(monkeypatch):
+@pytest.mark.parametrize("less", [20.0, 1e6])
+def test_a_proven_plan_below_the_bound_refutes_it(monkeypatch, less):
     import bposim.optimise.staffing as module
 
-    monkeypatch.setattr(module, "lower_bound", lambda *a: 1e6)
+    monkeypatch.setattr(module, "lower_bound", lambda *a, proven=None: 1e6 if proven is None else less)
     with pytest.warns(BposimWarning, match="not concave"):
         plan = plan_of(line(), TARGET, seed=1)
-    assert plan.status == "met" and np.isnan(plan.bound) and np.isnan(plan.gap)
+    assert plan.status == "met"
+    if less == 1e6:
+        assert np.isnan(plan.bound) and np.isnan(plan.gap)
+    else:
+        assert plan.bound == less and plan.gap == pytest.approx(1 - less / plan.cost)
+
+
+def test_a_tangent_that_a_proven_plan_breaks_is_left_out_of_the_bound():
+    world = line()
+    goals = goals_of(world, bp.ServiceLevel(0.80, within="20s", window="all"), None, "horizon")
+    model, straight = model_of(world), toy(40)
+    wrong = replace(straight, values=[straight.values[0] - 0.1])  # as if all heads brought less
+    ask = {"gap": 1e-9}
+    true, both = (lower_bound(model, goals, t, ask) for t in ([straight], [straight, wrong]))
+    assert both > true
+    kept = lower_bound(model, goals, [straight, wrong], ask, proven={"desk": np.full(8, 8)})  # 0.82, and 0.72
+    assert kept == pytest.approx(true)
 
 
 def test_a_solver_that_fails_is_followed_by_the_next(monkeypatch):

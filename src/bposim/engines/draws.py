@@ -161,7 +161,7 @@ def draw(
         found = found | _with_spares(source, seed, replication, found, kept)
 
         def again(pool: int) -> Draws:
-            source.chunks[pool] = max(source.chunks[pool], 2 * drawn[pool])
+            source.chunks[pool] = max(source.chunks[pool], drawn[pool] + 1)  # twice the rows
             return draw(source, seed, replication, contacts, start, kept)
 
         found["again"] = again

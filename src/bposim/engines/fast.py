@@ -45,10 +45,11 @@ def run(model: Model, draws: Draws) -> Records:
         loop = _single if len(model.types) == len(model.groups) == 1 else _plain
     if loop in _ready:
         return loop(model, draws)
-    with announced(loop.__name__[1:]):
-        records = loop(model, draws)
-    _ready.add(loop)
-    return records
+    try:
+        with announced(loop.__name__[1:]):
+            return loop(model, draws)
+    finally:
+        _ready.add(loop)  # also where a pool was too small: it is compiled by then
 
 
 #: Loops that this process has run, so that they are compiled.

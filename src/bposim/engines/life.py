@@ -14,8 +14,14 @@ if TYPE_CHECKING:
 #: Where a row comes from.
 ORIGINS = ("fresh", "redial", "callback", "transfer")
 FRESH, REDIAL, CALLBACK, TRANSFER = range(4)
-#: Spare rows are drawn by so many, each chunk from a stream of its own: a longer pool begins like a shorter one.
+#: Rows of a pool's first two chunks; every later one is as long as all before it. Each has a stream of its own, so that a longer
+#: pool begins like a shorter one.
 CHUNK = 64
+
+
+def chunk_size(chunk: int) -> int:
+    """Return the rows of a pool's chunk."""
+    return CHUNK << max(chunk - 1, 0)
 
 
 class Exhausted(Exception):
@@ -50,15 +56,16 @@ def spare_rows(
     for p, (k, slot) in enumerate(source.pools):
         name, chunks = source.types[k], int(source.chunks[p])
         for chunk in range(chunks):
+            size = chunk_size(chunk)
             part = None if kept is None else kept.get((p, chunk))
             if part is None:
                 rng = stream(seed, replication, f"spare/{name}/{slot}/{chunk}")
-                part = source.attributes(k, np.full(CHUNK, slot), always(rng)) | {
-                    "kind": np.full(CHUNK, k, dtype=np.int16)
+                part = source.attributes(k, np.full(size, slot), always(rng)) | {
+                    "kind": np.full(size, k, dtype=np.int16)
                 }
                 if kept is not None:
                     kept[p, chunk] = part
             parts.append(part)
-        sizes.append(chunks * CHUNK)
+        sizes.append(sum(map(chunk_size, range(chunks))))
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return columns, np.append(0, np.cumsum(sizes)).astype(np.int64)

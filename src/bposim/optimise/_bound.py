@@ -11,8 +11,8 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from bposim.optimise._goals import Goal, density
-from bposim.optimise._oracle import Tangent
-from bposim.optimise._search import EDGE, Master, cells
+from bposim.optimise._master import EDGE, Master, cells
+from bposim.optimise._oracle import Heads, Tangent
 from bposim.optimise._shift_model import ShiftModel
 
 #: Share from which on service counts as concave in heads, and the probit at which a chord that touches it there meets it again.
@@ -41,7 +41,7 @@ def above(share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def outer(level: float) -> list[tuple[float, float, bool]]:
     """Return pieces that lie nowhere below the least concave curve over Φ, around a share given as a probit.
 
-    As :func:`bposim.optimise._search.bends`, with the slope of each piece's end that is nearer to the present.
+    As :func:`bposim.optimise._master.bends`, with the slope of each piece's end that is nearer to the present.
     """
     steep = float(density(level))
     touch = float(ndtri(CONCAVE))
@@ -70,8 +70,12 @@ def _curves(master: Master, goals: Sequence[Goal], tangent: Tangent) -> None:
                 master.curve(tangent.heads, names, at, slope, weight, share, scaled, None, outer)
 
 
-def lower_bound(model: ShiftModel, goals: Sequence[Goal], tangents: Sequence[Tangent], solver: dict[str, Any]) -> float:
+def lower_bound(
+    model: ShiftModel, goals: Sequence[Goal], tangents: Sequence[Tangent], solver: dict[str, Any], *, proven: Heads | None = None,
+) -> float:  # fmt: skip
     """Return the least cost of shifts that satisfy the tangents of all plans, NaN where there are none.
+
+    With the heads of a ``proven`` plan, of the tangents that it satisfies: those that it does not are refuted.
 
     Notes
     -----
@@ -106,4 +110,6 @@ def lower_bound(model: ShiftModel, goals: Sequence[Goal], tangents: Sequence[Tan
                 if np.isfinite(value[c]):
                     wanted = goal.sign * (goal.target.level - float(value[c])) - SURE * float(error[c]) - lift
                     master.cut(tangent.heads, names, at, slope, min(wanted / LOOSE, wanted * LOOSE), None)
+    if proven is not None:
+        master.keep_satisfied(proven)
     return master.bound(solver) if master.cuts else math.nan

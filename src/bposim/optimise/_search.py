@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
-from bposim.optimise._goals import density, level_of
-from bposim.optimise._lp import Model, Solution, keep_to
+from bposim.optimise._exchange import effects, exchanges
+from bposim.optimise._goals import level_of
+from bposim.optimise._lp import keep_to
+from bposim.optimise._master import Master, cells
 from bposim.optimise._oracle import Heads, Oracle, Tangent
 from bposim.optimise._shift_model import ShiftModel
-from bposim.optimise._start import rounded
 
 #: Steps of a descent, and how often a step that promised too much is mended before the reach is cut.
 STEPS, MENDS = 25, 6
+#: Seconds for a step's shifts, unless the problem is large: what more time saves is below what the tangent is off by.
+STEP_S = 3.0
 #: Shifts that are tried to be taken out of the last plan.
 DROPS = 12
+#: Exchanges of shifts that are tried after the last that saved something, and shifts whose worth is played one by one.
+EXCHANGES, PLAYED_ALONE = 40, 16
 #: Reach of the first step: a share of the heads of an interval, at least so many.
 REACH_SHARE, REACH_LEAST = 0.25, 3
 #: Price of a missing unit on the straight scale, in dearest shifts and in shares of the first plan's cost for each cell, whichever
@@ -31,12 +35,6 @@ HEAVY, HEAVY_SHARE = 30.0, 5.0
 LACK, LACK_SHARE = 3.0, 0.5
 #: A reach below this ends the descent when it brings nothing.
 REACH_STOP = 0.26
-#: Slopes below this share of a cell's largest are noise.
-SMALL = 0.02
-#: Where the curve of an interval's share bends, in probits from its present value.
-BENDS = (0.35, 0.9, 2.0)
-#: Stretches with a curve of their own in a cell, and how far from 0 and 1 the share of one counts at least.
-STRETCHES, EDGE = 100, 0.005
 #: Of a large problem: steps whose time is kept for the last, which mends the nearest plan until it holds, and its reach.
 POLISH, LAST = 3.0, 0.15
 #: Parts of the promised gain below which a step was too long, and above which it may be longer.
@@ -61,6 +59,11 @@ class Point:
     def holds(self) -> bool:
         """Whether every cell reaches its level within the limits."""
         return self.keeps and self.worst >= 0
+
+    @property
+    def lack(self) -> float:
+        """What all cells lack together, on the straight scale."""
+        return sum(float(np.maximum(-g[np.isfinite(g)], 0.0).sum()) for g in self.gaps)
 
     @property
     def worst(self) -> float:
@@ -221,6 +224,50 @@ class Search:
                 refused.add(column)
         return point
 
+    def squeeze(self, point: Point) -> Point:
+        """Return a cheaper plan that holds where exchanges of a head or two lead to one, otherwise the plan.
+
+        Plans below the cost of the best are walked over, each with less to lack than the one before.
+        """
+        best = here = point
+        tries, seen = 0, {point.columns.tobytes()}
+        while True:
+            effect = self._effect(here)
+            for columns in exchanges(self.model, here.columns, np.concatenate(here.gaps), effect, best.cost):
+                if columns.tobytes() in seen:
+                    continue
+                if tries == EXCHANGES or self.out_of_time:
+                    return best
+                seen.add(columns.tobytes())
+                tries += 1
+                one = self.point(columns)
+                if one.holds:
+                    here, best, tries = one, one, 0
+                    break
+                if here is best or one.lack < here.lack:
+                    here = one
+                    break
+            else:
+                if here is best:
+                    return best
+                here = best  # the walk led nowhere; another way may
+
+    def _effect(self, point: Point) -> np.ndarray:
+        """Return what a unit of each column adds to each cell: played where shifts are few, otherwise by the tangent."""
+        n = len(point.columns)
+        if len(self.model.heads) > PLAYED_ALONE or any(self.model.choices):
+            return effects(self.model, self.oracle.goals, self.oracle.tangent(point.heads))
+        result = np.zeros((sum(len(g) for g in point.gaps), n))
+        for column in self.model.heads:
+            more = point.columns.copy()
+            more[column] += 1
+            values = self.oracle.values(self.model.staffed(more))
+            rise = [
+                g.straight(v) - g.straight(w) for g, v, w in zip(self.oracle.goals, values, point.values, strict=True)
+            ]
+            result[:, column] = np.concatenate(rise)
+        return result
+
     def _by_loss(self, point: Point, tangent: Tangent, refused: set[int]) -> list[tuple[int, np.ndarray]]:
         """Return the plans with one head fewer on a shift, those first that lose least by the tangent."""
         worth = {name: np.zeros(len(h)) for name, h in point.heads.items()}
@@ -246,8 +293,7 @@ class Search:
         """Return the cost with a price on what each cell lacks; infinite for shifts that break a limit."""
         if not point.keeps:
             return math.inf
-        lack = sum(float(np.maximum(-g[np.isfinite(g)], 0.0).sum()) for g in point.gaps)
-        return point.cost + self._price(LACK, LACK_SHARE) * lack
+        return point.cost + self._price(LACK, LACK_SHARE) * point.lack
 
     def _price(self, shifts: float, share: float) -> float:
         """Return the price of a missing unit on the straight scale."""
@@ -314,7 +360,7 @@ class Search:
                 else:
                     master.cut(tangent.heads, names, at, slope * steep[c], more[c] - gap[c], heavy)
         left = max(self.until - time.monotonic(), 1.0)
-        limit = min(self.solver.get("time_limit") or left, left)
+        limit = min(self.solver.get("time_limit") or left, left, left if self.model.model.large else STEP_S)
         found = master.solve({**self.solver, "time_limit": limit})
         for one in master.solved:
             keep_to(self.solver, one)
@@ -323,169 +369,3 @@ class Search:
         cost, last = np.array(self.model.model.cost), master.solved[-1]
         assert last.values is not None
         return found[: len(cost)], max(last.objective - float(last.values[: len(cost)] @ cost), 0.0) / heavy
-
-
-class Master:
-    """The shifts of a model, with a column for the heads of each group and interval, to which cuts refer."""
-
-    def __init__(self, shifts: ShiftModel) -> None:
-        self.shifts, self.model = shifts, _copy(shifts.model)
-        self.cuts: list[tuple[list[int], list[float], float, float | None]] = []
-        self.heads: dict[tuple[str, int], int] = {}
-        self.solved: list[Solution] = []
-        for (name, i), terms in shifts.present.items():
-            column = self.model.column(0.0, stage=int(shifts.grid.day[i]))
-            self.heads[name, i] = column
-            self.model.row([column, *(c for c, _ in terms)], [1.0, *(-s for _, s in terms)], "==", 0.0)
-
-    def cut(
-        self, here: Heads, names: list[str], at: np.ndarray, slope: np.ndarray, wanted: float, heavy: float | None
-    ) -> None:
-        """Ask that Σ slope × (heads − heads here) reach a value; what lacks costs ``heavy``, None forbids it.
-
-        Small slopes, which are noise, are left out where a lack has a price. A row that forbids keeps them: without them it
-        would ask for more.
-        """
-        columns, factors = [], []
-        least = 0.0 if heavy is None else SMALL * float(slope.max(initial=0.0))
-        for name, i, s in zip(names, at, slope, strict=True):
-            column = self.heads.get((name, int(i)))
-            if column is not None and s > least:
-                columns.append(column)
-                factors.append(float(s))
-                wanted += float(s) * float(here[name][i])
-        if columns:
-            self.cuts.append((columns, factors, wanted, heavy))
-
-    def curve(
-        self, here: Heads, names: list[str], at: np.ndarray, slope: np.ndarray, weight: np.ndarray, share: np.ndarray,
-        wanted: float, heavy: float | None, pieces: Callable[[float], Sequence[tuple[float, float, bool]]] | None = None,
-    ) -> None:  # fmt: skip
-        """Ask that what the heads of each stretch add to a share, which bends towards 1, come to a value in all.
-
-        Parameters
-        ----------
-        weight, share : ndarray, shape (n_intervals,)
-            Weight of an interval in the share of all, and its own, more being better.
-        heavy : float or None
-            Price of a lack; None forbids it.
-        pieces : callable, optional
-            The curve around a share, given as a probit; :func:`bends` without.
-
-        Notes
-        -----
-        In each stretch one slope holds on the scale on which its own share is straight: heads where there are enough bring
-        little more, and taking many away loses ever more. A stretch is an interval, or a few where a cell has more than
-        ``STRETCHES``.
-        """
-        least = 0.0 if heavy is None else SMALL * float(slope.max(initial=0.0))
-        known = [k for k in np.flatnonzero(slope > least) if (names[k], int(at[k])) in self.heads]
-        day = self.shifts.grid.day
-        width = max(1, math.ceil(len(np.unique(at)) / STRETCHES))
-        stretch = day * len(day) + (np.arange(len(day)) - np.searchsorted(day, day)) // width
-        gain: tuple[list[int], list[float]] = ([], [])
-        around = bends if pieces is None else pieces
-        for one in np.unique(stretch[at[known]]):
-            inside = stretch == one
-            total = float(weight[inside].sum())
-            if total <= 0:
-                continue
-            mine = [k for k in known if stretch[at[k]] == one]
-            columns = [self.heads[names[k], int(at[k])] for k in mine]
-            factors = [float(slope[k]) for k in mine]
-            held = sum(float(slope[k]) * float(here[names[k]][at[k]]) for k in mine)
-            level = float(ndtri(np.clip(weight[inside] @ share[inside] / total, EDGE, 1 - EDGE)))
-            stage = self.model.stage[columns[0]]
-            for length, factor, up in around(level):
-                column = self.model.column(0.0, high=length * total, whole=False, stage=stage)
-                columns.append(column)
-                factors.append(-1.0 if up else 1.0)
-                gain[0].append(column)
-                gain[1].append(factor if up else -factor)
-            self.model.row(columns, factors, ">=", held)
-        if gain[0]:
-            self.cuts.append((*gain, wanted, heavy))
-
-    def solve(self, options: dict[str, Any]) -> np.ndarray | None:
-        """Return the columns of the cheapest shifts, None where none was found.
-
-        Notes
-        -----
-        Of a large problem the relaxation, rounded to whole heads: the simulation mends what the rounding loses. Where that
-        breaks a limit the whole columns are left to the solver.
-        """
-        asked = self._with(self.cuts)
-        if not asked.large:
-            return self._run(asked, options).values
-        relaxed = replace(asked, whole=[False] * len(asked.whole))
-        near = rounded(self.shifts, self._run(relaxed, options).values)
-        if near is None or self.shifts.model.keeps(near):
-            return near
-        return self._run(asked, options).values
-
-    def _run(self, model: Model, options: dict[str, Any]) -> Solution:
-        self.solved.append(model.solve(**options))
-        return self.solved[-1]
-
-    def bound(self, options: dict[str, Any]) -> float:
-        """Return the least cost that any shifts can have; of a large problem that of its relaxation."""
-        whole = self._with(self.cuts)
-        if whole.large:
-            whole.whole = [False] * len(whole.whole)
-            found = whole.solve(**options)
-            return found.objective if found.status == "optimal" else math.nan
-        return whole.solve(**options).bound
-
-    def _with(self, cuts: Sequence[tuple[list[int], list[float], float, float | None]]) -> Model:
-        model = _copy(self.model)
-        for columns, factors, wanted, heavy in cuts:
-            if heavy is None:
-                model.row(columns, factors, ">=", wanted)
-            else:
-                short = model.column(heavy, whole=False, stage=model.stage[columns[0]])
-                model.row([*columns, short], [*factors, 1.0], ">=", wanted)
-        return model
-
-
-def bends(level: float) -> list[tuple[float, float, bool]]:
-    """Return pieces of a share around its present value: change that one slope promises, part of it that comes, and whether upwards.
-
-    Parameters
-    ----------
-    level : float
-        The share as a probit.
-
-    Notes
-    -----
-    Chords of Φ(level + d), in units of its slope at d = 0. Below one half the share is not concave; there the pieces are straight.
-    """
-    steep = float(density(level))
-    found = []
-    for up in (True, False):
-        side = 1 if up else -1
-        past = 1.0
-        for near, far in pairwise((0.0, *BENDS)):
-            chord = float(ndtr(level + side * far) - ndtr(level + side * near)) / (side * (far - near) * steep)
-            past = min(past, chord) if up else max(past, chord)
-            last = not up and far == BENDS[-1]
-            found.append((math.inf if last else (far - near) * steep, past, up))
-    return found
-
-
-def cells(
-    tangent: Tangent, rows: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray], n: int
-) -> Iterator[tuple[int, list[str], np.ndarray, np.ndarray]]:
-    """Yield each cell with the groups, the intervals and the slopes of the heads that move it."""
-    groups = list(tangent.heads)
-    cell, group, interval, slope = rows
-    order = np.argsort(cell, kind="stable")
-    edges = np.searchsorted(cell[order], np.arange(n + 1))
-    for c in range(n):
-        mine = order[edges[c] : edges[c + 1]]
-        yield c, [groups[g] for g in group[mine]], interval[mine], slope[mine]
-
-
-def _copy(model: Model) -> Model:
-    return Model(
-        list(model.cost), list(model.low), list(model.high), list(model.whole), list(model.stage), list(model.rows)
-    )

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri
 
 from bposim.errors import BposimWarning, ParameterError, parameter, require
 from bposim.optimise._bound import lower_bound
 from bposim.optimise._conflicts import relaxed
 from bposim.optimise._goals import EACH, Goal, goals_of
 from bposim.optimise._lp import SOLVERS, check_solver
+from bposim.optimise._margins import room_of, search_goal
 from bposim.optimise._obstacles import out_of_reach
 from bposim.optimise._oracle import Heads, Oracle
 from bposim.optimise._search import Point, Search
@@ -40,6 +40,8 @@ OVERHEAD = 400
 #: Replications of a look, at least (for an expected value, for a probability) and at most; those that tell slopes at least.
 FEWEST, FEWEST_WINDOWS, MOST = 32, 100, 4_000
 FEWEST_SLOPES = 4
+#: From a refused proof on, so many times the replications, as far as this many looks take half of the time left.
+GROWTH, LOOKS = 4, 100
 #: Share of the time of a large problem that goes into the first plan to be proven.
 FIRST = 0.75
 #: A step of the solver may take ten seconds, and one more for so many columns.
@@ -115,7 +117,7 @@ def optimise_staffing(
     Warns
     -----
     BposimWarning
-        A proven plan costs less than the bound, which is left out then.
+        A proven plan costs less than the bound: tangents that it breaks are left out then.
 
     Raises
     ------
@@ -251,10 +253,11 @@ class _Loop:
         self.rough, self.fine = (int(np.clip(n / contacts, fewest, MOST)) for n in (ROUGH, FINE))
         slopes = FEWEST_SLOPES if asked.confidence is None else FEWEST_WINDOWS
         self.few = [int(np.clip(n / contacts, slopes, MOST)) for n in (ROUGH, FINE)]
+        self.fixed = replications is not None
         if replications is not None:
             self.few = [MOST, MOST]
             self.rough, self.fine = min(self.rough, replications), replications
-        self.wanted = [_search_goal(g, validation) for g in goals]
+        self.wanted = [search_goal(g, validation) for g in goals]
         self.margins = [np.zeros(g.n_cells) for g in goals]
         self.paths = asked.volumes
         self.trail: list[dict[str, Any]] = []
@@ -262,6 +265,7 @@ class _Loop:
         self.proofs: list[pd.DataFrame] = []
         self.refused: dict[bytes, tuple[np.ndarray, ...]] = {}
         self.best: ShiftPlan | None = None
+        self.heads: Heads | None = None
         self.search: Search | None = None
         self.began = time.monotonic()
 
@@ -295,10 +299,10 @@ class _Loop:
         for k in range(int(self.few[0] == self.few[1] < MOST), ROUNDS):
             # Of a large problem a margin over the same draws is found sooner than a plan on others.
             if oracle is None or k < 2 or not large:
-                oracle = self._oracle(k)
+                oracle = self._oracle(k, self._size(k, oracle))
             room = [np.zeros(g.n_cells) for g in self.goals]
             if k:
-                room = _room(oracle, self.model.staffed(start), PATIENCE * self.validation)
+                room = room_of(oracle, self.model.staffed(start), PATIENCE * self.validation)
             asked_for = [np.maximum(m, r) for m, r in zip(self.margins, room, strict=True)]
             search = self._search(self.model, oracle, asked_for)
             search.tangents, self.search = self.tangents, search
@@ -315,7 +319,7 @@ class _Loop:
                 start = start if held is None else held
             if k == 0 and not time.monotonic() > last:
                 continue  # the rough draws only bring it near
-            candidate = search.nearest if found is None else found if large else search.drop(found)
+            candidate = search.nearest if found is None else found if large else search.squeeze(search.drop(found))
             start = candidate.columns
             if start.tobytes() in held_before:
                 break
@@ -323,18 +327,23 @@ class _Loop:
             if short is None:
                 proven = self._prove(candidate, k)
                 if proven.status == "met":
-                    if not large or time.monotonic() > last:
-                        break
                     held_before.add(start.tobytes())
-                    start = search.nearest_by_merit.columns  # the rest of the time goes into a cheaper one
-                    continue
+                    # Margins that fewer replications made necessary may be more than it takes.
+                    sharper = self._size(k + 1, oracle) > oracle.replications and any(m.any() for m in self.margins)
+                    if time.monotonic() > last or not (large or sharper):
+                        break
+                    if large:
+                        start = search.nearest_by_merit.columns  # the rest of the time goes into a cheaper one
+                        continue
                 short = self.refused[start.tobytes()] = proven.validation.shortfall
             elif self.say is not None:
                 self.say("proof: refused before")
             if time.monotonic() > last:
                 break
+            # What was chosen on more replications fits them less than those that were seen.
+            kept = 1.0 if large else math.sqrt(oracle.replications / self._size(k + 1, oracle))
             for m, asked_of, s in zip(self.margins, asked_for, short, strict=True):
-                m[:] = np.where(s > 0, asked_of + s, m)
+                m[:] = np.where(s > 0, asked_of + s, m) * kept
         return none
 
     def _reserve(self, oracle: Oracle) -> float:
@@ -345,8 +354,16 @@ class _Loop:
         wanted = oracle.pace * self.validation + len(self.model.model.cost) / COLUMNS_A_SECOND / 3
         return min(wanted, max((asked.until - self.began) / 3, 0.0))
 
-    def _oracle(self, k: int) -> Oracle:
-        size = self.fine if k else self.rough
+    def _size(self, k: int, before: Oracle | None) -> int:
+        """Return the replications of a round; of a small problem more from round to round, as far as the time allows."""
+        if k < 2 or before is None or self.model.model.large or self.fixed:
+            return self.fine if k else self.rough
+        left = self.asked.until - time.monotonic()
+        most = MOST if before.pace <= 0 or math.isinf(left) else min(MOST, left / 2 / LOOKS / before.pace)
+        return int(max(min(GROWTH * before.replications, most), before.replications))
+
+    def _oracle(self, k: int, size: int | None = None) -> Oracle:
+        size = size or (self.fine if k else self.rough)
         asked = self.asked
         return Oracle(
             asked.scenario, asked.volumes, self.wanted, size, asked.seed + 7919 * k, self.options, self.goals, self.few[min(k, 1)]
@@ -367,7 +384,7 @@ class _Loop:
             checked.frame.assign(proof=tried, cost=proven.value, replications=checked.replications)[list(PROOFS)]
         )
         if self.best is None or _rank(proven) < _rank(self.best):
-            self.best = proven
+            self.best, self.heads = proven, point.heads
         if self.say is not None:
             self.say(f"proof: {proven.validation.status} at {proven.cost:,.2f}")
         return proven
@@ -399,13 +416,16 @@ class _Loop:
             return plan.replace(bound=bound, gap=max(plan.value - bound, 0.0) / max(abs(plan.value), 1e-9))
         if plan.status != "met":  # what costs less than any plan that holds
             return plan.replace(bound=bound)
+        less = lower_bound(self.model, self.goals, self.tangents, self.asked.solver, proven=self.heads)
         warnings.warn(
             f"the proven plan costs {plan.value:,.2f} and the tangents say that none can cost less than {bound:,.2f}: service "
-            "was not concave in heads there. The plan stands; bound and gap are left out.",
+            f"was not concave in heads there, or a slope was off. The plan stands; the bound is that of the tangents which it keeps.",
             BposimWarning,
             stacklevel=4,
         )
-        return plan
+        if not less <= plan.value + 1e-6 * max(abs(plan.value), 1.0):
+            return plan
+        return plan.replace(bound=less, gap=max(plan.value - less, 0.0) / max(abs(plan.value), 1e-9))
 
     def _in_the_way(self, start: np.ndarray) -> tuple[pd.DataFrame, np.ndarray | None]:
         """Return the fewest limits whose relaxing lets a plan be proven, and its shifts; no limits where none needs to.
@@ -417,7 +437,7 @@ class _Loop:
         columns = np.zeros(len(elastic.model.cost))
         columns[: len(start)] = start
         oracle = self._oracle(1)
-        room = _room(oracle, elastic.staffed(columns), PATIENCE * self.validation)
+        room = room_of(oracle, elastic.staffed(columns), PATIENCE * self.validation)
         margins = [np.maximum(m, r) for m, r in zip(self.margins, room, strict=True)]
         for k in range(ROUNDS + 1, ROUNDS + 1 + RELAXED):  # the proofs of the search itself stay unseen
             search = Search(elastic, oracle, self.asked.solver, self.asked.until, margins, dearer=DEARER)
@@ -448,31 +468,6 @@ def _contacts(need: Any) -> float:
     """Return the contacts of a replication; each is counted once, with its own type."""
     frame = need.frame
     return float(frame.loc[~frame["contact_types"].astype(str).str.contains(JOIN, regex=False), "contacts"].sum())
-
-
-def _room(oracle: Oracle, heads: Heads, proof: int) -> list[np.ndarray]:
-    """Return by how much each cell must exceed its level for the interval of a proof of so many replications to reach it."""
-    result = []
-    for goal, parts in zip(oracle.goals, oracle.parts(heads), strict=True):
-        if goal.confidence is not None:  # its own probability is set higher
-            result.append(np.zeros(1))
-            continue
-        error = goal.errors(parts) * math.sqrt(oracle.replications / proof)
-        level = np.full(goal.n_cells, goal.target.level)
-        result.append(np.nan_to_num(float(ndtri(0.975)) * error * np.abs(goal.steepness(level))))
-    return result
-
-
-def _search_goal(goal: Goal, validation: int) -> Goal:
-    """Return the goal that the search aims at: a probability high enough for its interval to reach the confidence."""
-    if goal.confidence is None:
-        return goal
-    from dataclasses import replace
-
-    p = goal.confidence
-    windows = int(goal.codes.max()) + 1
-    spread = float(ndtri(0.975)) * math.sqrt(p * (1 - p) / (validation * min(windows, 4)))
-    return replace(goal, confidence=min(p + spread, 1 - (1 - p) / 3))
 
 
 def _speaker(progress: Callable[[str], None] | bool | None) -> Callable[[str], None] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bposim.engines.compiled import table as f
+from bposim.engines.compiled.cache import jit
 from bposim.engines.draws import Draws
 from bposim.engines.model import Model
 from bposim.engines.records import UNUSED
@@ -72,7 +73,21 @@ def layout(model: Model, draws: Draws) -> np.ndarray:
     }  # fmt: skip
     for name, value in settings.items():
         m[name] = value
-    _rows(m[f.HEADER : f.HEADER + n * f.ROW].reshape(n, f.ROW), draws)
+    _rows(
+        m[f.HEADER : f.HEADER + n * f.ROW].reshape(n, f.ROW),
+        draws.n_first,
+        draws.arrival_ms,
+        draws.kind,
+        draws.handle_ms,
+        draws.patience_ms,
+        draws.after_ms,
+        draws.balk_at,
+        draws.pick,
+        draws.redial_u,
+        draws.callback_u,
+        draws.transfer_u,
+        draws.gap_ms,
+    )
 
     def region(name: int, *shape: int) -> np.ndarray:
         return m[place[name] : place[name] + int(np.prod(shape))].reshape(shape)
@@ -125,17 +140,26 @@ def layout(model: Model, draws: Draws) -> np.ndarray:
     return m
 
 
-def _rows(rows: np.ndarray, draws: Draws) -> None:
-    """Fill the records of contacts, shape (n_rows, ROW)."""
-    rows[...] = -1
-    rows[:, f.ARRIVED], rows[:, f.OUTCOME], rows[:, f.STAGE] = draws.arrival_ms, UNUSED, f.DONE
-    rows[:, [f.WAITING, f.HAS_LINE, f.ORIGIN, f.TRIES, f.HANDOVER_MS, f.ATTEMPT]] = 0
-    rows[: draws.n_first, f.CLIENT], rows[: draws.n_first, f.ATTEMPT] = np.arange(draws.n_first), 1
-    columns = {
-        f.KIND: draws.kind, f.HANDLE: draws.handle_ms, f.PATIENCE: draws.patience_ms, f.AFTER_MS: draws.after_ms,
-        f.BALK_AT: draws.balk_at, f.PICK: draws.pick, f.REDIAL_U: draws.redial_u, f.CALLBACK_U: draws.callback_u,
-        f.TRANSFER_U: draws.transfer_u, f.GAP: draws.gap_ms,
-    }  # fmt: skip
-    for name, values in columns.items():
-        if len(values):
-            rows[:, name] = values
+@jit
+def _rows(
+    rows, n_first, arrival, kind, handle, patience, after, balk_at, pick, redial_u, callback_u, transfer_u, gap,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Fill the records of contacts, shape (n_rows, ROW); a column that the scenario has no use for is empty."""
+    for i in range(len(rows)):
+        row = rows[i]
+        for name in range(rows.shape[1]):
+            row[name] = -1
+        row[f.ARRIVED], row[f.OUTCOME], row[f.STAGE] = arrival[i], UNUSED, f.DONE
+        row[f.KIND], row[f.HANDLE], row[f.PATIENCE] = kind[i], handle[i], patience[i]
+        row[f.WAITING] = row[f.HAS_LINE] = row[f.ORIGIN] = row[f.TRIES] = row[f.HANDOVER_MS] = row[f.ATTEMPT] = 0
+        if i < n_first:
+            row[f.CLIENT], row[f.ATTEMPT] = i, 1
+        if len(after):
+            row[f.AFTER_MS] = after[i]
+        if len(balk_at):
+            row[f.BALK_AT] = balk_at[i]
+        if len(pick):
+            row[f.PICK] = pick[i]
+        if len(redial_u):
+            row[f.REDIAL_U], row[f.CALLBACK_U] = redial_u[i], callback_u[i]
+            row[f.TRANSFER_U], row[f.GAP] = transfer_u[i], gap[i]
