@@ -132,7 +132,7 @@ def lively(**extra):
 
 def test_a_longer_pool_begins_like_a_shorter_one():
     short, long = build_source(lively()), build_source(lively())
-    long.chunks[:] = 4
+    short.chunks[:], long.chunks[:] = 1, 4
     assert len(short.pools) == 25  # a by hour of the day, c at any time
     few, ends = spare_rows(short, 1, 0)
     many, far = spare_rows(long, 1, 0)
@@ -150,7 +150,7 @@ def test_a_longer_pool_begins_like_a_shorter_one():
 def test_an_exhausted_pool_is_played_again_and_chunks_do_not_matter(engine):
     scenario = lively()
     model, small, ample = build_model(scenario), build_source(scenario), build_source(scenario)
-    ample.chunks[:] = 6
+    small.chunks[:], ample.chunks[:] = 1, 6
     first = play(model, draw(small, 6, 0), engine)
     assert small.chunks.max() > 1, "the world must need more than one chunk, or this test shows nothing"
     assert (ample.chunks == 6).all()

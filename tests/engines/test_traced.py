@@ -149,10 +149,11 @@ def test_drain_rules(engine):
     assert ends["leave"] == (["answered"] * 3, [7, 1440, 1441])
 
 
-@pytest.mark.parametrize("coarse_ms", [None, 1000, 30000])
+@pytest.mark.parametrize("coarse_ms", [None, 30000])
 def test_engines_agree_bit_for_bit(coarse_ms):
-    contacts = sum(twin_run(seed, coarse_ms=coarse_ms) for seed in range(120))
-    assert contacts > 50_000
+    """On worlds beside those of ``test_twins.py``."""
+    contacts = sum(twin_run(200_000 + seed, coarse_ms=coarse_ms) for seed in range(50))
+    assert contacts > 20_000
 
 
 def test_a_seeded_fault_is_caught(monkeypatch):

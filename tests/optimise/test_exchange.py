@@ -51,9 +51,9 @@ def test_every_cheaper_plan_within_a_few_heads_comes_in_the_order_of_what_it_lac
         move = np.array(plan) - here
         gone, come = -move[move < 0].sum(), move[move > 0].sum()
         lack = np.maximum(-(gaps[:2] + effect[:2] @ move), 0).sum()
-        if (gone, come) in {(1, 0), (1, 1), (2, 1), (1, 2)} and move @ cost < -1e-9 and lack <= HOPELESS:
-            if cap is None or sum(plan) <= cap:
-                wanted[plan] = lack
+        near = (gone, come) in {(1, 0), (1, 1), (2, 1), (1, 2)} and (cap is None or sum(plan) <= cap)
+        if near and move @ cost < -1e-9 and lack <= HOPELESS:
+            wanted[plan] = lack
     assert len(wanted) > 5
     assert {tuple(p.astype(int)) for p in found} >= set(wanted)
     lacks = [np.maximum(-(gaps[:2] + effect[:2] @ (p - here)), 0).sum() for p in found]

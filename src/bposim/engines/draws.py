@@ -161,7 +161,9 @@ def draw(
         found = found | _with_spares(source, seed, replication, found, kept)
 
         def again(pool: int) -> Draws:
-            source.chunks[pool] = max(source.chunks[pool], drawn[pool] + 1)  # twice the rows
+            # Twice the rows, and as many in the other hours: where one ran short others will, each for a run of its own.
+            kin = [p for p, (k, _) in enumerate(source.pools) if k == source.pools[pool][0]]
+            source.chunks[kin] = np.maximum(source.chunks[kin], drawn[pool] + 1)
             return draw(source, seed, replication, contacts, start, kept)
 
         found["again"] = again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,17 @@ CHUNK = 64
 def chunk_size(chunk: int) -> int:
     """Return the rows of a pool's chunk."""
     return CHUNK << max(chunk - 1, 0)
+
+
+def chunks_for(rows: float) -> int:
+    """Return the chunks that hold so many rows, at least one.
+
+    Examples
+    --------
+    >>> [chunks_for(n) for n in (0, 64, 65, 128, 129)]
+    [1, 1, 2, 2, 3]
+    """
+    return 1 + max(math.ceil(math.log2(max(rows, 1) / CHUNK)), 0)
 
 
 class Exhausted(Exception):

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from bposim.scenario import Scenario
     from bposim.scenario.models import AgentGroup, ContactType
 
+#: Spare rows that are drawn at first: so large a share of the contacts that may come to need one.
+SPARE = 0.1
+
 Laws = tuple["Distribution", ...]
 
 
@@ -158,7 +161,20 @@ class Source:
     @cached_property
     def chunks(self) -> np.ndarray:
         """Chunks to draw for each pool; grows where a run needed more. The answer does not depend on it."""
-        return np.ones(len(self.pools), dtype=np.int64)
+        from bposim.engines.life import chunks_for
+
+        mean = self.expected.mean(axis=0)
+        comes = np.zeros((len(self.types), int(self.slot.max(initial=0)) + 1))
+        for k, (name, kind) in enumerate(zip(self.types, self.kinds, strict=True)):
+            into = [kind.redial.to or name] if kind.redial else []
+            into += [kind.callback.to] if kind.callback else []
+            for to in dict.fromkeys(into + [t.to for t in kind.transfers]):
+                np.add.at(comes[self.types.index(to)], self.slot, mean[:, k])
+        varies = {k for k, slot in self.pools if slot > 0}
+        return np.array(
+            [chunks_for(SPARE * (comes[k, slot] if k in varies else comes[k].sum())) for k, slot in self.pools],
+            dtype=np.int64,
+        )
 
     @cached_property
     def random_staffing(self) -> bool:
