@@ -497,14 +497,14 @@ PLANTED = {
 
 
 @pytest.fixture(scope="module")
-def twelve():
-    """Calibrations of twelve histories whose log shows talk only."""
+def eight():
+    """Calibrations of eight histories whose log shows talk only."""
     truth = line(0.5)
     nothing = {f"contact_types.a.{k}": None for k in ("after_contact_work", "redial")}
     guess = {f"contact_types.a.{k}": {"exponential": {"mean": "60s"}} for k in ("handle_time", "patience")}
     base = truth.replace({"day_factor": None, "agent_groups.g.heads": 1} | nothing | guess)
     found = []
-    for seed in range(12):
+    for seed in range(8):
         log = datasets.name_customers(datasets.draw_history(truth, seed=seed), customers=4000, seed=seed)
         hidden = ["replication", "handle_s", "released", "origin", "client", "attempt"]
         with warnings.catch_warnings():
@@ -514,26 +514,26 @@ def twelve():
 
 
 @pytest.mark.parametrize("parameter", PLANTED)
-def test_everything_at_once(twelve, parameter):
-    """Of twelve intervals that hold the truth in 90 % or more at most six miss it (fails by chance in 5e-5 or less)."""
-    told = [next(e for e in cal.estimates if e.parameter == parameter) for cal in twelve]
+def test_everything_at_once(eight, parameter):
+    """Of eight intervals that hold the truth in 90 % or more at most four miss it (fails by chance in 4e-4 or less)."""
+    told = [next(e for e in cal.estimates if e.parameter == parameter) for cal in eight]
     true = PLANTED[parameter]
     assert all(e.source == "estimated" for e in told)
-    assert sum(e.low <= true <= e.high for e in told) >= 6
+    assert sum(e.low <= true <= e.high for e in told) >= 4
     values = np.array([e.value for e in told])
-    # Student's t with 11 degrees of freedom is beyond 5 by chance in 4e-4; the seeds are fixed.
-    assert abs(values.mean() - true) < 5 * values.std(ddof=1) / np.sqrt(len(values))
+    # Student's t with 7 degrees of freedom is beyond 6 by chance in 5e-4; the seeds are fixed.
+    assert abs(values.mean() - true) < 6 * values.std(ddof=1) / np.sqrt(len(values))
 
 
-def test_redials_do_not_swell_the_day_factor(twelve):
+def test_redials_do_not_swell_the_day_factor(eight):
     """The contacts that came vary more from day to day than first attempts; the factor is that of the latter."""
-    for cal in twelve:
+    for cal in eight:
         days = cal.arrivals.days[cal.arrivals.days["used"]]
         count = days.groupby(days["date"].dt.day_of_week)["contacts"].transform("size")
         spread = ((days["contacts"] - days["expected"]) ** 2 * count / (count - 1)).sum() - days["expected"].sum()
         assert cal.arrivals.own_cv["a"] < np.sqrt(spread / (days["expected"] ** 2).sum())
 
 
-def test_short_queues_deter_nobody(twelve):
-    """One type in a thousand is said to be deterred where none is: two or more of twelve have probability 7e-5."""
-    assert sum(bool(cal.balking) for cal in twelve) < 2
+def test_short_queues_deter_nobody(eight):
+    """One type in a thousand is said to be deterred where none is: two or more of eight have probability 3e-5."""
+    assert sum(bool(cal.balking) for cal in eight) < 2

@@ -20,7 +20,7 @@ SMALLER = {
     "simulate": ["--replications", "10"],
     "targets": ["--replications", "60"],
     "report": ["--replications", "40", "--levels", "2"],
-    "demo": ["--days", "7", "--replications", "40", "--levels", "2"],
+    "demo": ["--days", "4", "--replications", "40", "--levels", "2"],
 }
 #: Answers that a command may give on any data; bad usage is none.
 ANSWERS = {"staff": {0, 1}, "targets": {0, 1}, "backtest": {0, 1}}

@@ -366,7 +366,7 @@ def random_state(scenario, rng):
 @pytest.mark.parametrize("named", [False, True], ids=["by number", "by name"])
 def test_engines_agree_from_a_given_state(named):
     played = 0
-    for seed in range(200):
+    for seed in range(100):
         rng = np.random.default_rng(seed)
         scenario = random_scenario(rng)
         if named != any(body.agents for body in scenario.agent_groups.values()):
@@ -381,4 +381,4 @@ def test_engines_agree_from_a_given_state(named):
         answered = reference.answered_ms >= 0
         assert (reference.answered_ms >= reference.arrived_ms)[answered].all()
         played += 1
-    assert played > 20
+    assert played > 10

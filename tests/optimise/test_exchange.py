@@ -84,7 +84,7 @@ def test_exchanges_lead_from_a_dear_plan_to_the_cheapest(breaks):
     world = centre(**({} if breaks is None else {"interval": "10min", "breaks": breaks, "break_step": "10min"}))
     model = model_of(world)
     goals = goals_of(world, bp.ServiceLevel(0.8, within="20s", window="all"), None, "horizon")
-    search = Search(model, Oracle(world, None, goals, 60, 1), {"gap": 1e-6}, np.inf)
+    search = Search(model, Oracle(world, None, goals, 40, 1), {"gap": 1e-6}, np.inf)
     start = np.zeros(len(model.model.cost))
     for column, choices, n in zip(model.heads, model.choices, (6, 5, 1), strict=True):
         start[column] = n

@@ -251,14 +251,12 @@ def test_no_plan_of_a_small_world_is_cheaper(confidence, each):
     plan = plan_of(world, TARGET, confidence=confidence, each=each, seed=2)
     assert plan.status == "met" and plan.validation.met
     (goal,) = goals_of(world, TARGET, confidence, each)
-    costs = []
     for early, late in product(range(3, 12), range(2, 10)):
-        cost = 10 * (early + late)
-        if cost < plan.cost:
+        # A plan that costs 20 less has one of these above it in every interval.
+        if plan.cost - 20 < 10 * (early + late) < plan.cost:
             values = goal.values(goal.parts(played(world, heads_of(early, late))))
-            if (values >= 0.80 + (0.01 if confidence is None else 0.02)).all():
-                costs.append(cost)
-    assert not costs, f"{min(costs)} would do; the plan costs {plan.cost}"
+            would_do = (values >= 0.80 + (0.01 if confidence is None else 0.02)).all()
+            assert not would_do, f"{early} and {late} would do; the plan costs {plan.cost}"
     assert plan.bound <= plan.cost + 1e-6
 
 
@@ -286,7 +284,7 @@ def test_heads_are_free_where_there_are_no_shifts_and_both_solvers_agree():
         "a": bp.ServiceLevel(0.80, within="20s", window="day"),
         "b": bp.ServiceLevel(0.70, within="30s", window="day"),
     }
-    plans = [plan_of(world, target, solver=s, seed=3, gap=1e-2, replications=250) for s in ("highs", "cbc")]
+    plans = [plan_of(world, target, solver=s, seed=3, gap=1e-2, replications=120) for s in ("highs", "cbc")]
     assert [p.status for p in plans] == ["met", "met"]
     assert plans[0].cost == pytest.approx(plans[1].cost, rel=0.04)
     assert list(plans[0].validation.frame["target"].str[:1]) == ["a", "b"]

@@ -174,16 +174,24 @@ def draw(
 
 def _with_spares(source: Source, seed: int, replication: int, first: Contacts, kept: Chunks | None) -> Contacts:
     """Return the columns with the spare rows behind the first contacts."""
+    rows = tuple(source.chunks.tolist())
+    if kept is not None and kept.joined is not None and kept.joined[0] == rows:
+        return kept.joined[1]
     spares, ends = spare_rows(source, seed, replication, kept)
     n_first = len(first["arrival_ms"])
-    joined = {name: np.concatenate([first[name], values]) for name, values in spares.items()}
-    return joined | {
-        "arrival_ms": np.concatenate([first["arrival_ms"], np.full(int(ends[-1]), -1)]),
+    joined: Contacts = {name: np.concatenate([first[name], values]) for name, values in spares.items()}
+    joined["arrival_ms"] = np.concatenate([first["arrival_ms"], np.full(int(ends[-1]), -1)])
+    if kept is not None:  # what is kept lies in memory once
+        first.update({name: joined[name][:n_first] for name in (*spares, "arrival_ms")})
+    joined |= {
         "pool_ends": n_first + ends,
         "pool_of": source.pool_of,
         "drift": source.drift(seed, replication),
         "spare": int(ends[-1]),
     }
+    if kept is not None:
+        kept.joined = rows, joined
+    return joined
 
 
 def draw_contacts(source: Source, seed: int, replication: int, start: Start | None = None) -> Contacts:

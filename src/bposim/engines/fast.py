@@ -16,7 +16,7 @@ from bposim.engines.compiled import plain, single
 from bposim.engines.compiled import table as f
 from bposim.engines.compiled.cache import announced
 from bposim.engines.compiled.heaps import ID_MASK
-from bposim.engines.compiled.layout import layout
+from bposim.engines.compiled.layout import layout, reported
 from bposim.engines.compiled.run import play
 from bposim.engines.draws import Draws
 from bposim.engines.life import Exhausted
@@ -114,7 +114,7 @@ def _full(model: Model, draws: Draws) -> Records:
     if m[f.FAULT] >= 0:
         raise PolicyFault(int(m[f.FAULT]), int(m[f.ANSWER]), int(m[f.NOW]))
     n = len(draws)
-    rows = m[f.HEADER : f.HEADER + n * f.ROW].reshape(n, f.ROW)[:, : f.ORIGIN + 1].T.copy()
+    rows = reported(m[f.HEADER : f.HEADER + n * f.ROW].reshape(n, f.ROW))
     log, spans = (
         m[m[base] : m[base] + 3 * m[count]].reshape(-1, 3).T.copy()
         for base, count in ((f.LOG_BASE, f.LOG), (f.SPAN_BASE, f.SPANS))

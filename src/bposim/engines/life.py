@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,8 +44,13 @@ class Exhausted(Exception):
         self.pool = pool
 
 
-#: Drawn chunks by pool and number, where the same replication is played under several plans.
-Chunks = dict[tuple[int, int], dict[str, np.ndarray]]
+class Chunks(dict[tuple[int, int], dict[str, np.ndarray]]):
+    """Drawn chunks by pool and number, where the same replication is played under several plans.
+
+    ``joined``: chunks of each pool, and the contacts with those behind them.
+    """
+
+    joined: tuple[tuple[int, ...], dict[str, Any]] | None = None
 
 
 def spare_rows(

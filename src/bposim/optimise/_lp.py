@@ -9,6 +9,7 @@ import math
 import os
 import re
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from scipy.sparse.csgraph import connected_components
 from bposim.errors import BposimWarning, ParameterError, SolverError, parameter
 
 SOLVERS = ("highs", "cbc")
+_ONE_AT_A_TIME = threading.Lock()
 #: Whole columns from which a block is first solved stage by stage.
 _LARGE = 1000
 #: Whole columns from which a plan is the relaxation's, rounded: branching takes longer than a search has.
@@ -335,14 +337,15 @@ def _swallow_banner() -> None:
     """Make the first HiGHS object of the process with standard output shut: it prints a banner past every option."""
     import highspy
 
-    kept, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 1)
-        highspy.Highs()
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(null)
+    with _ONE_AT_A_TIME:
+        kept, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(null, 1)
+            highspy.Highs()
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+            os.close(null)
 
 
 def _run(model: Model, name: str, gap: float, time_limit: float | None, seed: int) -> Solution:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from itertools import pairwise, product
 
 import numpy as np
@@ -57,8 +58,12 @@ def tours(scenario: Scenario, groups: Iterable[str], *, keep_all: bool) -> list[
     OptimiseError
         A window has too many placements.
     """
+    return list(_tours(scenario, tuple(groups), keep_all))
+
+
+@lru_cache(maxsize=4)  # plans from lean to lavish are made of the same shifts
+def _tours(scenario: Scenario, wanted: tuple[str, ...], keep_all: bool) -> tuple[Tour, ...]:
     grid = scenario.grid
-    wanted = tuple(groups)
     result = []
     problems = []
     for name, pattern in scenario.shifts.items():
@@ -91,7 +96,7 @@ def tours(scenario: Scenario, groups: Iterable[str], *, keep_all: bool) -> list[
                     result.append(Tour(name, g, day, begins, ends, core, windows, fixed, hours, cost))
     if problems:
         raise OptimiseError(problems)
-    return result
+    return tuple(result)
 
 
 def starts(pattern: ShiftPattern) -> list[int]:

@@ -96,7 +96,7 @@ class Recipe:
             contacts = draw_contacts(self.source, self.seed, number, self.start)
             if (len(self.luck) + 1) * nbytes(contacts) <= LUCK_BYTES:
                 self.luck[number] = contacts
-        kept = None if self.spares is None or number not in self.luck else self.spares.setdefault(number, {})
+        kept = None if self.spares is None or number not in self.luck else self.spares.setdefault(number, Chunks())
         return draw(self.source, self.seed, number, contacts, self.start, kept)
 
     def records(self, replication: int) -> tuple[Draws, Records]:

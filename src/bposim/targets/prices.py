@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from bposim.provenance import Provenance
 from bposim.scenario import Scenario, Target
 from bposim.simulate import simulate
 from bposim.simulate.proof import stack
-from bposim.simulate.run import show_progress
+from bposim.simulate.run import show_progress, workers_of
 from bposim.targets.assess import planning_threshold
 from bposim.targets.frontier import SHARES
 from bposim.targets.levels import Level, Planner
@@ -129,11 +130,11 @@ def price_targets(
             bar.update(1)
 
     plans = []
-    for share in shares:
-        level = planner.level(share)
-        tick()
-        if not np.isnan(level.cost):
-            plans.append(level)
+    with ThreadPoolExecutor(min(workers_of(None), len(shares))) as pool:  # solvers do not hold the interpreter's lock
+        for level in pool.map(planner.level, shares):
+            tick()
+            if not np.isnan(level.cost):
+                plans.append(level)
     values: dict[tuple[int, int], list[pd.DataFrame]] = {}
     within = sorted({t for x in targets for t in (x.within_s, x.short_s) if t is not None})
     first = None

@@ -163,3 +163,13 @@ def _rows(
         if len(redial_u):
             row[f.REDIAL_U], row[f.CALLBACK_U] = redial_u[i], callback_u[i]
             row[f.TRANSFER_U], row[f.GAP] = transfer_u[i], gap[i]
+
+
+@jit
+def reported(rows):  # type: ignore[no-untyped-def]
+    """Return the columns of contacts that an engine reports, shape (n_columns, n_rows)."""
+    out = np.empty((f.ORIGIN + 1, len(rows)), np.int64)
+    for i in range(len(rows)):
+        for name in range(f.ORIGIN + 1):
+            out[name, i] = rows[i, name]
+    return out
