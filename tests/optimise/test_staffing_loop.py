@@ -28,6 +28,12 @@ from bposim.simulate import simulate
 TARGET = bp.ServiceLevel(0.80, within="20s", window="day")
 
 
+@pytest.fixture(autouse=True)
+def few_exchanges(monkeypatch):
+    """Exchanges of shifts have tests of their own (``test_exchange.py``)."""
+    monkeypatch.setattr("bposim.optimise._search.EXCHANGES", 6)
+
+
 def line(**changes):
     """One type for two hours, quarter hours, two shifts of one hour."""
     spec = {
