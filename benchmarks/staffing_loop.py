@@ -216,26 +216,38 @@ def random_world(rng: np.random.Generator) -> bp.Scenario:
     })  # fmt: skip
 
 
-def promise(count: int = 200, fresh: int = 5000) -> pd.DataFrame:
-    """Ask for a probability of 0.95 in random worlds, and see how often it is kept on fresh replications."""
+def in_turn(study: Any, count: int, *more: Any) -> pd.DataFrame:
+    """Return the rows of so many worlds, played on all cores."""
+    from joblib import Parallel, delayed
+
     rows = []
-    for k in range(count):
-        rng = np.random.default_rng(k)
-        world = random_world(rng)
-        target = bp.ServiceLevel(round(float(rng.uniform(0.7, 0.9)), 2), within="20s", window="day")
-        plan = bp.optimise_staffing(world, target, confidence=0.95, seed=k, validation=1000, time_limit=120)
-        need = bp.required_agents(world, target=target, method="erlang-c", day_factor=False)
-        spread = bp.optimise_shifts(need, world, validate=False)
-        row = {"world": k, "status": plan.status, "cost": plan.cost, "erlang_c_cost": spread.cost}
-        for name, staffing in (("probability", plan.staffing), ("erlang_c_probability", spread.staffing)):
-            runs = simulate(
-                world, staffing=staffing, replications=fresh, seed=90_000_000 + k, within="20s", progress=False
-            )
-            values = runs.windows("service_level", "day", within="20s")["value"].dropna()
-            row[name] = float((values >= target.level).mean())
+    for row in Parallel(n_jobs=-1, return_as="generator")(delayed(study)(k, *more) for k in range(count)):
         rows.append(row)
         print(row, flush=True)
     return pd.DataFrame(rows)
+
+
+def promised(k: int, fresh: int) -> dict[str, Any]:
+    """Ask for a probability of 0.95 in a random world, and see how often it is kept on fresh replications."""
+    rng = np.random.default_rng(k)
+    world = random_world(rng)
+    target = bp.ServiceLevel(round(float(rng.uniform(0.7, 0.9)), 2), within="20s", window="day")
+    plan = bp.optimise_staffing(world, target, confidence=0.95, seed=k, validation=1000, time_limit=120)
+    need = bp.required_agents(world, target=target, method="erlang-c", day_factor=False)
+    spread = bp.optimise_shifts(need, world, validate=False)
+    row = {"world": k, "status": plan.status, "cost": plan.cost, "erlang_c_cost": spread.cost}
+    for name, staffing in (("probability", plan.staffing), ("erlang_c_probability", spread.staffing)):
+        runs = simulate(
+            world, staffing=staffing, replications=fresh, seed=90_000_000 + k, within="20s", progress=False, workers=1
+        )
+        values = runs.windows("service_level", "day", within="20s")["value"].dropna()
+        row[name] = float((values >= target.level).mean())
+    return row
+
+
+def promise(count: int = 200, fresh: int = 5000) -> pd.DataFrame:
+    """Return whether "met" is true in random worlds."""
+    return in_turn(promised, count, fresh)
 
 
 def promise_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -249,24 +261,25 @@ def promise_table(rows: pd.DataFrame) -> pd.DataFrame:
     }])  # fmt: skip
 
 
-def small(count: int = 50) -> pd.DataFrame:
+def compared(k: int) -> dict[str, Any]:
     """Compare with the best plan of an enumeration, in expectation, and two solvers with each other."""
-    rows = []
-    for k in range(count):
-        rng = np.random.default_rng(1000 + k)
+    rng = np.random.default_rng(1000 + k)
+    world = random_world(rng)
+    while len(world.shifts) > 3:
         world = random_world(rng)
-        while len(world.shifts) > 3:
-            world = random_world(rng)
-        target = bp.ServiceLevel(0.80, within="20s", window="all")
-        plans = [
-            bp.optimise_staffing(world, target, seed=k, solver=s, gap=1e-6, validation=2000, time_limit=120)
-            for s in ("highs", "cbc")
-        ]
-        best = enumerated(world, target, max(plans, key=lambda p: p.cost), k)
-        rows.append({"world": k, "highs": plans[0].cost, "cbc": plans[1].cost, "enumeration": best,
-                     "met": all(p.status == "met" for p in plans)})  # fmt: skip
-        print(rows[-1], flush=True)
-    return pd.DataFrame(rows)
+    target = bp.ServiceLevel(0.80, within="20s", window="all")
+    plans = [
+        bp.optimise_staffing(world, target, seed=k, solver=s, gap=1e-6, validation=2000, time_limit=120)
+        for s in ("highs", "cbc")
+    ]
+    best = enumerated(world, target, max(plans, key=lambda p: p.cost), k)
+    return {"world": k, "highs": plans[0].cost, "cbc": plans[1].cost, "enumeration": best,
+            "met": all(p.status == "met" for p in plans)}  # fmt: skip
+
+
+def small(count: int = 50) -> pd.DataFrame:
+    """Return what the enumeration of random small worlds says."""
+    return in_turn(compared, count)
 
 
 def enumerated(world: bp.Scenario, target: Any, plan: Any, seed: int) -> float:

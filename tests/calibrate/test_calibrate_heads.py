@@ -66,6 +66,7 @@ def test_a_planted_day_factor_of_heads_comes_back(cv):
         return
     held = np.mean([e.low <= cv <= e.high for e in found])
     assert held >= 0.87
+    assert np.mean([e.high - e.low for e in found]) < 0.1, "an interval from 0 to 1 would hold it too"
     assert abs(values.mean() / cv - 1) < 0.08
     assert np.mean([e.low > 0 for e in found]) > 0.9, "an interval that reaches 0 would always hold the truth"
 

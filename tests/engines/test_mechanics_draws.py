@@ -11,8 +11,9 @@ from worlds import ENGINES, World, build, contact, fixed, group, kind
 import bposim as bp
 from bposim.distributions import distribution
 from bposim.engines import build_model, build_source, draw, play
+from bposim.engines.chunks import CHUNK
 from bposim.engines.compiled.kernels import merge_order, place
-from bposim.engines.life import CHUNK, spare_rows
+from bposim.engines.life import spare_rows
 from bposim.engines.state import State, lay_state
 from bposim.simulate import contact_log
 from bposim.testing import assert_same_records, coarsen, random_scenario

@@ -46,7 +46,7 @@ def test_random_worlds_hold_every_mechanic():
     assert wanted - seen <= {"targets", "cost_per_hour"}, "these two are read by others than the engines"
 
 
-def seen(seeds, mechanics):
+def told_apart(seeds, mechanics):
     """Tell whether the engines differ in any of some random worlds."""
     for k in seeds:
         try:
@@ -91,7 +91,7 @@ def test_a_fault_in_the_compiled_engine_is_seen(monkeypatch, module, was, become
         monkeypatch.setattr(fast, "play", faulty.play)
     else:
         monkeypatch.setattr(fast, module.__name__.rsplit(".", 1)[1], faulty)
-    assert seen(one_by_one(25) if module is single else range(40), mechanics)
+    assert told_apart(one_by_one(25) if module is single else range(40), mechanics)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_fault_in_the_compiled_engine_is_seen(monkeypatch, module, was, become
 )  # fmt: skip
 def test_a_fault_in_the_reference_engine_is_seen(monkeypatch, method, change):
     monkeypatch.setattr(reference.Centre, method, change)
-    assert seen(range(60), FULL)
+    assert told_apart(range(60), FULL)
 
 
 def least_busy(view, contact_type):

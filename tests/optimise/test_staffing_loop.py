@@ -509,6 +509,38 @@ def test_no_shifts_are_proven_twice(monkeypatch):
     assert seen and len(seen) == len(set(seen))
 
 
+def test_after_a_refusal_more_replications_are_played_and_the_cheapest_proven_plan_is_returned(monkeypatch):
+    """The first plan is refused, the second met with margins, what comes after refused."""
+    from bposim.optimise import staffing
+    from bposim.optimise.staffing import GROWTH, _Loop
+
+    for name, value in {"ROUGH": 30_000, "FINE": 60_000, "MOST": 400}.items():
+        monkeypatch.setattr(staffing, name, value)
+    verdicts, sizes, margins, proofs = iter(["stopped", "met"]), [], [], []
+    oracle, judge = _Loop._oracle, _Loop._judged
+
+    def watched(self, k, size=None):
+        made = oracle(self, k, size)
+        sizes.append(made.replications)
+        margins.append(float(self.margins[0][0]))
+        return made
+
+    def judged(self, plan, k):
+        proven, status = judge(self, plan, k), next(verdicts, "stopped")
+        lack = (np.array([0.0 if status == "met" else 0.05]),)
+        proofs.append((status, proven.cost))
+        return proven.replace(status=status, validation=replace(proven.validation, shortfall=lack))
+
+    monkeypatch.setattr(_Loop, "_oracle", watched)
+    monkeypatch.setattr(_Loop, "_judged", judged)
+    plan = optimise_staffing(line(), TARGET, validation=300, seed=1, time_limit=None)
+    assert [status for status, _ in proofs[:2]] == ["stopped", "met"]
+    assert plan.status == "met" and plan.cost == proofs[1][1], "a refused plan after it changes nothing"
+    rough, fine, finer = sizes[:3]
+    assert rough < fine and finer == min(GROWTH * fine, 400) > 2 * fine
+    assert margins[:2] == [0.0, 0.0] and margins[2] >= 0.05 * np.sqrt(fine / finer) > 0
+
+
 def test_each_proof_meets_paths_of_its_own(monkeypatch):
     import bposim.optimise.staffing as module
 

@@ -42,9 +42,9 @@ def as_history(table: pd.DataFrame) -> MetricHistory:
 
 
 def test_targets_at_90_are_met_by_nine_months_in_ten():
-    """36 worlds: standard error of a share with months of one world tied, at worst 0.05; the plain quantile fails it."""
+    """60 worlds: standard error of a share with months of one world tied, at worst 0.04; the plain quantile is 3 points worse."""
     met, plain, levels, flats, flat_met = [], [], [], [], []
-    for seed in range(36):
+    for seed in range(60):
         one = year_ahead(as_history(world(seed)), 2023)
         path = one.expected.levels(0.9, rounded=False)
         met.append(one.met(path).mean())
@@ -52,7 +52,7 @@ def test_targets_at_90_are_met_by_nine_months_in_ten():
         levels.append(path.mean())
         flats.append(one.expected.levels(0.9, pooled=True, rounded=False)[0])
         flat_met.append(one.met(flats[-1]).mean())
-    assert abs(np.mean(met) - 0.90) < 0.06
+    assert abs(np.mean(met) - 0.90) < 0.05
     assert np.mean(met) - np.mean(plain) > 0.03
     # A month's own level asks for half a point more than one figure for the year, and no fewer months meet it.
     assert np.mean(levels) < np.mean(flats) - 0.005 and np.mean(met) >= np.mean(flat_met) - 0.01

@@ -161,9 +161,7 @@ def draw(
         found = found | _with_spares(source, seed, replication, found, kept)
 
         def again(pool: int) -> Draws:
-            # Twice the rows, and as many in the other hours: where one ran short others will, each for a run of its own.
-            kin = [p for p, (k, _) in enumerate(source.pools) if k == source.pools[pool][0]]
-            source.chunks[kin] = np.maximum(source.chunks[kin], drawn[pool] + 1)
+            source.lengthen(pool, int(drawn[pool]))
             return draw(source, seed, replication, contacts, start, kept)
 
         found["again"] = again
@@ -174,15 +172,16 @@ def draw(
 
 def _with_spares(source: Source, seed: int, replication: int, first: Contacts, kept: Chunks | None) -> Contacts:
     """Return the columns with the spare rows behind the first contacts."""
-    rows = tuple(source.chunks.tolist())
-    if kept is not None and kept.joined is not None and kept.joined[0] == rows:
+    chunks = tuple(source.chunks.tolist())  # others may draw longer pools meanwhile
+    if kept is not None and kept.joined is not None and kept.joined[0] == chunks:
         return kept.joined[1]
-    spares, ends = spare_rows(source, seed, replication, kept)
+    spares, ends = spare_rows(source, seed, replication, kept, chunks)
     n_first = len(first["arrival_ms"])
     joined: Contacts = {name: np.concatenate([first[name], values]) for name, values in spares.items()}
     joined["arrival_ms"] = np.concatenate([first["arrival_ms"], np.full(int(ends[-1]), -1)])
     if kept is not None:  # what is kept lies in memory once
         first.update({name: joined[name][:n_first] for name in (*spares, "arrival_ms")})
+        kept.lie_in({name: joined[name][n_first:] for name in spares}, chunks)
     joined |= {
         "pool_ends": n_first + ends,
         "pool_of": source.pool_of,
@@ -190,7 +189,7 @@ def _with_spares(source: Source, seed: int, replication: int, first: Contacts, k
         "spare": int(ends[-1]),
     }
     if kept is not None:
-        kept.joined = rows, joined
+        kept.joined = chunks, joined
     return joined
 
 

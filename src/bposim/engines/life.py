@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bposim.engines.chunks import chunk_size, rows_in
 from bposim.engines.source import always, stream
 
 if TYPE_CHECKING:
@@ -15,25 +15,6 @@ if TYPE_CHECKING:
 #: Where a row comes from.
 ORIGINS = ("fresh", "redial", "callback", "transfer")
 FRESH, REDIAL, CALLBACK, TRANSFER = range(4)
-#: Rows of a pool's first two chunks; every later one is as long as all before it. Each has a stream of its own, so that a longer
-#: pool begins like a shorter one.
-CHUNK = 64
-
-
-def chunk_size(chunk: int) -> int:
-    """Return the rows of a pool's chunk."""
-    return CHUNK << max(chunk - 1, 0)
-
-
-def chunks_for(rows: float) -> int:
-    """Return the chunks that hold so many rows, at least one.
-
-    Examples
-    --------
-    >>> [chunks_for(n) for n in (0, 64, 65, 128, 129)]
-    [1, 1, 2, 2, 3]
-    """
-    return 1 + max(math.ceil(math.log2(max(rows, 1) / CHUNK)), 0)
 
 
 class Exhausted(Exception):
@@ -52,9 +33,18 @@ class Chunks(dict[tuple[int, int], dict[str, np.ndarray]]):
 
     joined: tuple[tuple[int, ...], dict[str, Any]] | None = None
 
+    def lie_in(self, spares: dict[str, np.ndarray], chunks: tuple[int, ...]) -> None:
+        """Let the chunks be views of the columns that hold them all."""
+        at = 0
+        for p, count in enumerate(chunks):
+            for chunk in range(count):
+                end = at + chunk_size(chunk)
+                self[p, chunk] = {name: column[at:end] for name, column in spares.items()}
+                at = end
+
 
 def spare_rows(
-    source: Source, seed: int, replication: int, kept: Chunks | None = None
+    source: Source, seed: int, replication: int, kept: Chunks | None = None, counts: tuple[int, ...] | None = None
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Draw the pools of spare rows: one for each type that a contact may become, and slot of the day if its laws vary.
 
@@ -71,7 +61,7 @@ def spare_rows(
     parts: list[dict[str, np.ndarray]] = []
     sizes = []
     for p, (k, slot) in enumerate(source.pools):
-        name, chunks = source.types[k], int(source.chunks[p])
+        name, chunks = source.types[k], int(source.chunks[p] if counts is None else counts[p])
         for chunk in range(chunks):
             size = chunk_size(chunk)
             part = None if kept is None else kept.get((p, chunk))
@@ -83,6 +73,6 @@ def spare_rows(
                 if kept is not None:
                     kept[p, chunk] = part
             parts.append(part)
-        sizes.append(sum(map(chunk_size, range(chunks))))
+        sizes.append(rows_in(chunks))
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return columns, np.append(0, np.cumsum(sizes)).astype(np.int64)

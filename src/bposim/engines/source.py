@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bposim.engines.chunks import chunks_for
 from bposim.engines.model import LONGEST_MS, NO_LIMIT, UNIT
 from bposim.engines.volumes import VolumePaths, load_volumes
 from bposim.errors import ParameterError
@@ -159,10 +160,8 @@ class Source:
         return result
 
     @cached_property
-    def chunks(self) -> np.ndarray:
-        """Chunks to draw for each pool; grows where a run needed more. The answer does not depend on it."""
-        from bposim.engines.life import chunks_for
-
+    def comes(self) -> np.ndarray:
+        """Expected contacts that may come to need a spare row of each pool, shape (n_pools,)."""
         mean = self.expected.mean(axis=0)
         comes = np.zeros((len(self.types), int(self.slot.max(initial=0)) + 1))
         for k, (name, kind) in enumerate(zip(self.types, self.kinds, strict=True)):
@@ -171,10 +170,23 @@ class Source:
             for to in dict.fromkeys(into + [t.to for t in kind.transfers]):
                 np.add.at(comes[self.types.index(to)], self.slot, mean[:, k])
         varies = {k for k, slot in self.pools if slot > 0}
-        return np.array(
-            [chunks_for(SPARE * (comes[k, slot] if k in varies else comes[k].sum())) for k, slot in self.pools],
-            dtype=np.int64,
-        )
+        return np.array([comes[k, slot] if k in varies else comes[k].sum() for k, slot in self.pools])
+
+    @cached_property
+    def chunks(self) -> np.ndarray:
+        """Chunks to draw for each pool; grows where a run needed more. The answer does not depend on it."""
+        return np.array([chunks_for(SPARE * rows) for rows in self.comes], dtype=np.int64)
+
+    def lengthen(self, pool: int, drawn: int) -> None:
+        """Draw twice the rows of a pool from now on, and in its type's other hours as many, up to those who may need one.
+
+        Where one ran short the others will, each for a run of its own.
+        """
+        for p, (k, _) in enumerate(self.pools):
+            if p == pool:
+                self.chunks[p] = max(self.chunks[p], drawn + 1)
+            elif k == self.pools[pool][0]:
+                self.chunks[p] = max(self.chunks[p], min(drawn + 1, chunks_for(self.comes[p])))
 
     @cached_property
     def random_staffing(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,8 +12,9 @@ from bposim.optimise._goals import Goal
 from bposim.optimise._oracle import Tangent
 from bposim.optimise._shift_model import ShiftModel
 
-#: Values that a list of exchanges may hold; where three shifts at once make more, two have to do.
-MOST = 20_000_000
+#: Values that a list of exchanges may hold: where three shifts at once make more, two have to do, among those worth most; and
+#: exchanges that are listed.
+MOST, LISTED = 20_000_000, 400
 #: An exchange that the slopes say lacks more than this, over all cells on the straight scale, is not played.
 HOPELESS = 0.5
 
@@ -61,6 +63,9 @@ def exchanges(
     if not taken:
         return
     size = len(columns)
+    few = max(math.isqrt(MOST // max(int(cells.sum()), 1)), 1)
+    put = sorted(put, key=lambda h: -worth[h].sum() / max(cost[h].sum(), 1e-9))[:few]
+    taken = sorted(taken, key=lambda h: worth[h].sum() / max(cost[h].sum(), 1e-9))[:few]
     into, out = _matrix(put, size, 1.0), _matrix(taken, size, -1.0)
     gain, loss = effect[cells] @ into, effect[cells] @ out
     price, saved = cost @ into, cost @ out
@@ -81,9 +86,9 @@ def exchanges(
         gone, come = gone[use], come[use]
         after = gaps[cells][:, None] + loss[:, gone].sum(axis=2) + gain[:, come].sum(axis=2)
         lack, change = np.maximum(-after, 0.0).sum(axis=0), change[use]
-        for k in np.flatnonzero(lack <= HOPELESS):
-            found.append((float(lack[k]), float(change[k]), gone[k], come[k]))
-    for _, _, gone, come in sorted(found, key=lambda f: f[:2]):
+        likely = np.lexsort((change, lack))[:LISTED]
+        found += [(float(lack[k]), float(change[k]), gone[k], come[k]) for k in likely if lack[k] <= HOPELESS]
+    for _, _, gone, come in sorted(found, key=lambda f: f[:2])[:LISTED]:
         plan = columns + out[:, gone].sum(axis=1) + into[:, come].sum(axis=1)
         if (plan >= -1e-9).all() and model.model.keeps(plan):
             yield plan

@@ -20,6 +20,8 @@ Heads = dict[str, np.ndarray]
 Parts = list[tuple[np.ndarray, np.ndarray]]
 #: Cell, group, interval, slope and variance of slopes.
 Told = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+#: Memory that what was played may take.
+KEPT_BYTES = 256 << 20
 #: Time after which the queue has nearly forgotten one more head.
 MEMORY_S = 3600.0
 
@@ -92,9 +94,10 @@ class Oracle:
         """Return numerator and denominator of each goal."""
         key = self.key(heads)
         if key not in self._known:
-            if len(self._known) > 64:
+            found = self._play(heads, self.replications)
+            if (len(self._known) + 1) * sum(top.nbytes + bottom.nbytes for top, bottom in found) > KEPT_BYTES:
                 self._known.clear()
-            self._known[key] = self._play(heads, self.replications)
+            self._known[key] = found
         return self._known[key]
 
     def _play(self, heads: Heads, replications: int) -> Parts:

@@ -152,8 +152,8 @@ class Search:
         assert self._nearest is not None
         return self._nearest
 
-    def descend(self, start: np.ndarray) -> Point | None:
-        """Return the cheapest plan found that reaches every cell on the oracle's draws.
+    def descend(self, start: np.ndarray, steps: int = STEPS) -> Point | None:
+        """Return the cheapest plan found in so many steps that reaches every cell on the oracle's draws.
 
         Notes
         -----
@@ -168,7 +168,7 @@ class Search:
         reach = 0.5 if large else 1.0
         at, tangent = None, None
         longest = 0.0
-        for _ in range(STEPS):
+        for _ in range(steps):
             began = time.monotonic()
             if began + POLISH * longest * large > self.until:
                 return self._polished(at, tangent)
@@ -186,11 +186,12 @@ class Search:
                 here = moved
                 continue
             if reach < REACH_STOP:
+                self.ended = True
                 break
             reach /= 2
             if self.best is not None and self.merit(self.best) <= self.merit(here):
                 here = self.best
-        self.ended = not self.out_of_time
+        self.ended = not self.out_of_time and (self.ended or steps == STEPS)
         return self._polished(at, tangent)
 
     def _polished(self, at: Point | None, tangent: Tangent | None) -> Point | None:
@@ -231,7 +232,7 @@ class Search:
         """
         best = here = point
         tries, seen = 0, {point.columns.tobytes()}
-        while True:
+        while not self.out_of_time:
             effect = self._effect(here)
             for columns in exchanges(self.model, here.columns, np.concatenate(here.gaps), effect, best.cost):
                 if columns.tobytes() in seen:
@@ -251,6 +252,7 @@ class Search:
                 if here is best:
                     return best
                 here = best  # the walk led nowhere; another way may
+        return best
 
     def _effect(self, point: Point) -> np.ndarray:
         """Return what a unit of each column adds to each cell: played where shifts are few, otherwise by the tangent."""

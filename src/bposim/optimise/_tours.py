@@ -58,15 +58,16 @@ def tours(scenario: Scenario, groups: Iterable[str], *, keep_all: bool) -> list[
     OptimiseError
         A window has too many placements.
     """
-    return list(_tours(scenario, tuple(groups), keep_all))
+    return list(_tours(scenario, tuple(scenario.shifts), tuple(groups), keep_all))
 
 
 @lru_cache(maxsize=4)  # plans from lean to lavish are made of the same shifts
-def _tours(scenario: Scenario, wanted: tuple[str, ...], keep_all: bool) -> tuple[Tour, ...]:
+def _tours(scenario: Scenario, patterns: tuple[str, ...], wanted: tuple[str, ...], keep_all: bool) -> tuple[Tour, ...]:
     grid = scenario.grid
     result = []
     problems = []
-    for name, pattern in scenario.shifts.items():
+    for name in patterns:  # their order is no part of what makes scenarios equal
+        pattern = scenario.shifts[name]
         able = [g for g in wanted if not pattern.groups or g in pattern.groups]
         if not able:
             continue

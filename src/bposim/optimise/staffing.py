@@ -19,7 +19,7 @@ from bposim.optimise._lp import SOLVERS, check_solver
 from bposim.optimise._margins import room_of, search_goal
 from bposim.optimise._obstacles import out_of_reach
 from bposim.optimise._oracle import Heads, Oracle
-from bposim.optimise._search import Point, Search
+from bposim.optimise._search import STEPS, Point, Search
 from bposim.optimise._shift_model import Limits, ShiftModel
 from bposim.optimise._skills import JOIN, able_groups, groups_of
 from bposim.optimise._start import free_heads, nearest_cover
@@ -44,8 +44,10 @@ FEWEST_SLOPES = 4
 GROWTH, LOOKS = 4, 100
 #: Share of the time of a large problem that goes into the first plan to be proven.
 FIRST = 0.75
-#: A step of the solver may take ten seconds, and one more for so many columns.
+#: The solver may take ten seconds, and one more for so many columns (a step of a small problem less, ``STEP_S``).
 COLUMNS_A_SECOND = 300
+#: Steps on the rough draws, which only bring a small problem near.
+NEAR = 8
 #: Rounds of search and validation, and of a search for the limits that are in the way.
 ROUNDS, RELAXED = 6, 4
 #: What is kept of each proof.
@@ -90,7 +92,7 @@ def optimise_staffing(
     max_heads : int or mapping of agent group to int, optional
         Most heads present in any interval, in total or per group.
     replications : int, optional
-        Played for each plan in the last descent; None takes what a few seconds allow.
+        Played for each plan in the last descent; None takes what a few seconds allow, and more where a proof refused a plan.
     validation : int
         Fresh replications to begin the proof with; up to four times as many while the answer is open.
     seed : int
@@ -263,7 +265,7 @@ class _Loop:
         self.trail: list[dict[str, Any]] = []
         self.tangents: list[Any] = []
         self.proofs: list[pd.DataFrame] = []
-        self.refused: dict[bytes, tuple[np.ndarray, ...]] = {}
+        self.judged: dict[bytes, tuple[np.ndarray, ...]] = {}
         self.best: ShiftPlan | None = None
         self.heads: Heads | None = None
         self.search: Search | None = None
@@ -310,7 +312,7 @@ class _Loop:
             last = search.until = search.until - self._reserve(oracle)
             if large and k and self.best is None:  # what fits these draws best may be refused on others
                 search.until = time.monotonic() + FIRST * (last - time.monotonic())
-            found = search.descend(start)
+            found = search.descend(start, STEPS if k or large else NEAR)
             start = (found or search.nearest).columns
             if found is None and asked.limited() and search.ended and not time.monotonic() > last and k < 2:
                 conflicts, held = self._in_the_way(start)
@@ -323,7 +325,7 @@ class _Loop:
             start = candidate.columns
             if start.tobytes() in held_before:
                 break
-            short = self.refused.get(start.tobytes())
+            short = self.judged.get(start.tobytes())
             if short is None:
                 proven = self._prove(candidate, k)
                 if proven.status == "met":
@@ -335,7 +337,7 @@ class _Loop:
                     if large:
                         start = search.nearest_by_merit.columns  # the rest of the time goes into a cheaper one
                         continue
-                short = self.refused[start.tobytes()] = proven.validation.shortfall
+                short = self.judged[start.tobytes()] = proven.validation.shortfall
             elif self.say is not None:
                 self.say("proof: refused before")
             if time.monotonic() > last:
@@ -416,16 +418,19 @@ class _Loop:
             return plan.replace(bound=bound, gap=max(plan.value - bound, 0.0) / max(abs(plan.value), 1e-9))
         if plan.status != "met":  # what costs less than any plan that holds
             return plan.replace(bound=bound)
-        less = lower_bound(self.model, self.goals, self.tangents, self.asked.solver, proven=self.heads)
+        left = {**self.asked.solver, "time_limit": max(self.asked.until - time.monotonic(), 5.0)}
+        less = lower_bound(self.model, self.goals, self.tangents, left, proven=self.heads)
+        kept = less <= plan.value + 1e-6 * max(abs(plan.value), 1.0)
+        told = "the bound is that of the tangents which it keeps" if kept else "there is no bound"
         warnings.warn(
             f"the proven plan costs {plan.value:,.2f} and the tangents say that none can cost less than {bound:,.2f}: service "
-            f"was not concave in heads there, or a slope was off. The plan stands; the bound is that of the tangents which it keeps.",
+            f"was not concave in heads there, or a slope was off. The plan stands; {told}.",
             BposimWarning,
             stacklevel=4,
         )
-        if not less <= plan.value + 1e-6 * max(abs(plan.value), 1.0):
-            return plan
-        return plan.replace(bound=less, gap=max(plan.value - less, 0.0) / max(abs(plan.value), 1e-9))
+        return (
+            plan if not kept else plan.replace(bound=less, gap=max(plan.value - less, 0.0) / max(abs(plan.value), 1e-9))
+        )
 
     def _in_the_way(self, start: np.ndarray) -> tuple[pd.DataFrame, np.ndarray | None]:
         """Return the fewest limits whose relaxing lets a plan be proven, and its shifts; no limits where none needs to.

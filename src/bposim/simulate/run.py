@@ -26,6 +26,7 @@ from bposim.engines import (
     lay_state,
     play,
 )
+from bposim.engines.chunks import rows_in
 from bposim.engines.draws import Contacts, draw_contacts, nbytes
 from bposim.engines.life import Chunks
 from bposim.engines.volumes import load_volumes
@@ -94,7 +95,9 @@ class Recipe:
         contacts = self.luck.get(number)
         if contacts is None:
             contacts = draw_contacts(self.source, self.seed, number, self.start)
-            if (len(self.luck) + 1) * nbytes(contacts) <= LUCK_BYTES:
+            spare = sum(map(rows_in, self.source.chunks.tolist())) if self.source.branches else 0
+            size = nbytes(contacts) * (1 + spare / max(len(contacts["arrival_ms"]), 1))
+            if (len(self.luck) + 1) * size <= LUCK_BYTES:
                 self.luck[number] = contacts
         kept = None if self.spares is None or number not in self.luck else self.spares.setdefault(number, Chunks())
         return draw(self.source, self.seed, number, contacts, self.start, kept)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bposim.errors import ParameterError, parameter
+from bposim.errors import OptimiseError, ParameterError, parameter
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario, Target
 from bposim.simulate import simulate
@@ -130,11 +130,16 @@ def price_targets(
             bar.update(1)
 
     plans = []
-    with ThreadPoolExecutor(min(workers_of(None), len(shares))) as pool:  # solvers do not hold the interpreter's lock
+    with ThreadPoolExecutor(min(workers_of(None), 2)) as pool:  # the solver does not hold the interpreter's lock
         for level in pool.map(planner.level, shares):
             tick()
             if not np.isnan(level.cost):
                 plans.append(level)
+    if not plans:
+        raise OptimiseError(
+            f"price_targets(): the shifts of scenario {scenario.name!r} cover no plan from {100 * min(shares):.0f} % on. Loosen their limits, "
+            "or leave the shifts out."
+        )
     values: dict[tuple[int, int], list[pd.DataFrame]] = {}
     within = sorted({t for x in targets for t in (x.within_s, x.short_s) if t is not None})
     first = None
