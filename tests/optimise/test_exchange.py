@@ -80,7 +80,7 @@ def test_effects_are_those_of_heads_one_by_one():
 
 @pytest.mark.parametrize("breaks", [None, [{"after": ["10min", "30min"], "length": "10min", "paid": True}]])
 def test_exchanges_lead_from_a_dear_plan_to_the_cheapest(breaks):
-    """With and without breaks: worth is read from the tangent, or played for each shift on its own."""
+    """Without breaks, where each shift is played on its own, the cheapest of all; with them, by the tangent, 5 % less at least."""
     world = centre(**({} if breaks is None else {"interval": "10min", "breaks": breaks, "break_step": "10min"}))
     model = model_of(world)
     goals = goals_of(world, bp.ServiceLevel(0.8, within="20s", window="all"), None, "horizon")

@@ -10,7 +10,7 @@ import pytest
 from test_assess_contract import CONTRACT, world
 
 import bposim as bp
-from bposim.errors import ParameterError
+from bposim.errors import OptimiseError, ParameterError
 from bposim.targets import price_targets
 from bposim.targets import prices as module
 from bposim.targets.probability import window_values
@@ -145,3 +145,25 @@ def test_glide_path_names_every_month(advice):
     first = advice.targets[0]
     assert said[3] == f"{'≥' if first.sense == '>=' else '≤'} {100 * first.level:.4g} %"
     assert advice.plot_glide().get_xticklabels()[-1].get_text() == "from month 4"
+
+
+def test_shifts_that_cover_no_plan_are_told():
+    short = world(10, 7).replace({"shifts": {"one": {"start": "09:00", "paid": "1h", "max_heads": 0}}})
+    with pytest.raises(OptimiseError, match=r"cannot cover the agents that a service level of 50 % takes"):
+        price_targets(short, [DAY], levels=2, replications=20, seed=1, progress=False)
+
+
+def test_plans_know_how_many_spare_rows_the_others_needed():
+    again = {"after_abandonment": 0.9, "delay": {"exponential": {"mean": "5min"}}}
+    kind = {"arrivals": {"rate": "60/h"}, "handle_time": {"exponential": {"mean": "5min"}},
+            "patience": {"exponential": {"mean": "60s"}}, "redial": again}  # fmt: skip
+    line = bp.load_scenario({"opening_hours": {"daily": "09:00-17:00"}, "contact_types": {"a": kind},
+                             "agent_groups": {"g": {"skills": ["a"], "heads": 6}}})  # fmt: skip
+    first = bp.simulate(line, replications=3, seed=1, progress=False)
+    lean = first.restaffed({"g": 1})
+    grown = lean._recipe.source.chunks
+    assert grown.max() > 2, "the lean plan must need more, or this test shows nothing"
+    later = first.restaffed({"g": 2})
+    assert later._recipe.source.chunks.tolist() == grown.tolist()
+    alone = bp.simulate(line, staffing={"g": 1}, replications=3, seed=1, progress=False)
+    pd.testing.assert_frame_equal(lean.intervals, alone.intervals)

@@ -16,7 +16,7 @@ def chunk_size(chunk: int) -> int:
 
 def rows_in(chunks: int) -> int:
     """Return the rows of a pool of so many chunks."""
-    return CHUNK << max(chunks - 1, 0) if chunks else 0
+    return chunk_size(chunks) if chunks else 0
 
 
 def chunks_for(rows: float) -> int:

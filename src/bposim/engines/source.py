@@ -83,6 +83,9 @@ class Source:
         Handle time of an interval's contacts relative to their law, as volumes from outside tell it. Spare rows keep the law.
     head_factors : tuple of Distribution or None
         The day's staffing relative to ``net_heads``, by group; None where a plan fixes the heads.
+    chunks : ndarray of int64, shape (n_pools,)
+        Chunks of spare rows to draw for each pool; grows where a run needed more, for every plan of the same contacts. The answer
+        does not depend on it.
     """
 
     scenario: Scenario
@@ -101,8 +104,13 @@ class Source:
     net_heads: np.ndarray
     head_factors: tuple[Distribution | None, ...]
     handle_factor: np.ndarray | None = None
+    chunks: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     #: Staffing changes where they are the same in every replication, once made.
     fixed_changes: Changes | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if self.branches and not len(self.chunks):
+            self.chunks = np.array([chunks_for(SPARE * rows) for rows in self.comes], dtype=np.int64)
 
     @property
     def samples(self) -> int:
@@ -171,11 +179,6 @@ class Source:
                 np.add.at(comes[self.types.index(to)], self.slot, mean[:, k])
         varies = {k for k, slot in self.pools if slot > 0}
         return np.array([comes[k, slot] if k in varies else comes[k].sum() for k, slot in self.pools])
-
-    @cached_property
-    def chunks(self) -> np.ndarray:
-        """Chunks to draw for each pool; grows where a run needed more. The answer does not depend on it."""
-        return np.array([chunks_for(SPARE * rows) for rows in self.comes], dtype=np.int64)
 
     def lengthen(self, pool: int, drawn: int) -> None:
         """Draw twice the rows of a pool from now on, and in its type's other hours as many, up to those who may need one.

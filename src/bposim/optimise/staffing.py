@@ -364,8 +364,7 @@ class _Loop:
         most = MOST if before.pace <= 0 or math.isinf(left) else min(MOST, left / 2 / LOOKS / before.pace)
         return int(max(min(GROWTH * before.replications, most), before.replications))
 
-    def _oracle(self, k: int, size: int | None = None) -> Oracle:
-        size = size or (self.fine if k else self.rough)
+    def _oracle(self, k: int, size: int) -> Oracle:
         asked = self.asked
         return Oracle(
             asked.scenario, asked.volumes, self.wanted, size, asked.seed + 7919 * k, self.options, self.goals, self.few[min(k, 1)]
@@ -421,10 +420,10 @@ class _Loop:
         left = {**self.asked.solver, "time_limit": max(self.asked.until - time.monotonic(), 5.0)}
         less = lower_bound(self.model, self.goals, self.tangents, left, proven=self.heads)
         kept = less <= plan.value + 1e-6 * max(abs(plan.value), 1.0)
-        told = "the bound is that of the tangents which it keeps" if kept else "there is no bound"
+        told = "its bound leaves out what it refutes" if kept else "it has no bound"
         warnings.warn(
-            f"the proven plan costs {plan.value:,.2f} and the tangents say that none can cost less than {bound:,.2f}: service "
-            f"was not concave in heads there, or a slope was off. The plan stands; {told}.",
+            f"the proven plan costs {plan.value:,.2f}, less than the {bound:,.2f} that was taken for the least possible cost: further "
+            f"agents brought more than the search took them to bring. The plan stands; {told}.",
             BposimWarning,
             stacklevel=4,
         )
@@ -441,7 +440,7 @@ class _Loop:
         elastic = self.asked.model(elastic=True)
         columns = np.zeros(len(elastic.model.cost))
         columns[: len(start)] = start
-        oracle = self._oracle(1)
+        oracle = self._oracle(1, self.fine)
         room = room_of(oracle, elastic.staffed(columns), PATIENCE * self.validation)
         margins = [np.maximum(m, r) for m, r in zip(self.margins, room, strict=True)]
         for k in range(ROUNDS + 1, ROUNDS + 1 + RELAXED):  # the proofs of the search itself stay unseen

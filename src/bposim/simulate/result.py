@@ -212,8 +212,6 @@ class SimulationResult:
             self._recipe = replace(self._recipe, luck={}, spares={})
         scenario = self.scenario.with_staffing(staffing)
         source = replace(self._recipe.source, **staffing_of(scenario))
-        if source.branches:  # all plans know how many spare rows the others needed
-            source.__dict__["chunks"] = self._recipe.source.chunks
         recipe = replace(self._recipe, scenario=scenario, source=source)
         return SimulationResult.make(recipe, count(recipe, self._counts.thresholds()), self.default_within_s)
 

@@ -95,7 +95,7 @@ class Recipe:
         contacts = self.luck.get(number)
         if contacts is None:
             contacts = draw_contacts(self.source, self.seed, number, self.start)
-            spare = sum(map(rows_in, self.source.chunks.tolist())) if self.source.branches else 0
+            spare = sum(map(rows_in, self.source.chunks.tolist()))
             size = nbytes(contacts) * (1 + spare / max(len(contacts["arrival_ms"]), 1))
             if (len(self.luck) + 1) * size <= LUCK_BYTES:
                 self.luck[number] = contacts

@@ -137,8 +137,8 @@ def price_targets(
                 plans.append(level)
     if not plans:
         raise OptimiseError(
-            f"price_targets(): the shifts of scenario {scenario.name!r} cover no plan from {100 * min(shares):.0f} % on. Loosen their limits, "
-            "or leave the shifts out."
+            f"price_targets(): the shifts of scenario {scenario.name!r} cannot cover the agents that a service level of "
+            f"{100 * min(shares):.0f} % takes, nor more. Raise their limits, add shifts, or leave shifts out of the scenario."
         )
     values: dict[tuple[int, int], list[pd.DataFrame]] = {}
     within = sorted({t for x in targets for t in (x.within_s, x.short_s) if t is not None})

@@ -74,20 +74,10 @@ def layout(model: Model, draws: Draws) -> np.ndarray:
     for name, value in settings.items():
         m[name] = value
     _rows(
-        m[f.HEADER : f.HEADER + n * f.ROW].reshape(n, f.ROW),
-        draws.n_first,
-        draws.arrival_ms,
-        draws.kind,
-        draws.handle_ms,
-        draws.patience_ms,
-        draws.after_ms,
-        draws.balk_at,
-        draws.pick,
-        draws.redial_u,
-        draws.callback_u,
-        draws.transfer_u,
+        m[f.HEADER : f.HEADER + n * f.ROW].reshape(n, f.ROW), draws.n_first, draws.arrival_ms, draws.kind, draws.handle_ms,
+        draws.patience_ms, draws.after_ms, draws.balk_at, draws.pick, draws.redial_u, draws.callback_u, draws.transfer_u,
         draws.gap_ms,
-    )
+    )  # fmt: skip
 
     def region(name: int, *shape: int) -> np.ndarray:
         return m[place[name] : place[name] + int(np.prod(shape))].reshape(shape)
