@@ -38,27 +38,29 @@ def model_of(world, max_heads=None):
     return ShiftModel(world, able, every, Limits({}, None, 0.0, max_heads), free=False)
 
 
-@pytest.mark.parametrize("cap", [None, 8])
-def test_every_cheaper_plan_within_a_few_heads_comes_in_the_order_of_what_it_lacks(cap):
+@pytest.mark.parametrize(("cap", "spare"), [(None, 0.0), (8, 0.0), (None, 11.0)])
+def test_every_cheaper_plan_within_a_few_heads_comes_in_the_order_of_what_it_lacks(cap, spare):
     model = model_of(centre(), cap)
     here, gaps = np.array([3.0, 2.0, 3.0]), np.array([0.1, -0.1, np.nan])
     effect = np.array([[0.2, 0.0, 0.1], [0.0, 0.15, 0.12], [9.0, 9.0, 9.0]])
     cost = np.array(model.model.cost)
-    found = list(exchanges(model, here, gaps, effect, here @ cost))
+    below = here @ cost + spare
+    found = list(exchanges(model, here, gaps, effect, below))
 
     wanted = {}
     for plan in product(range(7), repeat=3):
         move = np.array(plan) - here
         gone, come = -move[move < 0].sum(), move[move > 0].sum()
         lack = np.maximum(-(gaps[:2] + effect[:2] @ move), 0).sum()
-        near = (gone, come) in {(1, 0), (1, 1), (2, 1), (1, 2)} and (cap is None or sum(plan) <= cap)
-        if near and move @ cost < -1e-9 and lack <= HOPELESS:
+        near = (gone, come) in {(1, 0), (0, 1), (1, 1), (2, 1), (1, 2)} and (cap is None or sum(plan) <= cap)
+        if near and move @ cost < spare - 1e-9 and lack <= HOPELESS:
             wanted[plan] = lack
     assert len(wanted) > 5
     assert {tuple(p.astype(int)) for p in found} >= set(wanted)
     lacks = [np.maximum(-(gaps[:2] + effect[:2] @ (p - here)), 0).sum() for p in found]
     assert lacks == pytest.approx(sorted(lacks)), "those first that lack least"
-    assert all(p @ cost < here @ cost and model.model.keeps(p) and (p >= 0).all() for p in found)
+    assert ((4.0, 2.0, 3.0) in wanted) == (spare > 10), "a head alone where there is room for it"
+    assert all(p @ cost < below and model.model.keeps(p) and (p >= 0).all() for p in found)
 
 
 def test_effects_are_those_of_heads_one_by_one():
@@ -100,3 +102,20 @@ def test_exchanges_lead_from_a_dear_plan_to_the_cheapest(breaks):
         least = min(p @ cost for p in plans if p @ cost <= best.cost and search.point(p).holds)
         assert best.cost == pytest.approx(least)
     assert best.cost < 0.95 * first.cost
+
+
+def test_exchanges_go_from_a_plan_that_misses_to_one_below_what_was_proven():
+    """The walk begins at the start that misses; where nothing between them holds, the proven plan stays."""
+    model = model_of(centre())
+    goals = goals_of(centre(), bp.ServiceLevel(0.8, within="20s", window="all"), None, "horizon")
+    search = Search(model, Oracle(centre(), None, goals, 40, 1), {"gap": 1e-6}, np.inf)
+    cost = np.array(model.model.cost)
+    plans = sorted((np.array(p, dtype=float) for p in product(range(8), repeat=3)), key=lambda p: float(p @ cost))
+    holding = [p for p in plans if p @ cost <= 110 and search.point(p).holds]
+    least, proven = holding[0], search.proven(holding[-1])
+    start = least - [0, 1, 0] if least[1] else least - [1, 0, 0]
+    assert not search.point(start).holds
+    found = search.squeeze(proven, search.point(start))
+    assert found.holds and found.cost < proven.cost and found.cost == pytest.approx(least @ cost, abs=10)
+    dearest = search.proven(least)
+    assert search.squeeze(dearest, search.point(start)) is dearest

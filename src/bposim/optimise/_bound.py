@@ -17,8 +17,8 @@ from bposim.optimise._shift_model import ShiftModel
 
 #: Share from which on service counts as concave in heads, and the probit at which a chord that touches it there meets it again.
 CONCAVE, CHORD = 0.7, -1.0964
-#: Of a large problem: the last plans whose curves are asked for as well, and where their pieces end, in probits.
-CURVED, FINE = 2, (0.2, 0.5, 0.9, 1.4, 2.5)
+#: Of a large problem: where the pieces of a curve end, in probits.
+FINE = (0.2, 0.5, 0.9, 1.4, 2.5)
 #: Standard errors by which a tangent of the bound is lowered, and the factor by which its slopes may be off: both carry noise.
 SURE, LOOSE = 2.0, 1.1
 
@@ -57,7 +57,8 @@ def outer(level: float) -> list[tuple[float, float, bool]]:
 
 def _curves(master: Master, goals: Sequence[Goal], tangent: Tangent) -> None:
     """Ask every cell of many intervals for its level under the curves of its intervals."""
-    lists = zip(goals, tangent.values, tangent.errors, tangent.slopes, tangent.shapes, strict=True)
+    slopes = tangent.slopes if tangent.steady is None else tangent.steady
+    lists = zip(goals, tangent.values, tangent.errors, slopes, tangent.shapes, strict=True)
     for goal, value, error, rows, (weight, share) in lists:
         if not (goal.is_share and goal.sign > 0):
             continue
@@ -86,14 +87,15 @@ def lower_bound(
     lies below the level so much less is asked for, where it lies above so much more may be given up. A factor of each slope's
     own, larger for moves up than down, is no linear row: moves up and down at once would satisfy any.
 
-    Of a large problem the last plans are asked for more: where each interval's share is straight in heads as a probit, it lies below
-    the concave curve of :func:`outer`, and single intervals cannot be filled without end.
+    Of a large problem the last plan and the one halfway, whose errors have little in common, are asked for more: where each
+    stretch's share is straight in heads as a probit, it lies below the concave curve of :func:`outer`, and single intervals
+    cannot be filled without end.
 
     It is an estimate: nothing proves that service is concave. That holds above all for abandonment and waits, whose tangents
     pass no filter; they are convex in heads wherever the queue is not overwhelmed.
     """
     master = Master(model)
-    curved = tangents[-CURVED:] if model.model.large else []
+    curved = [tangents[-1], tangents[len(tangents) // 2]][: len(tangents)] if model.model.large and tangents else []
     for tangent in curved:
         _curves(master, goals, tangent)
     for tangent in tangents:

@@ -54,8 +54,8 @@ def exchanges(
 
     Notes
     -----
-    A shift is taken out, with or without another, and one put in its place, or two; breaks are placed, and taken, where
-    they cost the cells least.
+    A shift is taken out, with or without another, and one put in its place, or two, or one is added; breaks are placed, and
+    taken, where they cost the cells least.
     """
     cost, cells = np.array(model.model.cost), np.isfinite(gaps)
     worth = effect[cells].sum(axis=0)
@@ -72,7 +72,7 @@ def exchanges(
     spare = below - float(columns @ cost)
     t, u, n = len(put), len(taken), int(cells.sum())
     one, every = np.arange(u), np.arange(t)
-    moves = [(one[:, None], np.empty((u, 0), int)), _pairs(one, every)]
+    moves = [(one[:, None], np.empty((u, 0), int)), (np.empty((t, 0), int), every[:, None]), _pairs(one, every)]
     if u * u * t * n <= MOST:
         two = np.stack(np.triu_indices(u), axis=1)
         moves.append((np.repeat(two, t, axis=0), np.tile(every, len(two))[:, None]))

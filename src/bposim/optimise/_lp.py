@@ -333,7 +333,7 @@ def _cbc_path(pulp: Any) -> str | None:
 
 
 @cache
-def _swallow_banner() -> None:
+def swallow_banner() -> None:
     """Make the first HiGHS object of the process with standard output shut: it prints a banner past every option."""
     import highspy
 
@@ -390,7 +390,7 @@ def _highs(
 ) -> tuple[Status, float | None]:
     import highspy
 
-    _swallow_banner()
+    swallow_banner()
     # Of a large problem without whole columns an interior point is several times faster than the simplex method.
     how = {"solver": "ipm"} if n > _LARGE and not whole else {}
     problem.solve(pulp.HiGHS(msg=False, gapRel=gap, timeLimit=time_limit, threads=1, random_seed=seed, **how))

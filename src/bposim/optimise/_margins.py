@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.special import ndtri
 
 from bposim.optimise._goals import Goal
 from bposim.optimise._oracle import Heads, Oracle
+from bposim.optimise.validate import Validation
 
 
 def room_of(oracle: Oracle, heads: Heads, proof: int) -> list[np.ndarray]:
@@ -22,6 +24,37 @@ def room_of(oracle: Oracle, heads: Heads, proof: int) -> list[np.ndarray]:
         error = goal.errors(parts) * math.sqrt(oracle.replications / proof)
         level = np.full(goal.n_cells, goal.target.level)
         result.append(np.nan_to_num(float(ndtri(0.975)) * error * np.abs(goal.steepness(level))))
+    return result
+
+
+#: Room above the level, in half widths of a full proof's interval: one brings its end to the level in half of the proofs, and
+#: many cells have to be there at once.
+ROOM = 1.5
+
+
+def off_by(goals: Sequence[Goal], values: Sequence[np.ndarray], proof: Validation, full: int) -> list[np.ndarray]:
+    """Return by how much each cell must exceed its level on the draws of a search, as the proof of one plan tells.
+
+    What a few changed shifts add is known much better on common draws than the level itself, which the proof tells.
+
+    Parameters
+    ----------
+    goals : sequence of Goal
+        Without a confidence.
+    values : list of ndarray, one per goal, shape (n_cells,)
+        Of the plan on the search's draws: what they are above its value in the proof they are for any plan near it.
+    proof : Validation
+    full : int
+        Replications of a proof that goes to the end, for whose interval there must be room.
+    """
+    result, first = [], 0
+    for goal, value in zip(goals, values, strict=True):
+        rows = proof.frame.iloc[first : first + goal.n_cells]
+        first += goal.n_cells
+        mean = goal.straight(rows["mean"].to_numpy(dtype=float))
+        end = goal.straight(rows["ci_low" if goal.sign > 0 else "ci_high"].to_numpy(dtype=float))
+        room = ROOM * (mean - end) * math.sqrt(proof.replications / full)
+        result.append(np.nan_to_num(goal.straight(value) - mean + room))
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from bposim.errors import SolverError
 from bposim.optimise._goals import density
-from bposim.optimise._lp import Model, Solution
+from bposim.optimise._lp import SOLVERS, Model, Solution, choose
 from bposim.optimise._oracle import Heads, Tangent
+from bposim.optimise._relaxed import Relaxation
 from bposim.optimise._shift_model import ShiftModel
 from bposim.optimise._start import rounded
 
@@ -21,8 +24,10 @@ from bposim.optimise._start import rounded
 SMALL = 0.02
 #: Where the curve of an interval's share bends, in probits from its present value.
 BENDS = (0.35, 0.9, 2.0)
-#: Stretches with a curve of their own in a cell, and how far from 0 and 1 the share of one counts at least.
-STRETCHES, EDGE = 100, 0.005
+#: Intervals of a cell that all have a curve of their own; where there are more, stretches of so many seconds have one: a queue
+#: forgets a head within them, so that one quarter hour cannot make up for the other. How far from 0 and 1 the share of one
+#: counts at least.
+ALONE, STRETCH_S, EDGE = 100, 1800.0, 0.005
 
 
 class Master:
@@ -33,6 +38,7 @@ class Master:
         self.cuts: list[tuple[list[int], list[float], float, float | None]] = []
         self.heads: dict[tuple[str, int], int] = {}
         self.solved: list[Solution] = []
+        self.kept: Relaxation | None = None
         for (name, i), terms in shifts.present.items():
             column = self.model.column(0.0, stage=int(shifts.grid.day[i]))
             self.heads[name, i] = column
@@ -75,22 +81,25 @@ class Master:
         Notes
         -----
         In each stretch one slope holds on the scale on which its own share is straight: heads where there are enough bring
-        little more, and taking many away loses ever more. A stretch is an interval, or a few where a cell has more than
-        ``STRETCHES``.
+        little more, and taking many away loses ever more. A stretch is an interval, or the few of ``STRETCH_S`` where a cell
+        has more than ``ALONE``.
         """
         least = 0.0 if heavy is None else SMALL * float(slope.max(initial=0.0))
-        known = [k for k in np.flatnonzero(slope > least) if (names[k], int(at[k])) in self.heads]
+        known = np.array([k for k in np.flatnonzero(slope > least) if (names[k], int(at[k])) in self.heads], dtype=int)
         day = self.shifts.grid.day
-        width = max(1, math.ceil(len(np.unique(at)) / STRETCHES))
+        interval_s = 3600.0 * float(self.shifts.grid.hours.min())
+        width = 1 if len(np.unique(at)) <= ALONE else max(1, round(STRETCH_S / interval_s))
         stretch = day * len(day) + (np.arange(len(day)) - np.searchsorted(day, day)) // width
         gain: tuple[list[int], list[float]] = ([], [])
         around = bends if pieces is None else pieces
-        for one in np.unique(stretch[at[known]]):
-            inside = stretch == one
+        known = known[np.argsort(stretch[at[known]], kind="stable")]
+        for mine in np.split(known, np.flatnonzero(np.diff(stretch[at[known]])) + 1):
+            if not len(mine):
+                continue
+            inside = stretch == stretch[at[mine[0]]]
             total = float(weight[inside].sum())
             if total <= 0:
                 continue
-            mine = [k for k in known if stretch[at[k]] == one]
             columns = [self.heads[names[k], int(at[k])] for k in mine]
             factors = [float(slope[k]) for k in mine]
             held = sum(float(slope[k]) * float(here[names[k]][at[k]]) for k in mine)
@@ -105,6 +114,10 @@ class Master:
             self.model.row(columns, factors, ">=", held)
         if gain[0]:
             self.cuts.append((*gain, wanted, heavy))
+
+    def move(self, wanted: Sequence[float]) -> None:
+        """Ask every cut for so much more."""
+        self.cuts = [(c, f, w + more, heavy) for (c, f, w, heavy), more in zip(self.cuts, wanted, strict=True)]
 
     def keep_satisfied(self, heads: Heads) -> None:
         """Leave out the cuts on heads that a plan breaks; curves, which have columns of their own, stay."""
@@ -124,14 +137,25 @@ class Master:
         Of a large problem the relaxation, rounded to whole heads: the simulation mends what the rounding loses. Where that
         breaks a limit the whole columns are left to the solver.
         """
-        asked = self._with(self.cuts)
-        if not asked.large:
-            return self._run(asked, options).values
-        relaxed = replace(asked, whole=[False] * len(asked.whole))
-        near = rounded(self.shifts, self._run(relaxed, options).values)
+        if not self.model.large:
+            return self._run(self._with(self.cuts), options).values
+        near = rounded(self.shifts, self._relaxed(options).values)
         if near is None or self.shifts.model.keeps(near):
             return near
-        return self._run(asked, options).values
+        return self._run(self._with(self.cuts), options).values
+
+    def _relaxed(self, options: dict[str, Any], *, value: bool = False) -> Solution:
+        """Solve without whole columns; HiGHS goes on from its last solution."""
+        if choose(options.get("solver")) == SOLVERS[0]:
+            with suppress(SolverError):  # then the same solver is tried once more by name, and after it the next
+                if self.kept is None:
+                    self.kept = Relaxation(self._with(self.cuts), options.get("seed", 1), value=value)
+                for k, (_, _, wanted, _) in enumerate(self.cuts):
+                    self.kept.ask(len(self.model.rows) + k, wanted)
+                self.solved.append(self.kept.solve(options.get("time_limit")))
+                return self.solved[-1]
+        asked = self._with(self.cuts)
+        return self._run(replace(asked, whole=[False] * len(asked.whole)), options)
 
     def _run(self, model: Model, options: dict[str, Any]) -> Solution:
         self.solved.append(model.solve(**options))
@@ -139,12 +163,10 @@ class Master:
 
     def bound(self, options: dict[str, Any]) -> float:
         """Return the least cost that any shifts can have; of a large problem that of its relaxation."""
-        whole = self._with(self.cuts)
-        if whole.large:
-            whole.whole = [False] * len(whole.whole)
-            found = whole.solve(**options)
+        if self.model.large:
+            found = self._relaxed(options, value=True)
             return found.objective if found.status == "optimal" else math.nan
-        return whole.solve(**options).bound
+        return self._with(self.cuts).solve(**options).bound
 
     def _with(self, cuts: Sequence[tuple[list[int], list[float], float, float | None]]) -> Model:
         model = _copy(self.model)

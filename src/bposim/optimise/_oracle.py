@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ Told = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 KEPT_BYTES = 256 << 20
 #: Time after which the queue has nearly forgotten one more head.
 MEMORY_S = 3600.0
+#: What a replication that told slopes of the plan before counts for the present one.
+KEPT = 0.75
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,8 @@ class Tangent:
         Expected value of the worst interval with contacts of each cell, as far as it is a share that should be high.
     shapes : list, one per goal, of two ndarray, shape (n_intervals,)
         Weight of each interval in its cell, and its own value.
+    steady : list like ``slopes``, or None
+        The slopes with those of the plans before in them.
     """
 
     heads: Heads
@@ -49,6 +53,7 @@ class Tangent:
     slopes: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
     least: list[np.ndarray]
     shapes: list[tuple[np.ndarray, np.ndarray]]
+    steady: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] | None = None
 
 
 @dataclass(eq=False)
@@ -83,7 +88,7 @@ class Oracle:
     played: int = 0
     pace: float = 0.0
     _first: dict[int, SimulationResult] = field(default_factory=dict)
-    _told: dict[int, Told] = field(default_factory=dict)
+    _told: dict[int, tuple[Told, float]] = field(default_factory=dict)
     _known: dict[bytes, Parts] = field(default_factory=dict)
 
     def key(self, heads: Heads) -> bytes:
@@ -149,26 +154,40 @@ class Oracle:
                 moves.append((k, self._owner(at, width), self._play(more, few)))
         starts = self.scenario.grid.starts
         minute = np.asarray(starts.hour * 60 + starts.minute, dtype=float)
-        told = [self._slopes(j, g, first[j], [(k, o, p[j]) for k, o, p in moves]) for j, g in enumerate(self.goals)]
-        found = _tangent(heads, self.goals, base, told, minute)
+        due = [_due(g, base[j], heads) for j, g in enumerate(self.goals)]
+        told = [
+            self._slopes(j, g, first[j], [(k, o, p[j]) for k, o, p in moves], due[j]) for j, g in enumerate(self.goals)
+        ]
+        found = _tangent(heads, self.goals, base, told, due, minute)
         if self.asked is None:
             return found, found
         told = [_slopes_of(g, first[j], [(k, o, p[j]) for k, o, p in moves]) for j, g in enumerate(self.asked)]
-        return found, _tangent(heads, self.asked, base, told, minute)
+        due = [_due(g, base[j], heads) for j, g in enumerate(self.asked)]
+        own = _tangent(heads, self.asked, base, told, due, minute)
+        same = all(a is b for a, b in zip(self.goals, self.asked, strict=True))
+        return found, replace(own, steady=found.slopes) if same else own
 
-    def _slopes(self, j: int, goal: Goal, first: tuple[np.ndarray, np.ndarray], moves: list[Any]) -> Told:
-        """Return the slopes of a goal; where few replications tell them, half of them are those of the plans before.
+    def _slopes(
+        self, j: int, goal: Goal, first: tuple[np.ndarray, np.ndarray], moves: list[Any], due: np.ndarray
+    ) -> Told:
+        """Return the slopes of a goal; where few replications tell them, most of them is what the plans before told.
 
-        A search goes in small steps, and the errors of two plans are taken as independent: which contact meets which agent
-        changes with every head.
+        What is kept is how many times what is ``due`` a slope is, which plans share where their heads differ little. The
+        errors of two plans are taken as independent: which contact meets which agent changes with every head.
         """
         now = _slopes_of(goal, first, moves)
-        if self.few is not None and self.few < self.replications:
-            before = self._told.get(j)
-            if before is not None and all(np.array_equal(x, y) for x, y in zip(before[:3], now[:3], strict=True)):
-                now = (*now[:3], (now[3] + before[3]) / 2, (now[4] + before[4]) / 4)
-            self._told[j] = now
-        return now
+        if self.few is None or self.few >= self.replications:
+            return now
+        scale = np.where(due > 0, due, 1.0)[now[2]]
+        rate, noise, n = now[3] / scale, now[4] / scale**2, float(self.few)
+        before = self._told.get(j)
+        if before is not None and all(np.array_equal(x, y) for x, y in zip(before[0][:3], now[:3], strict=True)):
+            (*_, rates, noises), past = before
+            n += KEPT * past
+            new = self.few / n
+            rate, noise = new * rate + (1 - new) * rates, new**2 * noise + (1 - new) ** 2 * noises
+        self._told[j] = (*now[:3], rate, noise), n
+        return (*now[:3], rate * scale, noise * scale**2)
 
     def _owner(self, at: np.ndarray, width: int) -> np.ndarray:
         """Return for each interval the one of ``at`` whose head it owes its change to, −1 for none."""
@@ -191,14 +210,26 @@ def _slopes_of(goal: Goal, first: tuple[np.ndarray, np.ndarray], moves: Sequence
     return cells, group, at, rise, noise
 
 
-def _tangent(heads: Heads, goals: Sequence[Goal], base: Parts, told: Sequence[Told], minute: np.ndarray) -> Tangent:
+def _due(goal: Goal, parts: tuple[np.ndarray, np.ndarray], heads: Heads) -> np.ndarray:
+    """Return what slopes are taken to be proportional to, shape (n_intervals,).
+
+    A head moves most where many come, as many are late as not, and few heads are there: by the square root of them all, as a
+    probit of service does in heavy traffic (Halfin & Whitt 1981).
+    """
+    weight, share = goal.shape(parts)
+    few = weight / np.sqrt(np.maximum(sum(heads.values()), 1.0))
+    return few * np.exp(-(ndtri(np.clip(share, 0.02, 0.98)) ** 2) / 2) if goal.is_share else few
+
+
+def _tangent(
+    heads: Heads, goals: Sequence[Goal], base: Parts, told: Sequence[Told], due: Sequence[np.ndarray],
+    minute: np.ndarray,
+) -> Tangent:  # fmt: skip
     """Put values and slopes together."""
     slopes = []
     shapes = [g.shape(p) for g, p in zip(goals, base, strict=True)]
-    for goal, (weight, share), (cells, group, at, rise, noise) in zip(goals, shapes, told, strict=True):
-        # A head moves most where many come and as many are late as not.
-        due = weight * np.exp(-(ndtri(np.clip(share, 0.02, 0.98)) ** 2) / 2) if goal.is_share else weight
-        rise = calmed(cells, group, at, rise, noise, due[at], minute)
+    for likely, (cells, group, at, rise, noise) in zip(due, told, strict=True):
+        rise = calmed(cells, group, at, rise, noise, likely[at], minute)
         keep = rise > 0
         slopes.append((cells[keep], group[keep], at[keep], rise[keep]))
     pairs = list(zip(goals, base, strict=True))

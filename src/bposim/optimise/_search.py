@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from bposim.optimise._exchange import effects, exchanges
-from bposim.optimise._goals import level_of
+from bposim.optimise._goals import Goal, level_of
 from bposim.optimise._lp import keep_to
 from bposim.optimise._master import Master, cells
 from bposim.optimise._oracle import Heads, Oracle, Tangent
@@ -35,8 +35,12 @@ HEAVY, HEAVY_SHARE = 30.0, 5.0
 LACK, LACK_SHARE = 3.0, 0.5
 #: A reach below this ends the descent when it brings nothing.
 REACH_STOP = 0.26
-#: Of a large problem: steps whose time is kept for the last, which mends the nearest plan until it holds, and its reach.
-POLISH, LAST = 3.0, 0.15
+#: Of a large problem: what is asked for above a lack, which rounding to whole heads may take away again.
+NUDGE = 0.005
+#: Of a large problem: the first and longest reach, and the one below which the descent ends.
+WIDE, NARROW = 0.25, 0.06
+#: Of a large problem: a step is begun where there is time for so many of the longest; the reach of the one that mends at the end.
+POLISH, LAST = 1.5, 0.15
 #: Parts of the promised gain below which a step was too long, and above which it may be longer.
 SHORT, LONG = 0.25, 0.75
 
@@ -100,6 +104,9 @@ class Search:
     report: Callable[[Point | None], None] | None = None
     best: Point | None = None
     dearer: float = 1.0
+    reach: float = WIDE
+    longest: float = 0.0
+    latest: tuple[np.ndarray, Tangent] | None = None
     _lacking: float = 0.0  # what the last step left out before it was mended, by its own tangent
     ended: bool = False
     _nearest: Point | None = None
@@ -161,47 +168,48 @@ class Search:
         cheapest shifts within a reach of it which the tangent says are enough. Where the simulation disagrees, the cells
         that fall short are asked for more by what they lack, and the step is solved again; the step goes to the plan of
         the least cost with what it lacks priced. A reach that brings nothing, or little of what it promised, is halved, from
-        the best plan.
+        the best plan. Of a large problem the last step for which there is time is mended until it holds.
         """
         here = self.point(start)
         large = self.model.model.large
-        reach = 0.5 if large else 1.0
+        reach = self.reach if large else 1.0
         at, tangent = None, None
-        longest = 0.0
         for _ in range(steps):
             began = time.monotonic()
-            if began + POLISH * longest * large > self.until:
-                return self._polished(at, tangent)
+            if began + POLISH * self.longest > self.until:
+                return self.mended()
             if at is not here or tangent is None:
                 at, (tangent, asked) = here, self.oracle.tangents(here.heads)
                 self.tangents.append(asked)
-            moved = self._step(here, tangent, reach)
-            longest = max(longest, time.monotonic() - began)
+            last = began + 2 * POLISH * self.longest > self.until
+            moved = self._step(here, tangent, reach, held=last)
+            if large:
+                self.longest, self.latest = max(self.longest, time.monotonic() - began), (at.columns, tangent)
             if moved is not None and self.merit(moved) < self.merit(here) - 1e-9:
                 promised = moved.cost + self._price(LACK, LACK_SHARE) * self._lacking
                 kept = (self.merit(here) - self.merit(moved)) / max(self.merit(here) - promised, 1e-9)
-                reach = (
-                    max(reach / 2, REACH_STOP / 2) if kept < SHORT else min(2 * reach, 1.0) if kept > LONG else reach
-                )
-                here = moved
+                longest_reach, stop = (WIDE, NARROW) if large else (1.0, REACH_STOP)
+                if kept < SHORT:
+                    reach = max(reach / 2, stop / 2)
+                elif kept > LONG:
+                    reach = min(2 * reach, longest_reach)
+                here, self.reach = moved, reach
                 continue
-            if reach < REACH_STOP:
+            if reach < (NARROW if large else REACH_STOP):
                 self.ended = True
                 break
             reach /= 2
+            self.reach = reach
             if self.best is not None and self.merit(self.best) <= self.merit(here):
                 here = self.best
         self.ended = not self.out_of_time and (self.ended or steps == STEPS)
-        return self._polished(at, tangent)
+        return self.mended()
 
-    def _polished(self, at: Point | None, tangent: Tangent | None) -> Point | None:
-        """Mend the nearest plan of a large problem until it holds; return the best."""
-        near = self._nearest
-        if self.model.model.large and near is not None and not near.holds and not self.out_of_time:
-            if near is not at or tangent is None:
-                tangent, asked = self.oracle.tangents(near.heads)
-                self.tangents.append(asked)
-            self._step(near, tangent, LAST, held=True)
+    def mended(self) -> Point | None:
+        """Return the best plan; of a large problem without one that to which the last tangent of all leads, mended until it holds."""
+        if self.latest is not None and self.best is None and not self.out_of_time:
+            columns, tangent = self.latest
+            self._step(self.point(columns), tangent, max(self.reach, LAST), held=True)
         return self.best
 
     def drop(self, point: Point) -> Point:
@@ -225,13 +233,19 @@ class Search:
                 refused.add(column)
         return point
 
-    def squeeze(self, point: Point) -> Point:
+    def proven(self, columns: np.ndarray) -> Point:
+        """Play a plan that was proven to hold, which these draws may not show, and take it for the best."""
+        self.best = self.point(columns)
+        return self.best
+
+    def squeeze(self, point: Point, start: Point | None = None) -> Point:
         """Return a cheaper plan that holds where exchanges of a head or two lead to one, otherwise the plan.
 
-        Plans below the cost of the best are walked over, each with less to lack than the one before.
+        Plans below the cost of the best are walked over, each with less to lack than the one before, from the plan itself or
+        from a ``start`` that costs less.
         """
-        best = here = point
-        tries, seen = 0, {point.columns.tobytes()}
+        best, here = point, point if start is None or start.cost >= point.cost else start
+        tries, seen = 0, {point.columns.tobytes(), here.columns.tobytes()}
         while not self.out_of_time:
             effect = self._effect(here)
             for columns in exchanges(self.model, here.columns, np.concatenate(here.gaps), effect, best.cost):
@@ -313,10 +327,15 @@ class Search:
         extra = [np.zeros_like(m) for m in self.margins]
         found: Point | None = None
         seen = {here.columns.tobytes()}
+        master, wanted, placed = self._master(here, tangent, extra, reach)
         for mend in range(MENDS):
             if self.out_of_time:
                 break
-            solved = self._solve(here, tangent, extra, reach)
+            if mend:
+                more = self._wanted(here, tangent, extra)
+                master.move([m - w for m, w, there in zip(more, wanted, placed, strict=True) if there])
+                wanted = more
+            solved = self._solve(master)
             if solved is None or solved[0].tobytes() in seen:
                 break
             columns, lacking = solved
@@ -328,46 +347,73 @@ class Search:
                 found = one
             if one.holds or (any_better and self.merit(found) < self.merit(here)):
                 break
+            promised = self.merit(here) - one.cost - self._price(LACK, LACK_SHARE) * lacking
+            if any_better and mend == 0 and self.merit(one) - self.merit(here) > promised:
+                break  # it lost more than it promised to gain: nothing to mend at this reach
+            nudge = NUDGE if self.model.model.large else 0.0
             for e, gap in zip(extra, one.gaps, strict=True):
-                e += np.where(np.isfinite(gap) & (gap < 0), -gap, 0.0)
+                e += np.where(np.isfinite(gap) & (gap < 0), nudge - gap, 0.0)
         return found
 
-    def _solve(
+    def _master(
         self, here: Point, tangent: Tangent, extra: list[np.ndarray], reach: float
-    ) -> tuple[np.ndarray, float] | None:
-        """Return the columns of the cheapest plan near a point that the tangent says is enough, and what it lacks all the same.
-
-        None if there is none.
-        """
+    ) -> tuple[Master, list[float], list[bool]]:
+        """Return the problem of the cheapest plan near a point that the tangent says is enough, what each cell is asked for in it,
+        and which of these heads can move at all."""
         master = Master(self.model)
         for (name, i), column in master.heads.items():
             h = float(here.heads[name][i])
             room = max(round(reach * max(REACH_SHARE * h, REACH_LEAST)), 1)
             master.model.low[column], master.model.high[column] = max(h - room, 0.0), h + room
         heavy = self._price(HEAVY, HEAVY_SHARE)
-        for goal, gap, value, rows, more, shape in zip(
-            self.oracle.goals, here.gaps, tangent.values, tangent.slopes, extra, tangent.shapes, strict=True
-        ):
+        wanted, placed = self._wanted(here, tangent, extra), []
+        for (j, c, names, at, slope), asked in zip(self._cells(here, tangent), wanted, strict=True):
+            before = len(master.cuts)
+            goal, value = self.oracle.goals[j], tangent.values[j]
             # On the straight scale, where a slope has the factor of the scale at the present value.
-            steep = np.abs(goal.steepness(value))
+            steep = float(np.abs(goal.steepness(value))[c])
+            if _bends(goal, at):
+                weight, share = tangent.shapes[j]
+                good = share if goal.sign > 0 else 1 - share
+                master.curve(tangent.heads, names, at, slope, weight, good, asked, heavy * steep)
+            else:
+                master.cut(tangent.heads, names, at, slope * steep, asked, heavy)
+            placed.append(len(master.cuts) > before)
+        return master, wanted, placed
+
+    def _cells(self, here: Point, tangent: Tangent) -> Iterator[tuple[int, int, list[str], np.ndarray, np.ndarray]]:
+        """Yield the number of the goal, the cell, and the heads that move it."""
+        for j, (goal, gap, rows) in enumerate(zip(self.oracle.goals, here.gaps, tangent.slopes, strict=True)):
             for c, names, at, slope in cells(tangent, rows, goal.n_cells):
-                if not np.isfinite(gap[c]):
-                    continue
-                if goal.is_share and len(np.unique(at)) > 1:
-                    now = float(goal.straight(value[c]))
-                    wanted = float(ndtr(now + more[c] - gap[c]) - ndtr(now))
-                    weight, share = shape
-                    good = share if goal.sign > 0 else 1 - share
-                    master.curve(tangent.heads, names, at, slope, weight, good, wanted, heavy * steep[c])
-                else:
-                    master.cut(tangent.heads, names, at, slope * steep[c], more[c] - gap[c], heavy)
+                if np.isfinite(gap[c]):
+                    yield j, c, names, at, slope
+
+    def _wanted(self, here: Point, tangent: Tangent, extra: list[np.ndarray]) -> list[float]:
+        """Return what each cell is asked to gain: as a share where it has curves, otherwise on the straight scale."""
+        found = []
+        for j, c, _, at, _ in self._cells(here, tangent):
+            goal = self.oracle.goals[j]
+            more = float(extra[j][c] - here.gaps[j][c])
+            now = float(goal.straight(tangent.values[j][c]))
+            found.append(float(ndtr(now + more) - ndtr(now)) if _bends(goal, at) else more)
+        return found
+
+    def _solve(self, master: Master) -> tuple[np.ndarray, float] | None:
+        """Return the columns of the cheapest plan, and what it lacks all the same; None if there is none."""
         left = max(self.until - time.monotonic(), 1.0)
         limit = min(self.solver.get("time_limit") or left, left, left if self.model.model.large else STEP_S)
+        before = len(master.solved)
         found = master.solve({**self.solver, "time_limit": limit})
-        for one in master.solved:
+        for one in master.solved[before:]:
             keep_to(self.solver, one)
         if found is None:
             return None
         cost, last = np.array(self.model.model.cost), master.solved[-1]
         assert last.values is not None
+        heavy = self._price(HEAVY, HEAVY_SHARE)
         return found[: len(cost)], max(last.objective - float(last.values[: len(cost)] @ cost), 0.0) / heavy
+
+
+def _bends(goal: Goal, at: np.ndarray) -> bool:
+    """Whether the intervals of a cell have curves of their own."""
+    return goal.is_share and len(np.unique(at)) > 1

@@ -12,24 +12,21 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import BposimWarning, ParameterError, parameter, require
+from bposim.optimise._asked import COLUMNS_A_SECOND, Asked
 from bposim.optimise._bound import lower_bound
 from bposim.optimise._conflicts import relaxed
 from bposim.optimise._goals import EACH, Goal, goals_of
 from bposim.optimise._lp import SOLVERS, check_solver
-from bposim.optimise._margins import room_of, search_goal
+from bposim.optimise._margins import off_by, room_of, search_goal
 from bposim.optimise._obstacles import out_of_reach
 from bposim.optimise._oracle import Heads, Oracle
 from bposim.optimise._search import STEPS, Point, Search
-from bposim.optimise._shift_model import Limits, ShiftModel
-from bposim.optimise._skills import JOIN, able_groups, groups_of
-from bposim.optimise._start import free_heads, nearest_cover
-from bposim.optimise._tours import tours
+from bposim.optimise._shift_model import ShiftModel
+from bposim.optimise._skills import JOIN
 from bposim.optimise.plan import CONFLICTS, ShiftPlan
 from bposim.optimise.proof import COLUMNS, prove_plan
-from bposim.optimise.requirement import required_agents
-from bposim.optimise.shifts import check_limits, plan_frames
-from bposim.optimise.validate import check_confidence
-from bposim.provenance import Provenance
+from bposim.optimise.shifts import check_limits
+from bposim.optimise.validate import Validation, check_confidence
 from bposim.scenario import Scenario, Target
 from bposim.simulate.proof import PATIENCE
 
@@ -42,10 +39,11 @@ FEWEST, FEWEST_WINDOWS, MOST = 32, 100, 4_000
 FEWEST_SLOPES = 4
 #: From a refused proof on, so many times the replications, as far as this many looks take half of the time left.
 GROWTH, LOOKS = 4, 100
-#: Share of the time of a large problem that goes into the first plan to be proven.
-FIRST = 0.75
-#: The solver may take ten seconds, and one more for so many columns (a step of a small problem less, ``STEP_S``).
-COLUMNS_A_SECOND = 300
+#: Of a large problem: the share of the time that goes into the first plan to be proven, and the seconds that are kept for mending
+#: the last where its proof refuses it.
+FIRST, MEND_S = 0.4, 18.0
+#: Of a large problem, after the first proof: how many times the replications slopes are told from, and the reach of a step.
+CLOSER, SHORT_REACH = 4, 0.12
 #: Steps on the rough draws, which only bring a small problem near.
 NEAR = 8
 #: Rounds of search and validation, and of a search for the limits that are in the way.
@@ -156,7 +154,7 @@ def optimise_staffing(
         problems += error.problems
     require(problems, ParameterError)
     until = math.inf if time_limit is None else time.monotonic() + time_limit
-    asked = _Asked(scenario, target, volumes, confidence, each, max_heads, seed, solver, gap, until)
+    asked = Asked(scenario, target, volumes, confidence, each, max_heads, seed, solver, gap, until)
     asked.begin()
     options = {"warm_up": warm_up, "drain": drain}
     return _Loop(asked, goals, options, replications, validation, _speaker(progress)).run()
@@ -181,71 +179,11 @@ def _check_targets(scenario: Scenario, target: Any, caller: str) -> list[str]:
     ]
 
 
-class _Asked:
-    """The question and the model it leads to."""
-
-    def __init__(
-        self, scenario: Scenario, target: Target | Mapping[str, Target], volumes: Any, confidence: float | None, each: str,
-        max_heads: int | Mapping[str, int] | None, seed: int, solver: str | None, gap: float, until: float,
-    ) -> None:  # fmt: skip
-        self.scenario, self.target, self.volumes, self.confidence, self.each = (
-            scenario, target, volumes, confidence, each,
-        )  # fmt: skip
-        self.max_heads, self.seed, self.until = max_heads, seed, until
-        self.solver: dict[str, Any] = {"solver": solver, "gap": gap, "time_limit": 10.0, "seed": seed}
-        self.able = able_groups(scenario)
-        groups = groups_of(tuple(scenario.contact_types), self.able)
-        self.tours = tours(scenario, groups, keep_all=True) if scenario.shifts else free_heads(scenario, groups)
-        self.free = all(t.cost == 0 for t in self.tours)
-        self.need: Any = None
-        self.table: dict[tuple[str, ...], np.ndarray] = {}
-
-    def model(self, *, elastic: bool = False) -> ShiftModel:
-        """Return the model of the shifts and their limits; ``elastic`` ones give way at a price."""
-        limits = Limits({}, None, 0.0, self.max_heads)
-        return ShiftModel(self.scenario, self.able, self.tours, limits, free=self.free, elastic=elastic)
-
-    def begin(self) -> None:
-        """Find the requirement by formula, and the cover that comes nearest to it within the limits.
-
-        It is only where the search begins: finite lines, which may put any level out of reach, are left to the simulation.
-        """
-        lines = {
-            f"contact_types.{k}.queue_limit": None for k, t in self.scenario.contact_types.items() if t.queue_limit
-        }
-        endless = self.scenario.replace(lines | ({"trunks": None} if self.scenario.trunks else {}))
-        self.need = required_agents(endless, self.volumes, target=self.target)
-        dear = 50.0 * max((t.cost or t.paid_hours) for t in self.tours)
-        self.table = self.need.by_set()
-        shifts = self.model()
-        self.solver["time_limit"] += len(shifts.model.cost) / COLUMNS_A_SECOND
-        self.start = nearest_cover(shifts, self.table, dear, self.solver)
-
-    def limited(self) -> bool:
-        """Whether limits other than the shifts themselves bind."""
-        return self.max_heads is not None or any(
-            p.max_heads is not None or p.min_heads is not None for p in self.scenario.shifts.values()
-        )
-
-    def plan(self, model: ShiftModel, values: np.ndarray | None, status: str, **more: Any) -> ShiftPlan:
-        """Return columns as a plan."""
-        shifts, staffing, coverage = plan_frames(model, values, self.table)
-        cost = math.nan if values is None else float(shifts["cost"].sum())
-        value = math.nan if values is None else float(values @ np.array(model.model.cost))
-        inputs = {"scenario": self.scenario.hash, "confidence": self.confidence, "each": self.each, "seed": self.seed}
-        return ShiftPlan(
-            status=status, cost=cost, objective="paid_hours" if self.free else "cost", value=value,
-            bound=math.nan, gap=math.nan, shifts=shifts, staffing=staffing, coverage=coverage,
-            conflicts=pd.DataFrame(columns=list(CONFLICTS)), need=self.need, solver=str(self.solver["solver"] or "highs"),
-            provenance=Provenance("optimise_staffing", inputs, (self.need.provenance,)),
-        ).replace(**more)  # fmt: skip
-
-
 class _Loop:
     """Searches on draws of growing number, proves, and asks for more where the proof fails."""
 
     def __init__(
-        self, asked: _Asked, goals: list[Goal], options: dict[str, Any], replications: int | None, validation: int,
+        self, asked: Asked, goals: list[Goal], options: dict[str, Any], replications: int | None, validation: int,
         say: Callable[[str], None] | None,
     ) -> None:  # fmt: skip
         self.asked, self.goals, self.options, self.validation, self.say = asked, goals, options, validation, say
@@ -297,22 +235,41 @@ class _Loop:
         start = np.zeros(n) if asked.start is None else asked.start[:n]
         oracle: Oracle | None = None
         large, held_before = self.model.model.large, set[bytes]()
+        proven: np.ndarray | None = None
+        told: tuple[Heads, Validation] | None = None  # the last proof of expected values: how far the draws are off
         # Where the last draws are no dearer than the rough ones the search begins with them.
         for k in range(int(self.few[0] == self.few[1] < MOST), ROUNDS):
             # Of a large problem a margin over the same draws is found sooner than a plan on others.
             if oracle is None or k < 2 or not large:
                 oracle = self._oracle(k, self._size(k, oracle))
-            room = [np.zeros(g.n_cells) for g in self.goals]
-            if k:
-                room = room_of(oracle, self.model.staffed(start), PATIENCE * self.validation)
-            asked_for = [np.maximum(m, r) for m, r in zip(self.margins, room, strict=True)]
+            full = PATIENCE * self.validation
+            if told is not None:
+                asked_for = off_by(self.wanted, oracle.values(told[0]), told[1], full)
+            elif k:
+                room = room_of(oracle, self.model.staffed(start), full)
+                asked_for = [np.maximum(m, r) for m, r in zip(self.margins, room, strict=True)]
+            else:
+                asked_for = self.margins
             search = self._search(self.model, oracle, asked_for)
-            search.tangents, self.search = self.tangents, search
+            search.tangents = self.tangents
+            if self.search is not None:
+                search.longest, search.latest = self.search.longest, self.search.latest
+            if large and told is not None:
+                oracle.few, search.reach = CLOSER * self.few[1], SHORT_REACH
+            self.search = search
             oracle.parts(self.model.staffed(start))
             last = search.until = search.until - self._reserve(oracle)
-            if large and k and self.best is None:  # what fits these draws best may be refused on others
-                search.until = time.monotonic() + FIRST * (last - time.monotonic())
-            found = search.descend(start, STEPS if k or large else NEAR)
+            if large and k:  # what fits these draws best may be refused on others
+                left = last - time.monotonic()
+                if told is None:
+                    left *= FIRST
+                elif left > 2 * MEND_S:
+                    left -= MEND_S
+                search.until = time.monotonic() + left
+            if proven is not None and not large:
+                found: Point | None = search.squeeze(search.proven(proven), search.point(start))
+            else:
+                found = search.descend(start, STEPS if k or large else NEAR)
             start = (found or search.nearest).columns
             if found is None and asked.limited() and search.ended and not time.monotonic() > last and k < 2:
                 conflicts, held = self._in_the_way(start)
@@ -321,23 +278,31 @@ class _Loop:
                 start = start if held is None else held
             if k == 0 and not time.monotonic() > last:
                 continue  # the rough draws only bring it near
-            candidate = search.nearest if found is None else found if large else search.squeeze(search.drop(found))
+            if found is not None and proven is None and not large:
+                found = search.squeeze(search.drop(found))
+            candidate = found or search.nearest
             start = candidate.columns
             if start.tobytes() in held_before:
+                if large and time.monotonic() < last:
+                    start = search.nearest_by_merit.columns
+                    continue
                 break
             short = self.judged.get(start.tobytes())
             if short is None:
-                proven = self._prove(candidate, k)
-                if proven.status == "met":
+                checked = self._prove(candidate, k)
+                if asked.confidence is None:
+                    told = candidate.heads, checked.validation
+                if checked.status == "met":
                     held_before.add(start.tobytes())
-                    # Margins that fewer replications made necessary may be more than it takes.
-                    sharper = self._size(k + 1, oracle) > oracle.replications and any(m.any() for m in self.margins)
+                    proven = start
+                    # What made it dearer after a refusal may be more than it takes.
+                    sharper = bool(self.judged)
                     if time.monotonic() > last or not (large or sharper):
                         break
                     if large:
                         start = search.nearest_by_merit.columns  # the rest of the time goes into a cheaper one
                         continue
-                short = self.judged[start.tobytes()] = proven.validation.shortfall
+                short = self.judged[start.tobytes()] = checked.validation.shortfall
             elif self.say is not None:
                 self.say("proof: refused before")
             if time.monotonic() > last:
@@ -353,7 +318,7 @@ class _Loop:
         asked = self.asked
         if math.isinf(asked.until):
             return 0.0
-        wanted = oracle.pace * self.validation + len(self.model.model.cost) / COLUMNS_A_SECOND / 3
+        wanted = oracle.pace * self.validation + len(self.model.model.cost) / COLUMNS_A_SECOND / 2.5
         return min(wanted, max((asked.until - self.began) / 3, 0.0))
 
     def _size(self, k: int, before: Oracle | None) -> int:
