@@ -10,6 +10,7 @@ from scipy.stats import norm
 
 import bposim as bp
 from bposim.errors import SolverError
+from bposim.optimise._bound import anchored
 from bposim.optimise._goals import goals_of
 from bposim.optimise._lp import Model
 from bposim.optimise._margins import ROOM, off_by
@@ -137,3 +138,22 @@ def test_margins_are_what_draws_promise_above_the_proof_and_the_room_of_a_full_p
     value = norm.cdf(norm.ppf(0.80) + margin[0])
     mean = norm.cdf(norm.ppf(value) - (norm.ppf(0.84) - norm.ppf(0.81)))
     assert norm.ppf(mean) - room == pytest.approx(norm.ppf(0.80))
+
+
+def test_values_of_the_bound_are_anchored_in_the_proof_and_keep_what_common_draws_tell_apart():
+    """Thirty lucky replications: the proof's value and error for its own plan, and nearly its error for a plan with a head more."""
+    world = desk()
+    (goal,) = goals = goals_of(world, TARGET, None, "horizon")
+    oracle = Oracle(world, None, goals, 30, 5, asked=goals)
+    plan, more = ({"desk": np.full(36, n)} for n in (4, 5))
+    tangents = [oracle.tangents(h)[1] for h in (plan, more)]
+    truth = Oracle(world, None, goals, 3000, 77)
+    mean, error = float(truth.values(plan)[0][0]), float(goal.errors(truth.parts(plan)[0])[0])
+    frame = pd.DataFrame({"mean": [mean], "ci_low": [mean - 1.96 * error], "ci_high": [mean + 1.96 * error]})
+    other = Oracle(world, None, goals, 30, 6, asked=goals).tangents(plan)[1]
+    first, second, third = anchored([*tangents, other], oracle, goals, plan, SimpleNamespace(frame=frame))
+    assert first.values[0][0] == pytest.approx(mean) and first.errors[0][0] == pytest.approx(error, rel=1e-3)
+    assert second.values[0][0] - mean == pytest.approx(tangents[1].values[0][0] - tangents[0].values[0][0])
+    assert second.errors[0][0] < 0.8 * tangents[1].errors[0][0]
+    assert abs(second.values[0][0] - float(truth.values(more)[0][0])) < 4 * second.errors[0][0]
+    assert third is other, "other draws"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,8 +13,9 @@ from scipy.special import ndtr, ndtri
 
 from bposim.optimise._goals import Goal, density
 from bposim.optimise._master import EDGE, Master, cells
-from bposim.optimise._oracle import Heads, Tangent
+from bposim.optimise._oracle import Heads, Oracle, Tangent
 from bposim.optimise._shift_model import ShiftModel
+from bposim.optimise.validate import Validation
 
 #: Share from which on service counts as concave in heads, and the probit at which a chord that touches it there meets it again.
 CONCAVE, CHORD = 0.7, -1.0964
@@ -69,6 +71,36 @@ def _curves(master: Master, goals: Sequence[Goal], tangent: Tangent) -> None:
                 wanted = goal.target.level - float(value[c]) - SURE * float(error[c]) - float(weight[mine] @ over[mine])
                 scaled = min(wanted / LOOSE, wanted * LOOSE)
                 master.curve(tangent.heads, names, at, slope, weight, share, scaled, None, outer)
+
+
+def anchored(
+    tangents: Sequence[Tangent], oracle: Oracle, goals: Sequence[Goal], heads: Heads, proof: Validation
+) -> list[Tangent]:
+    """Return tangents with the values that the proof of one plan makes likely.
+
+    What they are above that plan on common draws is known better than their values, whose luck they share with it; the rest is
+    the proof's, of more replications. Tangents on other draws stay as they are.
+    """
+    luck, values = oracle.luck(heads, goals), oracle.values(heads)
+    if luck is None:
+        return list(tangents)
+    frame, first, truth = proof.frame, 0, []
+    for goal in goals:
+        rows = frame.iloc[first : first + goal.n_cells]
+        first += goal.n_cells
+        width = (rows["ci_high"] - rows["ci_low"]).to_numpy(dtype=float) / (2 * float(ndtri(0.975)))
+        truth.append((rows["mean"].to_numpy(dtype=float), width))
+    found = []
+    for tangent in tangents:
+        if tangent.draws != oracle.seed or tangent.luck is None:
+            found.append(tangent)
+            continue
+        own = zip(tangent.values, tangent.luck, values, luck, truth, strict=True)
+        moved = [
+            (v - w + mean, np.hypot(error, np.sqrt(((a - b) ** 2).sum(axis=0)))) for v, a, w, b, (mean, error) in own
+        ]
+        found.append(replace(tangent, values=[v for v, _ in moved], errors=[e for _, e in moved]))
+    return found
 
 
 def lower_bound(

@@ -45,6 +45,10 @@ class Tangent:
         Weight of each interval in its cell, and its own value.
     steady : list like ``slopes``, or None
         The slopes with those of the plans before in them.
+    draws : int or None
+        Seed of the replications that it was played on.
+    luck : list of ndarray, one per goal, shape (n_replications, n_cells), or None
+        What each replication adds to the error of the values, of expected values.
     """
 
     heads: Heads
@@ -54,6 +58,8 @@ class Tangent:
     least: list[np.ndarray]
     shapes: list[tuple[np.ndarray, np.ndarray]]
     steady: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] | None = None
+    draws: int | None = None
+    luck: list[np.ndarray] | None = None
 
 
 @dataclass(eq=False)
@@ -127,6 +133,17 @@ class Oracle:
         """Return the value of each cell of each goal."""
         return [g.values(p) for g, p in zip(self.goals, self.parts(heads), strict=True)]
 
+    def luck(self, heads: Heads, goals: Sequence[Goal]) -> list[np.ndarray] | None:
+        """Return what each replication adds to the error of expected values; None where a probability is asked for."""
+        if any(g.confidence is not None for g in goals):
+            return None
+        found = []
+        for goal, parts in zip(goals, self.parts(heads), strict=True):
+            top, bottom = goal.by_window(parts)
+            below = np.maximum(bottom.sum(axis=0), 1e-12)
+            found.append((top - top.sum(axis=0) / below * bottom) / below)
+        return found
+
     def tangent(self, heads: Heads) -> Tangent:
         """Return values and slopes of the goals that are searched for."""
         return self.tangents(heads)[0]
@@ -163,7 +180,9 @@ class Oracle:
             return found, found
         told = [_slopes_of(g, first[j], [(k, o, p[j]) for k, o, p in moves]) for j, g in enumerate(self.asked)]
         due = [_due(g, base[j], heads) for j, g in enumerate(self.asked)]
-        own = _tangent(heads, self.asked, base, told, due, minute)
+        own = replace(
+            _tangent(heads, self.asked, base, told, due, minute), draws=self.seed, luck=self.luck(heads, self.asked)
+        )
         same = all(a is b for a, b in zip(self.goals, self.asked, strict=True))
         return found, replace(own, steady=found.slopes) if same else own
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import highspy
 import numpy as np
 from scipy.sparse import csr_array
 
@@ -21,6 +20,8 @@ class Relaxation:
     """
 
     def __init__(self, model: Model, seed: int, *, value: bool = False) -> None:
+        import highspy
+
         swallow_banner()
         self.solver = highspy.Highs()
         options: dict[str, Any] = {"output_flag": False, "threads": 1, "random_seed": seed, "solver": "ipm"}
@@ -57,6 +58,8 @@ class Relaxation:
         SolverError
             The solver ended in another way.
         """
+        import highspy
+
         spent = self.solver.getRunTime()
         self.solver.setOptionValue("time_limit", math.inf if time_limit is None else spent + time_limit)
         self.solver.run()

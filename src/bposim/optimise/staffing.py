@@ -13,7 +13,7 @@ import pandas as pd
 
 from bposim.errors import BposimWarning, ParameterError, parameter, require
 from bposim.optimise._asked import COLUMNS_A_SECOND, Asked
-from bposim.optimise._bound import lower_bound
+from bposim.optimise._bound import anchored, lower_bound
 from bposim.optimise._conflicts import relaxed
 from bposim.optimise._goals import EACH, Goal, goals_of
 from bposim.optimise._lp import SOLVERS, check_solver
@@ -207,6 +207,9 @@ class _Loop:
         self.best: ShiftPlan | None = None
         self.heads: Heads | None = None
         self.search: Search | None = None
+        self.told: tuple[Heads, Validation] | None = (
+            None  # the last proof of expected values: how far the draws are off
+        )
         self.began = time.monotonic()
 
     def run(self) -> ShiftPlan:
@@ -236,15 +239,14 @@ class _Loop:
         oracle: Oracle | None = None
         large, held_before = self.model.model.large, set[bytes]()
         proven: np.ndarray | None = None
-        told: tuple[Heads, Validation] | None = None  # the last proof of expected values: how far the draws are off
         # Where the last draws are no dearer than the rough ones the search begins with them.
         for k in range(int(self.few[0] == self.few[1] < MOST), ROUNDS):
             # Of a large problem a margin over the same draws is found sooner than a plan on others.
             if oracle is None or k < 2 or not large:
                 oracle = self._oracle(k, self._size(k, oracle))
             full = PATIENCE * self.validation
-            if told is not None:
-                asked_for = off_by(self.wanted, oracle.values(told[0]), told[1], full)
+            if self.told is not None:
+                asked_for = off_by(self.wanted, oracle.values(self.told[0]), self.told[1], full)
             elif k:
                 room = room_of(oracle, self.model.staffed(start), full)
                 asked_for = [np.maximum(m, r) for m, r in zip(self.margins, room, strict=True)]
@@ -254,14 +256,14 @@ class _Loop:
             search.tangents = self.tangents
             if self.search is not None:
                 search.longest, search.latest = self.search.longest, self.search.latest
-            if large and told is not None:
+            if large and self.told is not None:
                 oracle.few, search.reach = CLOSER * self.few[1], SHORT_REACH
             self.search = search
             oracle.parts(self.model.staffed(start))
             last = search.until = search.until - self._reserve(oracle)
             if large and k:  # what fits these draws best may be refused on others
                 left = last - time.monotonic()
-                if told is None:
+                if self.told is None:
                     left *= FIRST
                 elif left > 2 * MEND_S:
                     left -= MEND_S
@@ -291,7 +293,7 @@ class _Loop:
             if short is None:
                 checked = self._prove(candidate, k)
                 if asked.confidence is None:
-                    told = candidate.heads, checked.validation
+                    self.told = candidate.heads, checked.validation
                 if checked.status == "met":
                     held_before.add(start.tobytes())
                     proven = start
@@ -375,6 +377,8 @@ class _Loop:
 
     def _bounded(self, plan: ShiftPlan) -> ShiftPlan:
         """Return the plan with bound and gap."""
+        if self.told is not None and self.search is not None and self.model.model.large:
+            self.tangents = anchored(self.tangents, self.search.oracle, self.goals, *self.told)
         bound = lower_bound(self.model, self.goals, self.tangents, self.asked.solver)
         if not math.isfinite(bound) or not math.isfinite(plan.value):
             return plan
