@@ -268,7 +268,9 @@ class _Loop:
                 elif left > 2 * MEND_S:
                     left -= MEND_S
                 search.until = time.monotonic() + left
-            if proven is not None and not large:
+            exchanged = proven is not None and self.told is not None and not large
+            if exchanged:
+                assert proven is not None
                 found: Point | None = search.squeeze(search.proven(proven), search.point(start))
             else:
                 found = search.descend(start, STEPS if k or large else NEAR)
@@ -280,7 +282,7 @@ class _Loop:
                 start = start if held is None else held
             if k == 0 and not time.monotonic() > last:
                 continue  # the rough draws only bring it near
-            if found is not None and proven is None and not large:
+            if found is not None and not exchanged and not large:
                 found = search.squeeze(search.drop(found))
             candidate = found or search.nearest
             start = candidate.columns
@@ -298,7 +300,8 @@ class _Loop:
                     held_before.add(start.tobytes())
                     proven = start
                     # What made it dearer after a refusal may be more than it takes.
-                    sharper = bool(self.judged)
+                    sharper = self.told is not None or self._size(k + 1, oracle) > oracle.replications
+                    sharper = sharper and any(lack.any() for short in self.judged.values() for lack in short)
                     if time.monotonic() > last or not (large or sharper):
                         break
                     if large:
