@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.optimize import linprog
 from scipy.stats import norm
@@ -127,17 +126,17 @@ def test_slopes_of_few_replications_keep_what_plans_before_told_of_their_rate(mo
     np.testing.assert_allclose(said[1][4], (KEPT**2 * old + new) / (1 + KEPT) ** 2 * due[2][:2] ** 2)
 
 
-def test_margins_are_what_draws_promise_above_the_proof_and_the_room_of_a_full_proof():
-    world = desk()
-    goals = goals_of(world, TARGET, None, "horizon")
-    frame = pd.DataFrame({"mean": [0.81], "ci_low": [0.79], "ci_high": [0.83]})
-    (margin,) = off_by(goals, [np.array([0.84])], SimpleNamespace(frame=frame, replications=100), 400)
-    room = ROOM * (norm.ppf(0.81) - norm.ppf(0.79)) / 2  # of four times the replications
+@pytest.mark.parametrize("confidence", [None, 0.9])
+def test_margins_are_what_draws_promise_above_the_proof_and_the_room_of_a_full_proof(confidence):
+    goals = goals_of(desk(), TARGET, confidence, "horizon")
+    proof = SimpleNamespace(reached=((np.array([0.81]), np.array([0.01])),), replications=100)
+    (margin,) = off_by(goals, [np.array([0.84])], proof, 400)
+    half = norm.ppf(0.975) * 0.01 / 2 / norm.pdf(norm.ppf(0.81))  # of four times the replications
+    room = (ROOM if confidence is None else ROOM - 1) * half
     assert margin[0] == pytest.approx(norm.ppf(0.84) - norm.ppf(0.81) + room)
-    # A plan on these draws that has just this margin has its interval's end at the level.
-    value = norm.cdf(norm.ppf(0.80) + margin[0])
-    mean = norm.cdf(norm.ppf(value) - (norm.ppf(0.84) - norm.ppf(0.81)))
-    assert norm.ppf(mean) - room == pytest.approx(norm.ppf(0.80))
+    # A plan that has just this margin on the same draws is so much above the level in truth.
+    truth = norm.ppf(0.80) + margin[0] - (norm.ppf(0.84) - norm.ppf(0.81))
+    assert truth - room == pytest.approx(norm.ppf(0.80))
 
 
 def test_values_of_the_bound_are_anchored_in_the_proof_and_keep_what_common_draws_tell_apart():
@@ -149,9 +148,9 @@ def test_values_of_the_bound_are_anchored_in_the_proof_and_keep_what_common_draw
     tangents = [oracle.tangents(h)[1] for h in (plan, more)]
     truth = Oracle(world, None, goals, 3000, 77)
     mean, error = float(truth.values(plan)[0][0]), float(goal.errors(truth.parts(plan)[0])[0])
-    frame = pd.DataFrame({"mean": [mean], "ci_low": [mean - 1.96 * error], "ci_high": [mean + 1.96 * error]})
+    proof = SimpleNamespace(reached=((np.array([mean]), np.array([error])),))
     other = Oracle(world, None, goals, 30, 6, asked=goals).tangents(plan)[1]
-    first, second, third = anchored([*tangents, other], oracle, goals, plan, SimpleNamespace(frame=frame))
+    first, second, third = anchored([*tangents, other], oracle, goals, plan, proof)
     assert first.values[0][0] == pytest.approx(mean) and first.errors[0][0] == pytest.approx(error, rel=1e-3)
     assert second.values[0][0] - mean == pytest.approx(tangents[1].values[0][0] - tangents[0].values[0][0])
     assert second.errors[0][0] < 0.8 * tangents[1].errors[0][0]

@@ -528,10 +528,8 @@ def test_after_a_refusal_more_replications_are_played_and_the_cheapest_proven_pl
         proven, status = judge(self, plan, k), next(verdicts, "stopped")
         lack = (np.array([0.0 if status == "met" else 0.05]),)
         proofs.append((status, proven.cost))
-        frame = proven.validation.frame
-        if status != "met":
-            frame = frame.assign(mean=0.78, ci_low=0.77, ci_high=0.79)
-        return proven.replace(status=status, validation=replace(proven.validation, shortfall=lack, frame=frame))
+        reached = proven.validation.reached if status == "met" else ((np.array([0.78]), np.array([0.005])),)
+        return proven.replace(status=status, validation=replace(proven.validation, shortfall=lack, reached=reached))
 
     monkeypatch.setattr(_Loop, "_search", watched)
     monkeypatch.setattr(_Loop, "_judged", judged)

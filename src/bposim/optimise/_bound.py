@@ -84,18 +84,12 @@ def anchored(
     luck, values = oracle.luck(heads, goals), oracle.values(heads)
     if luck is None:
         return list(tangents)
-    frame, first, truth = proof.frame, 0, []
-    for goal in goals:
-        rows = frame.iloc[first : first + goal.n_cells]
-        first += goal.n_cells
-        width = (rows["ci_high"] - rows["ci_low"]).to_numpy(dtype=float) / (2 * float(ndtri(0.975)))
-        truth.append((rows["mean"].to_numpy(dtype=float), width))
     found = []
     for tangent in tangents:
         if tangent.draws != oracle.seed or tangent.luck is None:
             found.append(tangent)
             continue
-        own = zip(tangent.values, tangent.luck, values, luck, truth, strict=True)
+        own = zip(tangent.values, tangent.luck, values, luck, proof.reached, strict=True)
         moved = [
             (v - w + mean, np.hypot(error, np.sqrt(((a - b) ** 2).sum(axis=0)))) for v, a, w, b, (mean, error) in own
         ]

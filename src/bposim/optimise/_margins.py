@@ -40,21 +40,19 @@ def off_by(goals: Sequence[Goal], values: Sequence[np.ndarray], proof: Validatio
     Parameters
     ----------
     goals : sequence of Goal
-        Without a confidence.
+        As the search aims at them.
     values : list of ndarray, one per goal, shape (n_cells,)
         Of the plan on the search's draws: what they are above its value in the proof they are for any plan near it.
     proof : Validation
     full : int
-        Replications of a proof that goes to the end, for whose interval there must be room.
+        Replications of a proof that goes to the end, for whose interval there must be room; a quantile that is aimed at has its
+        room already, but for the half of ``ROOM``.
     """
-    result, first = [], 0
-    for goal, value in zip(goals, values, strict=True):
-        rows = proof.frame.iloc[first : first + goal.n_cells]
-        first += goal.n_cells
-        mean = goal.straight(rows["mean"].to_numpy(dtype=float))
-        end = goal.straight(rows["ci_low" if goal.sign > 0 else "ci_high"].to_numpy(dtype=float))
-        room = ROOM * (mean - end) * math.sqrt(proof.replications / full)
-        result.append(np.nan_to_num(goal.straight(value) - mean + room))
+    result = []
+    for goal, value, (reached, error) in zip(goals, values, proof.reached, strict=True):
+        half = float(ndtri(0.975)) * error * math.sqrt(proof.replications / full) * np.abs(goal.steepness(reached))
+        room = (ROOM if goal.confidence is None else ROOM - 1) * half
+        result.append(np.nan_to_num(goal.straight(value) - goal.straight(reached) + room))
     return result
 
 

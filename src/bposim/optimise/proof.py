@@ -12,6 +12,7 @@ import pandas as pd
 from bposim.metrics import ratio_interval
 from bposim.metrics.intervals import extreme_share, probability
 from bposim.optimise._goals import Goal, level_of
+from bposim.optimise._margins import search_goal
 from bposim.optimise.plan import ShiftPlan
 from bposim.optimise.validate import EXPECTED, PROBABILITY, proven
 from bposim.scenario import Scenario
@@ -48,9 +49,11 @@ def prove_plan(
         ``validation.shortfall`` holds what each cell lacks on the straight scale, the interval's end included.
     """
     lacks: list[np.ndarray] = []
+    reached: list[tuple[np.ndarray, np.ndarray]] = []
 
     def judge(played: Sequence[SimulationResult]) -> list[tuple[Any, ...]]:
         lacks.clear()
+        reached.clear()
         rows = []
         batch = np.concatenate([r.batch for r in played])
         for goal in goals:
@@ -59,13 +62,15 @@ def prove_plan(
             found, lack = (_windows if goal.confidence is not None else _cells)(goal, parts, batch, scenario)
             rows += found
             lacks.append(lack)
+            aim = search_goal(goal, replications)
+            reached.append((aim.values(parts), aim.errors(parts)))
         return rows
 
     checked = proven(
         plan, scenario, goals, judge, COLUMNS,
         volumes=volumes, seed=seed, replications=replications, options=options,
     )  # fmt: skip
-    return checked.replace(validation=replace(checked.validation, shortfall=tuple(lacks)))
+    return checked.replace(validation=replace(checked.validation, shortfall=tuple(lacks), reached=tuple(reached)))
 
 
 def _cells(

@@ -198,18 +198,15 @@ class _Loop:
             self.few = [MOST, MOST]
             self.rough, self.fine = min(self.rough, replications), replications
         self.wanted = [search_goal(g, validation) for g in goals]
-        self.margins = [np.zeros(g.n_cells) for g in goals]
         self.paths = asked.volumes
         self.trail: list[dict[str, Any]] = []
         self.tangents: list[Any] = []
         self.proofs: list[pd.DataFrame] = []
-        self.judged: dict[bytes, tuple[np.ndarray, ...]] = {}
+        self.refused: set[bytes] = set()
         self.best: ShiftPlan | None = None
         self.heads: Heads | None = None
         self.search: Search | None = None
-        self.told: tuple[Heads, Validation] | None = (
-            None  # the last proof of expected values: how far the draws are off
-        )
+        self.told: tuple[Heads, Validation] | None = None  # the last proof: how far the draws are off
         self.began = time.monotonic()
 
     def run(self) -> ShiftPlan:
@@ -248,10 +245,9 @@ class _Loop:
             if self.told is not None:
                 asked_for = off_by(self.wanted, oracle.values(self.told[0]), self.told[1], full)
             elif k:
-                room = room_of(oracle, self.model.staffed(start), full)
-                asked_for = [np.maximum(m, r) for m, r in zip(self.margins, room, strict=True)]
+                asked_for = room_of(oracle, self.model.staffed(start), full)
             else:
-                asked_for = self.margins
+                asked_for = [np.zeros(g.n_cells) for g in self.goals]
             search = self._search(self.model, oracle, asked_for)
             search.tangents = self.tangents
             if self.search is not None:
@@ -268,9 +264,7 @@ class _Loop:
                 elif left > 2 * MEND_S:
                     left -= MEND_S
                 search.until = time.monotonic() + left
-            exchanged = proven is not None and self.told is not None and not large
-            if exchanged:
-                assert proven is not None
+            if proven is not None and not large:
                 found: Point | None = search.squeeze(search.proven(proven), search.point(start))
             else:
                 found = search.descend(start, STEPS if k or large else NEAR)
@@ -282,7 +276,7 @@ class _Loop:
                 start = start if held is None else held
             if k == 0 and not time.monotonic() > last:
                 continue  # the rough draws only bring it near
-            if found is not None and not exchanged and not large:
+            if found is not None and proven is None and not large:
                 found = search.squeeze(search.drop(found))
             candidate = found or search.nearest
             start = candidate.columns
@@ -291,31 +285,24 @@ class _Loop:
                     start = search.nearest_by_merit.columns
                     continue
                 break
-            short = self.judged.get(start.tobytes())
-            if short is None:
+            if start.tobytes() not in self.refused:
                 checked = self._prove(candidate, k)
-                if asked.confidence is None:
-                    self.told = candidate.heads, checked.validation
+                self.told = candidate.heads, checked.validation
                 if checked.status == "met":
                     held_before.add(start.tobytes())
                     proven = start
                     # What made it dearer after a refusal may be more than it takes.
-                    sharper = self.told is not None or self._size(k + 1, oracle) > oracle.replications
-                    sharper = sharper and any(lack.any() for short in self.judged.values() for lack in short)
-                    if time.monotonic() > last or not (large or sharper):
+                    if time.monotonic() > last or not (large or self.refused):
                         break
                     if large:
                         start = search.nearest_by_merit.columns  # the rest of the time goes into a cheaper one
                         continue
-                short = self.judged[start.tobytes()] = checked.validation.shortfall
+                else:
+                    self.refused.add(start.tobytes())
             elif self.say is not None:
                 self.say("proof: refused before")
             if time.monotonic() > last:
                 break
-            # What was chosen on more replications fits them less than those that were seen.
-            kept = 1.0 if large else math.sqrt(oracle.replications / self._size(k + 1, oracle))
-            for m, asked_of, s in zip(self.margins, asked_for, short, strict=True):
-                m[:] = np.where(s > 0, asked_of + s, m) * kept
         return none
 
     def _reserve(self, oracle: Oracle) -> float:
@@ -413,8 +400,7 @@ class _Loop:
         columns = np.zeros(len(elastic.model.cost))
         columns[: len(start)] = start
         oracle = self._oracle(1, self.fine)
-        room = room_of(oracle, elastic.staffed(columns), PATIENCE * self.validation)
-        margins = [np.maximum(m, r) for m, r in zip(self.margins, room, strict=True)]
+        margins = room_of(oracle, elastic.staffed(columns), PATIENCE * self.validation)
         for k in range(ROUNDS + 1, ROUNDS + 1 + RELAXED):  # the proofs of the search itself stay unseen
             search = Search(elastic, oracle, self.asked.solver, self.asked.until, margins, dearer=DEARER)
             held = search.descend(columns)

@@ -46,6 +46,9 @@ class Validation:
         interval with its 95 % interval; four replications in five lie between ``low`` and ``high``.
     shortfall : tuple of ndarray
         Of a plan from :func:`optimise_staffing`: what each goal's cells lack, on the scale of its search.
+    reached : tuple of (value, error)
+        Of a plan from :func:`optimise_staffing`: what each goal's cells came to, with the standard error; with a confidence the
+        quantile of the windows that the search aims at.
     """
 
     frame: pd.DataFrame
@@ -53,6 +56,7 @@ class Validation:
     replications: int
     seed: int
     shortfall: tuple[np.ndarray, ...] = ()
+    reached: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
     intervals: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
 
     @property
