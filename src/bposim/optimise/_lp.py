@@ -333,7 +333,7 @@ def _cbc_path(pulp: Any) -> str | None:
 
 
 @cache
-def swallow_banner() -> None:
+def _swallow_banner() -> None:
     """Make the first HiGHS object of the process with standard output shut: it prints a banner past every option."""
     import highspy
 
@@ -385,12 +385,18 @@ def _run(model: Model, name: str, gap: float, time_limit: float | None, seed: in
     return Solution(status, objective, min(bound, objective), values, name)
 
 
+def highs() -> Any:
+    """Return the module of HiGHS, which says nothing from here on."""
+    import highspy
+
+    _swallow_banner()
+    return highspy
+
+
 def _highs(
     pulp: Any, problem: Any, gap: float, time_limit: float | None, seed: int, whole: bool, n: int
 ) -> tuple[Status, float | None]:
-    import highspy
-
-    swallow_banner()
+    highspy = highs()
     # Of a large problem without whole columns an interior point is several times faster than the simplex method.
     how = {"solver": "ipm"} if n > _LARGE and not whole else {}
     problem.solve(pulp.HiGHS(msg=False, gapRel=gap, timeLimit=time_limit, threads=1, random_seed=seed, **how))

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from bposim.errors import SolverError
-from bposim.optimise._lp import Model, Solution, swallow_banner
+from bposim.optimise._lp import Model, Solution, highs
 
 
 class Relaxation:
@@ -20,9 +20,7 @@ class Relaxation:
     """
 
     def __init__(self, model: Model, seed: int, *, value: bool = False) -> None:
-        import highspy
-
-        swallow_banner()
+        highspy = highs()
         self.solver = highspy.Highs()
         options: dict[str, Any] = {"output_flag": False, "threads": 1, "random_seed": seed, "solver": "ipm"}
         for name, chosen in (options | ({"run_crossover": "off"} if value else {})).items():
@@ -58,13 +56,11 @@ class Relaxation:
         SolverError
             The solver ended in another way.
         """
-        import highspy
-
         spent = self.solver.getRunTime()
         self.solver.setOptionValue("time_limit", math.inf if time_limit is None else spent + time_limit)
         self.solver.run()
         self.solver.setOptionValue("solver", "simplex")
-        state, kinds = self.solver.getModelStatus(), highspy.HighsModelStatus
+        state, kinds = self.solver.getModelStatus(), highs().HighsModelStatus
         if state == kinds.kOptimal:
             value = float(self.solver.getInfo().objective_function_value)
             return Solution("optimal", value, value, np.array(self.solver.getSolution().col_value), "highs")
