@@ -345,6 +345,8 @@ def small_table(rows: pd.DataFrame) -> pd.DataFrame:
 RUNS = {"i3": i3, "i4": i4, "week": week}
 
 if __name__ == "__main__":
+    from staffing_loop import promise, small  # by its name, for other processes to find it
+
     which = sys.argv[1] if len(sys.argv) > 1 else "i3"
     number = int(sys.argv[2]) if len(sys.argv) > 2 else None
     if which in RUNS:
