@@ -12,7 +12,7 @@ from bposim.errors import SolverError
 from bposim.optimise._bound import anchored
 from bposim.optimise._goals import goals_of
 from bposim.optimise._lp import Model
-from bposim.optimise._margins import ROOM, off_by
+from bposim.optimise._margins import ROOM, WORTH, off_by, worth_a_proof
 from bposim.optimise._master import ALONE, Master
 from bposim.optimise._oracle import KEPT, Oracle
 from bposim.optimise._relaxed import Relaxation
@@ -144,6 +144,17 @@ def test_margins_are_what_draws_promise_above_the_proof_and_the_room_of_a_full_p
     # A plan that has just this margin on the same draws is so much above the level in truth.
     truth = norm.ppf(0.80) + margin[0] - (norm.ppf(0.84) - norm.ppf(0.81))
     assert truth - room == pytest.approx(norm.ppf(0.80))
+
+
+@pytest.mark.parametrize("n_cells", [1, 2, 3])
+def test_a_plan_that_just_has_the_room_is_proven_one_time_in_four(n_cells):
+    """A proof told of a plan, with its error; changed plans that on the search's draws just have the room are proven anew."""
+    rng, half = np.random.default_rng(3), norm.ppf(0.975)
+    told, fresh = rng.normal(0.0, 1.0, (2, 20_000, n_cells))  # in standard errors of a full proof
+    truth = worth_a_proof(n_cells) * half - told
+    held = (truth + fresh - half >= 0).all(axis=1).mean()
+    assert held == pytest.approx(WORTH, abs=4 * np.sqrt(WORTH * (1 - WORTH) / 20_000))
+    assert worth_a_proof(72) == ROOM
 
 
 def test_values_of_the_bound_are_anchored_in_the_proof_and_keep_what_common_draws_tell_apart():

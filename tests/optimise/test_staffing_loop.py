@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 import bposim as bp
 from bposim.errors import BposimWarning, ParameterError, SolverError
-from bposim.optimise import optimise_staffing
+from bposim.optimise import optimise_staffing, staffing
 from bposim.optimise._bound import CHORD, above, lower_bound, outer
 from bposim.optimise._goals import goals_of
 from bposim.optimise._master import Master, bends
@@ -282,6 +282,15 @@ def test_fewest_agents_for_a_day_of_roubos_koole_and_stolletz(patience, expected
     sure = plan_of(world, TARGET, confidence=0.95, **options)
     assert (sure.status, int(sure.shifts["heads"].sum())) == ("met", surely)
     assert sure.validation.frame["probability"][0] > 0.95
+
+
+def test_a_first_plan_made_dear_by_dark_draws_is_not_the_last(monkeypatch):
+    """Margins of half a probit too much stand for the draws: the proof of the first plan tells that they are."""
+    plain = plan_of(line(), TARGET, seed=2)
+    monkeypatch.setattr(staffing, "room_of", lambda oracle, *a: [np.full(g.n_cells, 0.5) for g in oracle.goals])
+    plan = plan_of(line(), TARGET, seed=2)
+    assert plan.proofs["cost"].iloc[0] > plain.cost + 10, "more than a shift too dear"
+    assert (plan.status, plan.cost) == ("met", plain.cost)
 
 
 def test_heads_are_free_where_there_are_no_shifts_and_both_solvers_agree():

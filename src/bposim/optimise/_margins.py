@@ -32,7 +32,21 @@ def room_of(oracle: Oracle, heads: Heads, proof: int) -> list[np.ndarray]:
 ROOM = 1.5
 
 
-def off_by(goals: Sequence[Goal], values: Sequence[np.ndarray], proof: Validation, full: int) -> list[np.ndarray]:
+#: A plan is worth a proof which holds so often where all its cells just have their room, once a dearer plan is proven.
+WORTH = 0.25
+
+
+def worth_a_proof(n_cells: int) -> float:
+    """Return the room, as of :data:`ROOM`, at which one proof in four of so many cells holds.
+
+    Both the proof that told and the one to come are off by an error of the same size.
+    """
+    return min(1 + math.sqrt(2) * float(ndtri(WORTH ** (1 / n_cells)) / ndtri(0.975)), ROOM)
+
+
+def off_by(
+    goals: Sequence[Goal], values: Sequence[np.ndarray], proof: Validation, full: int, room: float = ROOM
+) -> list[np.ndarray]:
     """Return by how much each cell must exceed its level on the draws of a search, as the proof of one plan tells.
 
     What a few changed shifts add is known much better on common draws than the level itself, which the proof tells.
@@ -46,13 +60,15 @@ def off_by(goals: Sequence[Goal], values: Sequence[np.ndarray], proof: Validatio
     proof : Validation
     full : int
         Replications of a proof that goes to the end, for whose interval there must be room; a quantile that is aimed at has its
-        room already, but for the half of ``ROOM``.
+        room already, of one half width.
+    room : float
+        As of :data:`ROOM`.
     """
     result = []
     for goal, value, (reached, error) in zip(goals, values, proof.reached, strict=True):
         half = float(ndtri(0.975)) * error * math.sqrt(proof.replications / full) * np.abs(goal.steepness(reached))
-        room = (ROOM if goal.confidence is None else ROOM - 1) * half
-        result.append(np.nan_to_num(goal.straight(value) - goal.straight(reached) + room))
+        own = room if goal.confidence is None else room - 1
+        result.append(np.nan_to_num(goal.straight(value) - goal.straight(reached) + own * half))
     return result
 
 

@@ -17,7 +17,7 @@ from bposim.optimise.plan import ShiftPlan
 from bposim.optimise.validate import EXPECTED, PROBABILITY, proven
 from bposim.scenario import Scenario
 from bposim.simulate import SimulationResult
-from bposim.simulate.proof import verdict
+from bposim.simulate.proof import PATIENCE, verdict
 
 COLUMNS = (
     "target", "cell", "validated", "confidence", "probability", "ci_low", "ci_high", "mean", "status", "met",
@@ -30,7 +30,7 @@ _NUDGE = 0.01
 
 def prove_plan(
     plan: ShiftPlan, scenario: Scenario, goals: Sequence[Goal], *, volumes: Any, seed: int, replications: int,
-    options: dict[str, Any],
+    options: dict[str, Any], patience: int = PATIENCE,
 ) -> ShiftPlan:  # fmt: skip
     """Return the plan with its validation, ``met`` where the interval of every cell reaches its level.
 
@@ -41,7 +41,9 @@ def prove_plan(
     seed : int
         Moved away from the one of the search.
     replications : int
-        To begin with; up to four times as many while the answer is open.
+        To begin with.
+    patience : int
+        Up to so many times as many while the answer is open.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def prove_plan(
 
     checked = proven(
         plan, scenario, goals, judge, COLUMNS,
-        volumes=volumes, seed=seed, replications=replications, options=options,
+        volumes=volumes, seed=seed, replications=replications, options=options, patience=patience,
     )  # fmt: skip
     return checked.replace(validation=replace(checked.validation, shortfall=tuple(lacks), reached=tuple(reached)))
 

@@ -17,7 +17,7 @@ from bposim.optimise._bound import anchored, lower_bound
 from bposim.optimise._conflicts import relaxed
 from bposim.optimise._goals import EACH, Goal, goals_of
 from bposim.optimise._lp import SOLVERS, check_solver
-from bposim.optimise._margins import off_by, room_of, search_goal
+from bposim.optimise._margins import ROOM, off_by, room_of, search_goal, worth_a_proof
 from bposim.optimise._obstacles import out_of_reach
 from bposim.optimise._oracle import Heads, Oracle
 from bposim.optimise._search import STEPS, Point, Search
@@ -32,6 +32,8 @@ from bposim.simulate.proof import PATIENCE
 
 #: Contacts that one look at a plan plays, in the first descent and in the last.
 ROUGH, FINE = 150_000, 600_000
+#: Contacts that the proof of a plan plays, once a dearer one is proven.
+PROOF = 20_000_000
 #: Contacts that take the time of one replication's overhead.
 OVERHEAD = 400
 #: Replications of a look, at least (for an expected value, for a probability) and at most; those that tell slopes at least.
@@ -92,7 +94,8 @@ def optimise_staffing(
     replications : int, optional
         Played for each plan in the last descent; None takes what a few seconds allow, and more where a proof refused a plan.
     validation : int
-        Fresh replications to begin the proof with; up to four times as many while the answer is open.
+        Fresh replications to begin the proof with; up to four times as many while the answer is open, and up to sixteen times
+        for a plan cheaper than one that is proven.
     seed : int
         Of the search; the proof moves away from it.
     warm_up, drain
@@ -236,14 +239,18 @@ class _Loop:
         oracle: Oracle | None = None
         large, held_before = self.model.model.large, set[bytes]()
         proven: np.ndarray | None = None
+        at_once = False  # the first plan was proven: a proof tells what is near it
         # Where the last draws are no dearer than the rough ones the search begins with them.
         for k in range(int(self.few[0] == self.few[1] < MOST), ROUNDS):
-            # Of a large problem a margin over the same draws is found sooner than a plan on others.
-            if oracle is None or k < 2 or not large:
+            # Of a large problem a margin over the same draws is found sooner than a plan on others, and draws whose first plan was
+            # proven will do.
+            if oracle is None or k < 2 or not (large or at_once):
                 oracle = self._oracle(k, self._size(k, oracle))
-            full = PATIENCE * self.validation
+            patience = self._patience(oracle) if proven is not None and at_once else PATIENCE
+            full = patience * self.validation
             if self.told is not None:
-                asked_for = off_by(self.wanted, oracle.values(self.told[0]), self.told[1], full)
+                room = ROOM if large or self.refused else worth_a_proof(sum(g.n_cells for g in self.goals))
+                asked_for = off_by(self.wanted, oracle.values(self.told[0]), self.told[1], full, room)
             elif k:
                 asked_for = room_of(oracle, self.model.staffed(start), full)
             else:
@@ -286,13 +293,13 @@ class _Loop:
                     continue
                 break
             if start.tobytes() not in self.refused:
-                checked = self._prove(candidate, k)
+                checked = self._prove(candidate, k, patience)
                 self.told = candidate.heads, checked.validation
                 if checked.status == "met":
                     held_before.add(start.tobytes())
                     proven = start
-                    # What made it dearer after a refusal may be more than it takes.
-                    if time.monotonic() > last or not (large or self.refused):
+                    at_once = at_once or not (large or self.refused)
+                    if time.monotonic() > last:
                         break
                     if large:
                         start = search.nearest_by_merit.columns  # the rest of the time goes into a cheaper one
@@ -321,6 +328,14 @@ class _Loop:
         most = MOST if before.pace <= 0 or math.isinf(left) else min(MOST, left / 2 / LOOKS / before.pace)
         return int(max(min(GROWTH * before.replications, most), before.replications))
 
+    def _patience(self, oracle: Oracle) -> int:
+        """Return how many times its first replications the proof of a plan cheaper than a proven one may take."""
+        contacts = (OVERHEAD + _contacts(self.asked.need)) * self.validation
+        most = PROOF / contacts
+        if oracle.pace > 0 and self.search is not None:
+            most = min(most, (self.search.until - time.monotonic()) / 4 / oracle.pace / self.validation)
+        return int(np.clip(most, PATIENCE, PATIENCE**2))
+
     def _oracle(self, k: int, size: int) -> Oracle:
         asked = self.asked
         return Oracle(
@@ -332,9 +347,9 @@ class _Loop:
         search.report = None if self.say is None else _line(self.say, self.trail, self.began)
         return search
 
-    def _prove(self, point: Point, k: int) -> ShiftPlan:
+    def _prove(self, point: Point, k: int, patience: int = PATIENCE) -> ShiftPlan:
         """Prove a plan on replications, and on paths, that nothing has seen, and keep it if it lacks least so far."""
-        proven = self._judged(self.asked.plan(self.model, point.columns, "stopped"), k)
+        proven = self._judged(self.asked.plan(self.model, point.columns, "stopped"), k, patience)
         if not point.keeps:
             proven = proven.replace(status="stopped")
         tried, checked = len(self.proofs) + 1, proven.validation
@@ -347,11 +362,11 @@ class _Loop:
             self.say(f"proof: {proven.validation.status} at {proven.cost:,.2f}")
         return proven
 
-    def _judged(self, plan: ShiftPlan, k: int) -> ShiftPlan:
+    def _judged(self, plan: ShiftPlan, k: int, patience: int = PATIENCE) -> ShiftPlan:
         asked = self.asked
         proven = prove_plan(
             plan, asked.scenario, self.goals, volumes=self.paths, seed=asked.seed + 104_729 * k,
-            replications=self.validation, options=self.options,
+            replications=self.validation, options=self.options, patience=patience,
         )  # fmt: skip
         if callable(getattr(self.paths, "more", None)):
             self.paths = self.paths.more(self.validation)

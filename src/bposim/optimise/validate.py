@@ -140,7 +140,7 @@ def validate_plan(
 def proven(
     plan: ShiftPlan, scenario: Scenario, goals: Sequence[Goal],
     judge: Callable[[Sequence[SimulationResult]], list[tuple[Any, ...]]], columns: Sequence[str], *,
-    volumes: Any, seed: int, replications: int, options: Mapping[str, Any] | None = None,
+    volumes: Any, seed: int, replications: int, options: Mapping[str, Any] | None = None, patience: int = PATIENCE,
 ) -> ShiftPlan:  # fmt: skip
     """Return the plan with what a judge says of it on fresh replications, played on while its answer is open.
 
@@ -154,6 +154,8 @@ def proven(
         Of the search; the proof moves away from it.
     options : mapping, optional
         Further arguments of :func:`bposim.simulate`.
+    patience : int
+        At most so many times the replications.
     """
     fresh = seed + 1_000_003
     seen: list[SimulationResult] = []
@@ -174,7 +176,7 @@ def proven(
     with warnings.catch_warnings():
         # Where the paths come round again they are pooled with those judged before, and count once.
         warnings.simplefilter("ignore", SimulationWarning)
-        rows, total = prove(runs, look, undecided, limit=PATIENCE * replications)
+        rows, total = prove(runs, look, undecided, limit=patience * replications)
     frame = pd.DataFrame(rows, columns=list(columns))
     met = bool(frame["met"].all())
     validation = Validation(frame, met, total, fresh, intervals=by_interval(goals, seen))
