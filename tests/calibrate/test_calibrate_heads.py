@@ -24,7 +24,7 @@ from bposim.calibrate.heads import (
 from bposim.errors import ParameterError
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-HISTORIES = 40
+HISTORIES = 20
 
 
 def centre(cv=0.0, days=35, heads=(6, 9, 11, 9, 11, 7)):
@@ -55,7 +55,7 @@ def factor_of(log, truth):
 
 @pytest.mark.parametrize("cv", [0.0, 0.12])
 def test_a_planted_day_factor_of_heads_comes_back(cv):
-    """Over 40 histories: none in at least 95 % where there is none, else the interval holds the truth in 87 % or more."""
+    """Over 20 histories: none in at least 95 % where there is none, else the interval holds the truth in 87 % or more."""
     truth = centre(cv)
     found = [factor_of(datasets.draw_history(truth, seed=300 + k), truth)[0] for k in range(HISTORIES)]
     values = np.array([e.value for e in found])

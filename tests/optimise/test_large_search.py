@@ -12,7 +12,7 @@ from bposim.errors import SolverError
 from bposim.optimise._bound import anchored
 from bposim.optimise._goals import goals_of
 from bposim.optimise._lp import Model
-from bposim.optimise._margins import ROOM, WORTH, off_by, worth_a_proof
+from bposim.optimise._margins import ROOM, WORTH, off_by, search_goal, worth_a_proof
 from bposim.optimise._master import ALONE, Master
 from bposim.optimise._oracle import KEPT, Oracle
 from bposim.optimise._relaxed import Relaxation
@@ -136,38 +136,49 @@ def test_slopes_of_few_replications_keep_what_plans_before_told_of_their_rate(mo
 @pytest.mark.parametrize("confidence", [None, 0.9])
 def test_margins_are_what_draws_promise_above_the_proof_and_the_room_of_a_full_proof(confidence):
     goals = goals_of(desk(), TARGET, confidence, "horizon")
-    proof = SimpleNamespace(reached=((np.array([0.81]), np.array([0.01])),), replications=100)
-    (margin,) = off_by(goals, [np.array([0.84])], proof, 400)
+    aims = [search_goal(g, 100) for g in goals]
+    proof = SimpleNamespace(reached=((np.array([0.81]), np.array([0.01])),), shortfall=(np.zeros(1),), replications=100)
+    (margin,) = off_by(goals, aims, [np.array([0.84])], proof, 400)
     half = norm.ppf(0.975) * 0.01 / 2 / norm.pdf(norm.ppf(0.81))  # of four times the replications
-    room = (ROOM if confidence is None else ROOM - 1) * half
+    room = 1.5 * half
+    if confidence is not None:  # the aim lies half the width of 100 windows higher, which is twice that of 400
+        room -= 2 * half
     assert margin[0] == pytest.approx(norm.ppf(0.84) - norm.ppf(0.81) + room)
-    # A plan that has just this margin on the same draws is so much above the level in truth.
-    truth = norm.ppf(0.80) + margin[0] - (norm.ppf(0.84) - norm.ppf(0.81))
-    assert truth - room == pytest.approx(norm.ppf(0.80))
 
 
-@pytest.mark.parametrize("n_cells", [1, 2, 3])
-def test_a_plan_that_just_has_the_room_is_proven_one_time_in_four(n_cells):
+@pytest.mark.parametrize("confidence", [None, 0.9])
+def test_a_refused_plan_lacks_on_the_draws_what_it_lacked_in_the_proof(confidence):
+    goals = goals_of(desk(), TARGET, confidence, "horizon")
+    aims = [search_goal(g, 100) for g in goals]
+    proof = SimpleNamespace(
+        reached=((np.array([0.83]), np.array([1e-4])),), shortfall=(np.array([0.02]),), replications=400
+    )
+    (margin,) = off_by(goals, aims, [np.array([0.85])], proof, 400)
+    assert norm.ppf(0.85) - norm.ppf(0.80) - margin[0] == pytest.approx(-0.02)
+
+
+@pytest.mark.parametrize(("n_cells", "ratio"), [(1, 1), (2, 1), (3, 1), (1, 16), (2, 4)])
+def test_a_plan_that_just_has_the_room_is_proven_one_time_in_four(n_cells, ratio):
     """A proof told of a plan, with its error; changed plans that on the search's draws just have the room are proven anew."""
     rng, half = np.random.default_rng(3), norm.ppf(0.975)
     told, fresh = rng.normal(0.0, 1.0, (2, 20_000, n_cells))  # in standard errors of a full proof
-    truth = worth_a_proof(n_cells) * half - told
+    truth = worth_a_proof(n_cells, ratio) * half - told * np.sqrt(ratio)
     held = (truth + fresh - half >= 0).all(axis=1).mean()
     assert held == pytest.approx(WORTH, abs=4 * np.sqrt(WORTH * (1 - WORTH) / 20_000))
-    assert worth_a_proof(72) == ROOM
+    assert worth_a_proof(72, ratio) == ROOM
 
 
 def test_values_of_the_bound_are_anchored_in_the_proof_and_keep_what_common_draws_tell_apart():
     """Thirty lucky replications: the proof's value and error for its own plan, and nearly its error for a plan with a head more."""
     world = desk()
     (goal,) = goals = goals_of(world, TARGET, None, "horizon")
-    oracle = Oracle(world, None, goals, 30, 5, asked=goals)
+    oracle = Oracle(world, None, goals, 30, 5, asked=goals, apart=True)
     plan, more = ({"desk": np.full(36, n)} for n in (4, 5))
     tangents = [oracle.tangents(h)[1] for h in (plan, more)]
     truth = Oracle(world, None, goals, 3000, 77)
     mean, error = float(truth.values(plan)[0][0]), float(goal.errors(truth.parts(plan)[0])[0])
     proof = SimpleNamespace(reached=((np.array([mean]), np.array([error])),))
-    other = Oracle(world, None, goals, 30, 6, asked=goals).tangents(plan)[1]
+    other = Oracle(world, None, goals, 30, 6, asked=goals, apart=True).tangents(plan)[1]
     first, second, third = anchored([*tangents, other], oracle, goals, plan, proof)
     assert first.values[0][0] == pytest.approx(mean) and first.errors[0][0] == pytest.approx(error, rel=1e-3)
     assert second.values[0][0] - mean == pytest.approx(tangents[1].values[0][0] - tangents[0].values[0][0])

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import norm
 
 import bposim as bp
-from bposim.errors import BposimWarning, ParameterError, SolverError
+from bposim.errors import BposimWarning, ParameterError, SimulationWarning, SolverError
 from bposim.optimise import optimise_staffing, staffing
 from bposim.optimise._bound import CHORD, above, lower_bound, outer
 from bposim.optimise._goals import goals_of
@@ -30,8 +30,9 @@ TARGET = bp.ServiceLevel(0.80, within="20s", window="day")
 
 @pytest.fixture(autouse=True)
 def few_exchanges(monkeypatch):
-    """Exchanges of shifts have tests of their own (``test_exchange.py``)."""
+    """Exchanges of shifts have tests of their own (``test_exchange.py``), and so have second proofs."""
     monkeypatch.setattr("bposim.optimise._search.EXCHANGES", 6)
+    monkeypatch.setattr("bposim.optimise.staffing.PROOF", 0)
 
 
 def line(**changes):
@@ -299,7 +300,9 @@ def test_heads_are_free_where_there_are_no_shifts_and_both_solvers_agree():
         "a": bp.ServiceLevel(0.80, within="20s", window="day"),
         "b": bp.ServiceLevel(0.70, within="30s", window="day"),
     }
-    plans = [plan_of(world, target, solver=s, seed=3, gap=1e-2, replications=120) for s in ("highs", "cbc")]
+    plans = [
+        plan_of(world, target, solver=s, seed=3, gap=1e-2, replications=120, validation=400) for s in ("highs", "cbc")
+    ]
     assert [p.status for p in plans] == ["met", "met"]
     assert plans[0].cost == pytest.approx(plans[1].cost, rel=0.04)
     assert list(plans[0].validation.frame["target"].str[:1]) == ["a", "b"]
@@ -503,7 +506,7 @@ def test_an_interrupt_before_any_plan_goes_on(monkeypatch):
 
 
 def test_no_shifts_are_proven_twice(monkeypatch):
-    """A proof that always refuses: each plan is proven once, and what was refused is asked for more."""
+    """A proof that always finds a plan just short: each plan is proven once, and what was refused is asked for more."""
     import bposim.optimise.staffing as module
 
     real, seen = module.prove_plan, []
@@ -511,11 +514,27 @@ def test_no_shifts_are_proven_twice(monkeypatch):
     def refusing(plan, *args, **options):
         seen.append(tuple(plan.staffing["heads"]))
         proven = real(plan, *args, **options)
-        return proven.replace(status="stopped", validation=replace(proven.validation, shortfall=(np.array([1e-6]),)))
+        return proven.replace(status="stopped", validation=replace(proven.validation, shortfall=(np.array([1e-3]),)))
 
     monkeypatch.setattr(module, "prove_plan", refusing)
     assert plan_of(line(), TARGET, seed=1, replications=200).status == "stopped"
-    assert seen and len(seen) == len(set(seen))
+    assert len(seen) == len(set(seen)) > 2
+    assert [sum(heads) for heads in seen] == sorted(sum(heads) for heads in seen)
+
+
+def test_a_refusal_on_shared_paths_is_asked_for_more():
+    """Forty levels of volume, cv 0.25, each played many times: the proof is as wide as forty paths are, whatever is played."""
+    world = line()
+    mean, factors = np.array([12, 15, 18, 15, 10, 8, 8, 6.0]), np.random.default_rng(5).gamma(16, 1 / 16, 40)
+    volumes = pd.DataFrame({
+        "contact_type": "calls", "interval_start": np.tile(world.grid.starts, 40),
+        "contacts": np.concatenate([mean * f for f in factors]), "sample": np.repeat(np.arange(40), 8),
+    })  # fmt: skip
+    with pytest.warns(SimulationWarning):
+        plan = plan_of(world, TARGET, volumes=volumes, seed=1, replications=300, validation=500)
+    assert plan.status == "met"
+    assert len(plan.proofs) > 1, "the first was refused, or a cheaper one was looked for"
+    assert plan.validation.frame["ci_low"][0] >= 0.80
 
 
 def test_after_a_refusal_more_replications_are_played_and_the_cheapest_proven_plan_is_returned(monkeypatch):
@@ -533,8 +552,8 @@ def test_after_a_refusal_more_replications_are_played_and_the_cheapest_proven_pl
         margins.append(float(asked[0][0]))
         return begin(self, model, oracle, asked)
 
-    def judged(self, plan, k):
-        proven, status = judge(self, plan, k), next(verdicts, "stopped")
+    def judged(self, plan, k, first=None):
+        proven, status = judge(self, plan, k, first), next(verdicts, "stopped")
         lack = (np.array([0.0 if status == "met" else 0.05]),)
         proofs.append((status, proven.cost))
         reached = proven.validation.reached if status == "met" else ((np.array([0.78]), np.array([0.005])),)
@@ -553,6 +572,28 @@ def test_after_a_refusal_more_replications_are_played_and_the_cheapest_proven_pl
     )
 
 
+def test_a_cheaper_plan_that_its_proof_leaves_undecided_is_proven_once_more(monkeypatch):
+    """The first plan is met, one below its cost undecided; on other replications, more of them, it is met."""
+    monkeypatch.setattr(staffing, "room_of", lambda oracle, *a: [np.full(g.n_cells, 0.5) for g in oracle.goals])
+    monkeypatch.setattr(staffing, "PROOF", 10_000_000)
+    said, asked, real = iter(["met", "undecided", "met"]), [], staffing.prove_plan
+
+    def judged(plan, *args, replications, seed, **options):
+        proven, status = real(plan, *args, replications=200, seed=seed, **options), next(said, "not met")
+        asked.append((proven.cost, replications, seed))
+        frame = proven.validation.frame.assign(status=status, met=status == "met")
+        lack = () if status == "met" else (np.array([0.05]),)
+        validation = replace(proven.validation, frame=frame, met=status == "met", shortfall=lack or (np.zeros(1),))
+        return proven.replace(status="met" if status == "met" else "stopped", validation=validation)
+
+    monkeypatch.setattr(staffing, "prove_plan", judged)
+    plan = plan_of(line(), TARGET, seed=2)
+    (dear, n, _), (cheap, n_one, one), (again, n_two, two) = asked[:3]
+    assert cheap < dear and (n, n_one) == (1000, 1000)
+    assert again == cheap and n_two > 1000 and two != one
+    assert (plan.status, plan.cost) == ("met", cheap)
+
+
 def test_each_proof_meets_paths_of_its_own(monkeypatch):
     import bposim.optimise.staffing as module
 
@@ -564,13 +605,18 @@ def test_each_proof_meets_paths_of_its_own(monkeypatch):
             return Paths(self.first + samples)
 
     asked, first = SimpleNamespace(scenario=None, seed=1), []
-    proven = SimpleNamespace()
-    monkeypatch.setattr(module, "prove_plan", lambda plan, *a, volumes, **o: first.append(volumes.first) or proven)
+
+    def longer(plan, *a, volumes, replications, **o):
+        """Undecided until four times the replications were played."""
+        first.append(volumes.first)
+        return SimpleNamespace(validation=SimpleNamespace(replications=4 * replications))
+
+    monkeypatch.setattr(module, "prove_plan", longer)
     loop = module._Loop.__new__(module._Loop)
-    loop.asked, loop.goals, loop.paths, loop.validation, loop.options = asked, [], Paths(), 500, {}
-    for k in range(3):
-        loop._judged(None, k)
-    assert first == [0, 500, 1000]
+    loop.asked, loop.goals, loop.wanted, loop.paths, loop.validation, loop.options = asked, [], [], Paths(), 500, {}
+    for k, begin in enumerate((None, 700, None)):
+        loop._judged(None, k, begin)
+    assert first == [0, 2000, 4800]
 
 
 def test_a_cell_without_a_miss_and_one_without_contacts_are_told_as_such():

@@ -40,6 +40,7 @@ class Asked:
         self.tours = tours(scenario, groups, keep_all=True) if scenario.shifts else free_heads(scenario, groups)
         self.free = all(t.cost == 0 for t in self.tours)
         self.need: Any = None
+        self.start: np.ndarray | None = None
         self.table: dict[tuple[str, ...], np.ndarray] = {}
 
     def model(self, *, elastic: bool = False) -> ShiftModel:

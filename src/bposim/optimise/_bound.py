@@ -121,9 +121,8 @@ def lower_bound(
     pass no filter; they are convex in heads wherever the queue is not overwhelmed.
     """
     master = Master(model)
-    curved = [tangents[-1], tangents[len(tangents) // 2]][: len(tangents)] if model.model.large and tangents else []
-    for tangent in curved:
-        _curves(master, goals, tangent)
+    for k in sorted({len(tangents) - 1, (len(tangents) - 1) // 2}) if model.model.large and tangents else ():
+        _curves(master, goals, tangents[k])
     for tangent in tangents:
         shapes: list[Any] = [*tangent.shapes] or [None] * len(goals)
         lists = zip(goals, tangent.values, tangent.errors, tangent.least, tangent.slopes, shapes, strict=True)

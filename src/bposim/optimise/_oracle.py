@@ -76,6 +76,8 @@ class Oracle:
         Replications, the first of all, that slopes are told from; None takes all.
     asked : sequence of Goal, optional
         The same targets as they were asked for, where the search aims higher.
+    apart : bool
+        Whether tangents keep what each replication adds to their errors.
     played : int
         Plans played so far.
     pace : float
@@ -90,6 +92,7 @@ class Oracle:
     options: dict[str, Any] = field(default_factory=dict)
     asked: Sequence[Goal] | None = None
     few: int | None = None
+    apart: bool = False
     tick: Callable[[], None] | None = None
     played: int = 0
     pace: float = 0.0
@@ -180,9 +183,8 @@ class Oracle:
             return found, found
         told = [_slopes_of(g, first[j], [(k, o, p[j]) for k, o, p in moves]) for j, g in enumerate(self.asked)]
         due = [_due(g, base[j], heads) for j, g in enumerate(self.asked)]
-        own = replace(
-            _tangent(heads, self.asked, base, told, due, minute), draws=self.seed, luck=self.luck(heads, self.asked)
-        )
+        luck = self.luck(heads, self.asked) if self.apart else None
+        own = replace(_tangent(heads, self.asked, base, told, due, minute), draws=self.seed, luck=luck)
         same = all(a is b for a, b in zip(self.goals, self.asked, strict=True))
         return found, replace(own, steady=found.slopes) if same else own
 

@@ -84,6 +84,10 @@ class Search:
     model : ShiftModel
         Without a requirement: the shifts and their limits.
     oracle : Oracle
+    solver : dict
+        Solver, gap and seconds, as :meth:`Model.solve` takes them.
+    until : float
+        Clock (``time.monotonic``) at which the time is up.
     margins : list of ndarray, one per goal
         By how much more than the level each cell is asked for, on the straight scale.
     trail : list of dict
@@ -92,6 +96,12 @@ class Search:
         Whether the last descent came to its end before its time.
     dearer : float
         What the price of a lack is multiplied by.
+    reach : float
+        Of a large problem: how far the next step may move an interval's heads, as :data:`REACH_SHARE` of them.
+    longest : float
+        Seconds of its longest step.
+    latest : (columns, Tangent) or None
+        The plan from which its last step was made.
     """
 
     model: ShiftModel
@@ -177,7 +187,7 @@ class Search:
         for _ in range(steps):
             began = time.monotonic()
             if began + POLISH * self.longest > self.until:
-                return self.mended()
+                return self._mended()
             if at is not here or tangent is None:
                 at, (tangent, asked) = here, self.oracle.tangents(here.heads)
                 self.tangents.append(asked)
@@ -203,9 +213,9 @@ class Search:
             if self.best is not None and self.merit(self.best) <= self.merit(here):
                 here = self.best
         self.ended = not self.out_of_time and (self.ended or steps == STEPS)
-        return self.mended()
+        return self._mended()
 
-    def mended(self) -> Point | None:
+    def _mended(self) -> Point | None:
         """Return the best plan; of a large problem without one that to which the last tangent of all leads, mended until it holds."""
         if self.latest is not None and self.best is None and not self.out_of_time:
             columns, tangent = self.latest

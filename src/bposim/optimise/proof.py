@@ -12,7 +12,7 @@ import pandas as pd
 from bposim.metrics import ratio_interval
 from bposim.metrics.intervals import extreme_share, probability
 from bposim.optimise._goals import Goal, level_of
-from bposim.optimise._margins import search_goal
+from bposim.optimise._margins import HALF
 from bposim.optimise.plan import ShiftPlan
 from bposim.optimise.validate import EXPECTED, PROBABILITY, proven
 from bposim.scenario import Scenario
@@ -30,7 +30,7 @@ _NUDGE = 0.01
 
 def prove_plan(
     plan: ShiftPlan, scenario: Scenario, goals: Sequence[Goal], *, volumes: Any, seed: int, replications: int,
-    options: dict[str, Any], patience: int = PATIENCE,
+    options: dict[str, Any], patience: int = PATIENCE, aims: Sequence[Goal] | None = None,
 ) -> ShiftPlan:  # fmt: skip
     """Return the plan with its validation, ``met`` where the interval of every cell reaches its level.
 
@@ -44,11 +44,14 @@ def prove_plan(
         To begin with.
     patience : int
         Up to so many times as many while the answer is open.
+    aims : sequence of Goal, optional
+        What a search aims at, if not at the goals themselves: ``validation.reached`` is of these.
 
     Returns
     -------
     ShiftPlan
-        ``validation.shortfall`` holds what each cell lacks on the straight scale, the interval's end included.
+        ``validation.shortfall`` holds what each cell lacks on the straight scale, the interval's end included, and
+        ``validation.reached`` what it came to.
     """
     lacks: list[np.ndarray] = []
     reached: list[tuple[np.ndarray, np.ndarray]] = []
@@ -58,14 +61,14 @@ def prove_plan(
         reached.clear()
         rows = []
         batch = np.concatenate([r.batch for r in played])
-        for goal in goals:
+        for goal, aim in zip(goals, aims or goals, strict=True):
             pieces = [goal.parts(r) for r in played]
             parts = (np.concatenate([p[0] for p in pieces]), np.concatenate([p[1] for p in pieces]))
-            found, lack = (_windows if goal.confidence is not None else _cells)(goal, parts, batch, scenario)
+            judged = _windows if goal.confidence is not None else _cells
+            found, lack, error = judged(goal, aim, parts, batch, scenario)
             rows += found
             lacks.append(lack)
-            aim = search_goal(goal, replications)
-            reached.append((aim.values(parts), aim.errors(parts)))
+            reached.append((aim.values(parts), error))
         return rows
 
     checked = proven(
@@ -76,9 +79,9 @@ def prove_plan(
 
 
 def _cells(
-    goal: Goal, parts: tuple[np.ndarray, np.ndarray], batch: np.ndarray, scenario: Scenario
-) -> tuple[list[tuple[Any, ...]], np.ndarray]:
-    """Judge the expected value of each cell."""
+    goal: Goal, aim: Goal, parts: tuple[np.ndarray, np.ndarray], batch: np.ndarray, scenario: Scenario
+) -> tuple[list[tuple[Any, ...]], np.ndarray, np.ndarray]:
+    """Judge the expected value of each cell; return rows, what each lacks, and its standard error."""
     n = goal.n_cells
     inside = np.zeros((len(goal.codes), n))
     inside[np.arange(len(goal.codes)), goal.codes] = 1.0
@@ -97,13 +100,16 @@ def _cells(
         rows.append((goal.label, cell, EXPECTED, None, None, float(low[c]), float(high[c]), float(mean[c]), said, said in ("met", NOBODY)))  # fmt: skip
     end = low if goal.sign > 0 else high
     lack = np.where(seen, level_of(goal) - goal.straight(np.where(seen, end, t.level)), 0.0)
-    return rows, np.maximum(lack, 0.0)
+    return rows, np.maximum(lack, 0.0), np.where(seen, (high - low) / (2 * HALF), np.nan)
 
 
 def _windows(
-    goal: Goal, parts: tuple[np.ndarray, np.ndarray], batch: np.ndarray, scenario: Scenario
-) -> tuple[list[tuple[Any, ...]], np.ndarray]:
-    """Judge the probability that a window meets the target."""
+    goal: Goal, aim: Goal, parts: tuple[np.ndarray, np.ndarray], batch: np.ndarray, scenario: Scenario
+) -> tuple[list[tuple[Any, ...]], np.ndarray, np.ndarray]:
+    """Judge the probability that a window meets the target; return its row, what it lacks, and the error of the aim's quantile.
+
+    Where replications share a path the error grows as the probability's interval does.
+    """
     top, bottom = goal.by_window(parts)
     seen = bottom > 0
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -118,4 +124,6 @@ def _windows(
     short = np.zeros(1)
     if said != "met":
         short = np.maximum(level_of(goal) - goal.straight(goal.values(parts)), 0.0) + _NUDGE
-    return [row], short
+    _, alone_low, alone_high = probability(met, pd.Series(rep))
+    wider = (high - low) / (alone_high - alone_low) if alone_high > alone_low else 1.0
+    return [row], short, wider * aim.errors(parts)

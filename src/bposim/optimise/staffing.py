@@ -32,8 +32,8 @@ from bposim.simulate.proof import PATIENCE
 
 #: Contacts that one look at a plan plays, in the first descent and in the last.
 ROUGH, FINE = 150_000, 600_000
-#: Contacts that the proof of a plan plays, once a dearer one is proven.
-PROOF = 20_000_000
+#: Contacts that a second proof plays, and how far its seeds are from those of the first.
+PROOF, LONGER = 20_000_000, 100
 #: Contacts that take the time of one replication's overhead.
 OVERHEAD = 400
 #: Replications of a look, at least (for an expected value, for a probability) and at most; those that tell slopes at least.
@@ -95,7 +95,7 @@ def optimise_staffing(
         Played for each plan in the last descent; None takes what a few seconds allow, and more where a proof refused a plan.
     validation : int
         Fresh replications to begin the proof with; up to four times as many while the answer is open, and up to sixteen times
-        for a plan cheaper than one that is proven.
+        in a second proof of a plan that is cheaper than a proven one.
     seed : int
         Of the search; the proof moves away from it.
     warm_up, drain
@@ -210,6 +210,8 @@ class _Loop:
         self.heads: Heads | None = None
         self.search: Search | None = None
         self.told: tuple[Heads, Validation] | None = None  # the last proof: how far the draws are off
+        self.dearer = 1.0
+        self.pace = 0.0  # seconds that a replication of the last proof took
         self.began = time.monotonic()
 
     def run(self) -> ShiftPlan:
@@ -246,17 +248,18 @@ class _Loop:
             # proven will do.
             if oracle is None or k < 2 or not (large or at_once):
                 oracle = self._oracle(k, self._size(k, oracle))
-            patience = self._patience(oracle) if proven is not None and at_once else PATIENCE
-            full = patience * self.validation
+            full = PATIENCE * (self._longer() if at_once else self.validation)
             if self.told is not None:
-                room = ROOM if large or self.refused else worth_a_proof(sum(g.n_cells for g in self.goals))
-                asked_for = off_by(self.wanted, oracle.values(self.told[0]), self.told[1], full, room)
+                heads, proof = self.told
+                worth = worth_a_proof(sum(g.n_cells for g in self.goals), full / proof.replications)
+                room = ROOM if large or self.refused else worth
+                asked_for = off_by(self.goals, self.wanted, oracle.values(heads), proof, full, room)
             elif k:
                 asked_for = room_of(oracle, self.model.staffed(start), full)
             else:
                 asked_for = [np.zeros(g.n_cells) for g in self.goals]
             search = self._search(self.model, oracle, asked_for)
-            search.tangents = self.tangents
+            search.tangents, search.dearer = self.tangents, self.dearer
             if self.search is not None:
                 search.longest, search.latest = self.search.longest, self.search.latest
             if large and self.told is not None:
@@ -293,7 +296,9 @@ class _Loop:
                     continue
                 break
             if start.tobytes() not in self.refused:
-                checked = self._prove(candidate, k, patience)
+                checked = self._prove(candidate, k)
+                if at_once and checked.validation.status == "undecided" and (more := self._longer()) > self.validation:
+                    checked = self._prove(candidate, LONGER + k, more)
                 self.told = candidate.heads, checked.validation
                 if checked.status == "met":
                     held_before.add(start.tobytes())
@@ -306,8 +311,12 @@ class _Loop:
                         continue
                 else:
                     self.refused.add(start.tobytes())
-            elif self.say is not None:
-                self.say("proof: refused before")
+            else:
+                if self.say is not None:
+                    self.say("proof: refused before")
+                if at_once:
+                    break  # these draws have told what they can
+                self.dearer *= 10  # what it lacked was cheaper than a head
             if time.monotonic() > last:
                 break
         return none
@@ -317,7 +326,7 @@ class _Loop:
         asked = self.asked
         if math.isinf(asked.until):
             return 0.0
-        wanted = oracle.pace * self.validation + len(self.model.model.cost) / COLUMNS_A_SECOND / 2.5
+        wanted = max(oracle.pace, self.pace) * self.validation + len(self.model.model.cost) / COLUMNS_A_SECOND / 2.5
         return min(wanted, max((asked.until - self.began) / 3, 0.0))
 
     def _size(self, k: int, before: Oracle | None) -> int:
@@ -328,18 +337,18 @@ class _Loop:
         most = MOST if before.pace <= 0 or math.isinf(left) else min(MOST, left / 2 / LOOKS / before.pace)
         return int(max(min(GROWTH * before.replications, most), before.replications))
 
-    def _patience(self, oracle: Oracle) -> int:
-        """Return how many times its first replications the proof of a plan cheaper than a proven one may take."""
-        contacts = (OVERHEAD + _contacts(self.asked.need)) * self.validation
-        most = PROOF / contacts
-        if oracle.pace > 0 and self.search is not None:
-            most = min(most, (self.search.until - time.monotonic()) / 4 / oracle.pace / self.validation)
-        return int(np.clip(most, PATIENCE, PATIENCE**2))
+    def _longer(self) -> int:
+        """Return the replications with which a second proof begins, of a plan that is cheaper than a proven one and undecided."""
+        most = PROOF / (OVERHEAD + _contacts(self.asked.need))
+        if self.pace > 0:
+            most = min(most, (self.asked.until - time.monotonic()) / 4 / self.pace)
+        return int(np.clip(most / PATIENCE, self.validation, PATIENCE * self.validation))
 
     def _oracle(self, k: int, size: int) -> Oracle:
         asked = self.asked
         return Oracle(
-            asked.scenario, asked.volumes, self.wanted, size, asked.seed + 7919 * k, self.options, self.goals, self.few[min(k, 1)]
+            asked.scenario, asked.volumes, self.wanted, size, asked.seed + 7919 * k, self.options, self.goals, self.few[min(k, 1)],
+            self.model.model.large,
         )  # fmt: skip
 
     def _search(self, model: ShiftModel, oracle: Oracle, margins: list[np.ndarray]) -> Search:
@@ -347,9 +356,9 @@ class _Loop:
         search.report = None if self.say is None else _line(self.say, self.trail, self.began)
         return search
 
-    def _prove(self, point: Point, k: int, patience: int = PATIENCE) -> ShiftPlan:
+    def _prove(self, point: Point, k: int, first: int | None = None) -> ShiftPlan:
         """Prove a plan on replications, and on paths, that nothing has seen, and keep it if it lacks least so far."""
-        proven = self._judged(self.asked.plan(self.model, point.columns, "stopped"), k, patience)
+        proven = self._judged(self.asked.plan(self.model, point.columns, "stopped"), k, first)
         if not point.keeps:
             proven = proven.replace(status="stopped")
         tried, checked = len(self.proofs) + 1, proven.validation
@@ -362,14 +371,16 @@ class _Loop:
             self.say(f"proof: {proven.validation.status} at {proven.cost:,.2f}")
         return proven
 
-    def _judged(self, plan: ShiftPlan, k: int, patience: int = PATIENCE) -> ShiftPlan:
-        asked = self.asked
+    def _judged(self, plan: ShiftPlan, k: int, first: int | None = None) -> ShiftPlan:
+        asked, began = self.asked, time.monotonic()
         proven = prove_plan(
             plan, asked.scenario, self.goals, volumes=self.paths, seed=asked.seed + 104_729 * k,
-            replications=self.validation, options=self.options, patience=patience,
+            replications=first or self.validation, options=self.options, aims=self.wanted,
         )  # fmt: skip
+        played = proven.validation.replications
+        self.pace = (time.monotonic() - began) / played
         if callable(getattr(self.paths, "more", None)):
-            self.paths = self.paths.more(self.validation)
+            self.paths = self.paths.more(played)
         return proven
 
     def _rescue(self) -> None:

@@ -44,9 +44,9 @@ class Validation:
     intervals : DataFrame
         ``target, metric, level, interval_start, contacts, value, ci_low, ci_high, low, high``: the pooled value in each
         interval with its 95 % interval; four replications in five lie between ``low`` and ``high``.
-    shortfall : tuple of ndarray
+    shortfall : tuple of ndarray, shape (n_cells,)
         Of a plan from :func:`optimise_staffing`: what each goal's cells lack, on the scale of its search.
-    reached : tuple of (value, error)
+    reached : tuple of (value, error), each of shape (n_cells,)
         Of a plan from :func:`optimise_staffing`: what each goal's cells came to, with the standard error; with a confidence the
         quantile of the windows that the search aims at.
     """
