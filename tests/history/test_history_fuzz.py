@@ -14,7 +14,7 @@ from bposim.history import PROFILES, contacts
 
 HARNESS = Path(__file__).parents[2] / "benchmarks" / "fuzz.py"
 #: Files of each profile in each format; the benchmark reads 2,000 of each profile.
-EACH = 4
+EACH = 2
 
 
 def _load() -> Any:

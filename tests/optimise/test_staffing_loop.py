@@ -294,7 +294,8 @@ def test_a_first_plan_made_dear_by_dark_draws_is_not_the_last(monkeypatch):
     assert (plan.status, plan.cost) == ("met", plain.cost)
 
 
-def test_heads_are_free_where_there_are_no_shifts_and_both_solvers_agree():
+def test_heads_are_free_where_there_are_no_shifts_and_both_solvers_agree(monkeypatch):
+    monkeypatch.setattr(staffing, "ROUNDS", 3)
     world = mixed()
     target = {
         "a": bp.ServiceLevel(0.80, within="20s", window="day"),

@@ -622,7 +622,7 @@ def test_describe_names_agents_and_their_shifts():
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_every_scenario_runs_alike_in_both_engines(path):
     scenario = bp.load_scenario(path)
-    scenario = scenario.replace(days=min(scenario.days, 7))
+    scenario = scenario.replace(days=min(scenario.days, 3))
     logs = [
         bp.simulate(scenario, replications=1, seed=4, engine=e, progress=False).contacts(0)
         for e in ("fast", "reference")
