@@ -14,6 +14,7 @@ import yaml
 
 import bposim as bp
 from bposim import errors
+from smaller import smaller
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
@@ -163,7 +164,6 @@ def blocks(language: str) -> list[tuple[int, str]]:
 
 
 def test_readme_runs_top_to_bottom(tmp_path, monkeypatch):
-    """With a quarter of the replications: it is the code that is tested here."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
     (tmp_path / "scenarios").symlink_to(ROOT / "scenarios")
@@ -171,8 +171,7 @@ def test_readme_runs_top_to_bottom(tmp_path, monkeypatch):
     assert parts, "the README has no ```python block"
     space: dict[str, object] = {"__name__": "__readme__"}
     for line, code in parts:
-        code = re.sub(r"(?<=replications=)\d+", lambda m: str(max(int(m[0]) // 4, min(int(m[0]), 20))), code)
-        compiled = compile("\n" * (line - 1) + code, str(README), "exec")
+        compiled = compile("\n" * (line - 1) + smaller(code), str(README), "exec")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", category=DeprecationWarning, module=r"bposim|__readme__")

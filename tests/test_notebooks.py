@@ -11,6 +11,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from smaller import smaller
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 #: Seconds that one notebook may take.
@@ -83,7 +85,6 @@ def test_notebook_keeps_its_outputs(path):
 
 @each
 def test_notebook_runs(path, tmp_path):
-    """With a quarter of the replications: it is the code that is tested here."""
     folder = tmp_path / "notebooks"
     folder.mkdir()
     for neighbour in ("scenarios", "data", "docs"):
@@ -91,10 +92,8 @@ def test_notebook_runs(path, tmp_path):
             (tmp_path / neighbour).symlink_to(ROOT / neighbour)
     book = nbformat.read(shutil.copy(path, folder), as_version=4)
     for cell in book.cells:
-        if cell.cell_type == "code":  # what is stored was made in full
-            cell.source = re.sub(
-                r"(?<=replications=)\d+", lambda m: str(max(int(m[0]) // 4, min(int(m[0]), 20))), cell.source
-            )
+        if cell.cell_type == "code":
+            cell.source = smaller(cell.source)
     book.cells.insert(0, nbformat.v4.new_code_cell(STRICT))
     # One cell may take as long as the whole notebook may.
     NotebookClient(book, timeout=LIMIT, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()

@@ -155,7 +155,7 @@ def test_a_calibration_tells_of_agents(history):
 def test_slow_agents_and_days_enter_as_they_should(history):
     """The log's handle times stretched by agent and day: told, days in the scenario, agents only where it names them."""
     truth = datasets.synthetic("voice").truth
-    contacts = history.between("2026-01-05", "2026-03-01").contacts
+    contacts = history.between("2026-01-05", "2026-02-15").contacts
     rng = np.random.default_rng(7)
     agents = sorted(set(contacts["agent"].dropna()))
     speed = dict(zip(agents, np.exp(rng.normal(0, 0.2, len(agents))), strict=True))

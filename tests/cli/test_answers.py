@@ -135,6 +135,8 @@ def test_settle_a_table_by_month(bposim, tmp_path, monkeypatch):
     said = bposim("settle", contract, "months.csv", "--profile", "months", "--quantities", "hours.csv", "--json")
     # 90 % of 6,000 = 5,400 h × 24 = 129,600, 5 % of it credited; 5,800 × 24 = 139,200, 2 % bonus.
     assert [(r["fee"], r["credit"], r["bonus"]) for r in said.json["rows"]] == [(129600, 6480, 0), (139200, 0, 2784)]
+    plain = bposim("settle", contract, "months.csv", "--profile", "months", "--quantities", "hours.csv").out
+    assert "6,480.00" in plain and "2,784.00" in plain
     wrong = bposim("settle", contract, "months.csv", "--profile", "months")
     assert wrong.code == 2 and "needs paid_hours" in wrong.err and "Traceback" not in wrong.err
     Path("odd.csv").write_text("staffing\n0.5\n")

@@ -64,8 +64,9 @@ def settle(
 
 
 def _shown(lines: pd.DataFrame) -> pd.DataFrame:
-    """Return the lines without what is the same in all of them."""
+    """Return the lines without what is the same in all of them, money to the cent."""
     table = lines.drop(columns=["replication", "metric"]).dropna(axis=1, how="all")
     dull = [c for c in ("excluded", "bonus", "earn_back") if c in table and not table[c].any()]
     dull += ["multiplier"] if table["multiplier"].eq(1).all() else []
-    return table.drop(columns=dull)
+    money = [c for c in ("credit", "bonus", "earn_back") if c in table and c not in dull]
+    return table.drop(columns=dull).assign(**{c: table[c].map("{:,.2f}".format, na_action="ignore") for c in money})
