@@ -19,6 +19,7 @@ from bposim.targets.clauses import Clause
 from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
 from bposim.targets.core import NO_DATA, Judged, Windows, _status, by_month, judge, reached
+from bposim.targets.figures import gathered_problems, quantity_problems, unused, window_notes
 from bposim.targets.foreseen import Expected, read_forecast
 from bposim.targets.ledger import Ledger
 from bposim.targets.measure import Measured, laid_clauses, measure, question, scope_types
@@ -72,7 +73,8 @@ def settle(
     Raises
     ------
     ParameterError
-        The source lacks what a clause, its relief or the pricing needs, or data are missing and the clause has no rule.
+        The source lacks what a clause, its relief or the pricing needs, data are missing and the clause has no rule, a figure
+        can be none (a share above 1, a count below 0), or a name looks like one that is lacking; all at once.
 
     Warns
     -----
@@ -113,9 +115,16 @@ def gather(
     start: Any = None, names: Sequence[str] | None = None,
 ) -> Gathered:  # fmt: skip
     """Measure a contract's clauses on a source; ``names`` are the quantities to count, by default those of its pricing."""
-    if is_table(source):
-        table = read_month_table(source, deal)
+    asked = needed(deal) if names is None else names
+    problems = quantity_problems(quantities)
+    table = gathered_problems(lambda: read_month_table(source, deal), problems) if is_table(source) else None
+    audited = None
+    if audits is not None and table is None:
+        audited = gathered_problems(lambda: read_month_table(audits, deal, caller="settle(audits=…)"), problems)
+    require(problems, ParameterError)
+    if table is not None:
         months, contract_month, notes = _calendar(deal, table.months, start)
+        notes += table.notes
         happened = read_events(events, deal_zone(None))
         windows = {n: table_windows(c, n, table, months, happened) for n, c in deal.clauses.items()}
         figures = read_by_month(table.figures, months, "the table") if len(table.figures.columns) else {}
@@ -131,11 +140,12 @@ def gather(
         months, contract_month, notes = _calendar(deal, held, start)
         if parts:
             notes.append("The source holds no whole month: the ledger is of the parts it holds.")
-        windows = _measured(deal, source, counts, months, expected, happened, audits, parts, notes)
-        asked = needed(deal) if names is None else names
+        windows = _measured(deal, source, counts, months, expected, happened, audited, parts, notes)
         figures = count_quantities(asked, source, days_of(counts), months, expected)
         batch = np.asarray(getattr(source, "batch", np.zeros(counts.replications, dtype=int)))
     figures |= read_by_month(quantities, months, "quantities=")
+    notes += window_notes(deal.clauses, windows, months)
+    notes += unused(quantities, asked)
     return Gathered(months, contract_month, windows, figures, batch, notes)
 
 
@@ -255,9 +265,8 @@ def _calendar(contract: Contract, held: pd.DatetimeIndex, start: Any) -> tuple[p
 
 def _measured(
     contract: Contract, source: Any, counts: Counts, months: pd.DatetimeIndex, expected: Expected | None,
-    events: pd.DataFrame, audits: pd.DataFrame | None, parts: bool, notes: list[str],
+    events: pd.DataFrame, audited: MonthTable | None, parts: bool, notes: list[str],
 ) -> dict[str, Windows]:  # fmt: skip
-    audited = None if audits is None else read_month_table(audits, contract, caller="settle(audits=…)")
     found: dict[str, Windows] = {}
     told: list[tuple[Any, Sums]] = []
     daily = days_of(counts)
