@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import ParameterError, parameter, require
-from bposim.metrics import Counts, window_shares
+from bposim.metrics import Counts
 from bposim.metrics.pooling import Sums, tell_unknown
 from bposim.provenance import Provenance
 from bposim.targets.by_day import by_days_alone, days_of, known
@@ -21,6 +21,7 @@ from bposim.targets.contract_file import load_contract
 from bposim.targets.core import NO_DATA, Judged, Windows, _status, by_month, judge, reached
 from bposim.targets.figures import gathered_problems, quantity_problems, unused, window_notes
 from bposim.targets.foreseen import Expected, read_forecast
+from bposim.targets.held import cut_notes, has_wages, months_held, part_notes, unpaid_groups
 from bposim.targets.ledger import Ledger
 from bposim.targets.measure import Measured, laid_clauses, measure, question, scope_types
 from bposim.targets.month_table import MonthTable, is_table, read_month_table, table_windows
@@ -90,7 +91,8 @@ def settle(
     [Decimal('50.00'), Decimal('0.00')]
     """
     deal = load_contract(contract)
-    g = gather(deal, source, quantities=quantities, forecast=forecast, events=events, audits=audits, start=start)
+    g = gather(deal, source, quantities=quantities, forecast=forecast, events=events, audits=audits, start=start,
+               wages=costs is None)  # fmt: skip
     return settle_windows(
         deal, g.windows, g.months, g.contract_month, g.figures, batch=g.batch,
         costs=lambda shape: cost_cents(costs, source, g.months, shape, deal.currency), notes=g.notes,
@@ -112,9 +114,12 @@ class Gathered:
 
 def gather(
     deal: Contract, source: Any, *, quantities: Any = None, forecast: Any = None, events: Any = None, audits: pd.DataFrame | None = None,
-    start: Any = None, names: Sequence[str] | None = None,
+    start: Any = None, names: Sequence[str] | None = None, wages: bool = True,
 ) -> Gathered:  # fmt: skip
-    """Measure a contract's clauses on a source; ``names`` are the quantities to count, by default those of its pricing."""
+    """Measure a contract's clauses on a source.
+
+    ``names`` are the quantities to count, by default those of its pricing; ``wages`` tells that the cost will be the source's own.
+    """
     asked = needed(deal) if names is None else names
     problems = quantity_problems(quantities)
     table = gathered_problems(lambda: read_month_table(source, deal), problems) if is_table(source) else None
@@ -136,10 +141,10 @@ def gather(
         zone = deal_zone(counts)
         expected = read_forecast(_default_forecast(deal, source) if forecast is None else forecast, zone)
         happened = read_events(events, zone, counts.types)
-        held, parts = _months_held(counts)
+        held, cut, parts = months_held(counts)
         months, contract_month, notes = _calendar(deal, held, start)
-        if parts:
-            notes.append("The source holds no whole month: the ledger is of the parts it holds.")
+        notes += part_notes(deal, months, cut, wages and has_wages(source)) if parts else cut_notes(months, cut)
+        notes += unpaid_groups(deal, source) if wages else []
         windows = _measured(deal, source, counts, months, expected, happened, audited, parts, notes)
         figures = count_quantities(asked, source, days_of(counts), months, expected)
         batch = np.asarray(getattr(source, "batch", np.zeros(counts.replications, dtype=int)))
@@ -220,16 +225,6 @@ def _counts(contract: Contract, source: Any) -> Counts:
         )
     asks = [question(c, source) for c in contract.clauses.values() if not c.audited]
     return source.counts([t for a in asks for t in (a.within_s, a.short_s) if t is not None])
-
-
-def _months_held(counts: Counts) -> tuple[pd.DatetimeIndex, bool]:
-    """Return every month from the first whole one to the last, and whether there is none (then the parts)."""
-    share = window_shares(counts, "month")
-    labels = pd.DatetimeIndex(share.index)
-    whole = labels[(share == 1).to_numpy()]
-    parts = not len(whole)
-    found = labels if parts else whole
-    return pd.date_range(found.min(), found.max(), freq="MS"), parts
 
 
 def _calendar(contract: Contract, held: pd.DatetimeIndex, start: Any) -> tuple[pd.DatetimeIndex, np.ndarray, list[str]]:
@@ -383,7 +378,7 @@ def demonstrated(contract: Contract, source: Any) -> Iterator[tuple[str, Clause,
             yield name, clause, values[~np.isnan(values)], None
         return
     counts = _counts(contract, source)
-    held, parts = _months_held(counts)
+    held, _, parts = months_held(counts)
     nothing = read_events(None, deal_zone(counts))
     for name, clause in laid_clauses(contract, counts).items():
         if clause.audited:
