@@ -9,6 +9,7 @@ import pytest
 from contract_worlds import days, table
 
 import bposim as bp
+from bposim.errors import ScenarioError
 from bposim.targets.lint import FAULTS
 
 ROOT = Path(__file__).parents[2]
@@ -19,10 +20,10 @@ CLEAN = {
     "clauses": {
         "speed": {"metric": "service_level", "counting": "offered", "within": "20s", "window": "month", "levels": {"expected": "80%"},
                   "missing": "exclude", "relief": [{"volume": {"by": "day", "above": "110%"}}],
-                  "bands": [{"to": "expected", "credit": "100%"}], "weight": "40%"},
+                  "bands": [{"to": "expected", "credit": "100%"}], "weight": "60%"},
         "lost": {"metric": "abandonment", "window": "month", "levels": {"expected": "5%"}, "missing": "exclude"},
         "accuracy": {"metric": "accuracy", "window": "month", "levels": {"expected": "97%"}, "sample": {"size": 400},
-                     "missing": "exclude", "bands": [{"to": "expected", "credit": "100%"}], "weight": "30%"},
+                     "missing": "exclude", "bands": [{"to": "expected", "credit": "100%"}], "weight": "40%"},
     },
 }  # fmt: skip
 PENALTY = {"missing": "exclude", "window": "month", "bands": [{"from": "expected", "credit": "50%"}], "weight": "5%",
@@ -39,20 +40,27 @@ def contract(changes):
 FAULTY = {
     "abandons-undefined": {"clauses.speed.counting": None},
     "window-absent": {"clauses.speed.window": None},
-    "too-many-targets": {f"clauses.fcr{k}": FCR for k in range(4)},
-    "no-quality": {"clauses.accuracy": None, "clauses.speed.weight": "60%"},
+    "too-many-targets": {f"clauses.fcr{k}": FCR for k in range(4)} | {"clauses.speed.weight": "40%"},
+    "no-quality": {"clauses.accuracy": None, "clauses.speed.weight": "100%"},
     "interval-noise": {"volumes.calls": 5000, "clauses.speed.aggregation": "share_of_intervals", "clauses.speed.pass_level": "80%"},
     "no-tail": {"clauses.lost": None},
     "handle-time-against-resolution": {
-        "clauses.length": PENALTY | {"metric": "aht", "comparison": "<=", "levels": {"expected": "300s"}}, "clauses.fcr": FCR},
+        "clauses.length": PENALTY | {"metric": "aht", "comparison": "<=", "levels": {"expected": "300s"}}, "clauses.fcr": FCR,
+        "clauses.speed.weight": "50%"},
     "sample-absent": {"clauses.accuracy.sample": None},
     "small-sample": {"clauses.accuracy.levels.expected": "98%", "clauses.accuracy.sample.size": 100},
     "credits-above-margin": {"margin": "10%"},
-    "one-driver": {"clauses.accuracy.bands": None, "clauses.accuracy.weight": None,
+    "one-driver": {"clauses.speed.weight": "95%", "clauses.accuracy.bands": None, "clauses.accuracy.weight": None,
                    "clauses.wait": PENALTY | {"metric": "wait_p95", "levels": {"expected": "90s"}, "relief": [
                        {"volume": {"above": "110%"}, "effect": "waive"}]}},
     "ratchet-without-cap": {"clauses.speed.ratchet": {"every": 12, "by": "1%"}},
-    "redundant-speed": {"clauses.answer": PENALTY | {"metric": "asa", "levels": {"expected": "30s"}}},
+    "glide-off-target": {"clauses.speed.glide": {1: "70%", 3: "75%"}},
+    "band-hole": {"clauses.speed.bands": [{"to": "60%", "credit": "100%"}, {"from": "70%", "to": "expected", "credit": "50%"}]},
+    "credit-above-allocation": {"clauses.speed.bands": [{"to": "expected", "credit": "150%"}]},
+    "weights-below-pool": {"clauses.speed.weight": "20%"},
+    "cap-below-risk": {"cap": {"share": "8%"}},
+    "redundant-speed": {"clauses.speed.weight": "55%",
+                        "clauses.answer": PENALTY | {"metric": "asa", "levels": {"expected": "30s"}}},
     "no-corridor": {"clauses.speed.relief": None},
     "no-missing-rule": {"clauses.speed.missing": None},
 }  # fmt: skip
@@ -133,3 +141,48 @@ def test_margin_given_at_the_call():
     assert bp.load_contract(CLEAN).replace(
         at_risk=None, clauses__speed__weight=None, clauses__accuracy__weight=None
     ).lint().ids == ("credits-above-margin",)
+
+
+# Glide paths ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_glide_path_that_ends_elsewhere_holds_for_good():
+    change = {"clauses.speed.glide": {1: "70%", 3: "75%"}}
+    said = contract(change).lint().frame["sentence"][0]
+    assert (
+        "from month 3 on its glide path holds 75 % for good, easier than the expected 80 %, which never applies" in said
+    )
+    harder = contract({"clauses.speed.glide": {1: "70%", 3: "85%"}}).lint()
+    assert "holds 85 % for good, harder" in harder.frame["sentence"][0]
+    assert contract({"clauses.speed.glide": {1: "70%", 3: "80%"}}).lint().ok
+    low = contract({"clauses.lost.glide": {1: "8%", 3: "6%"}}).lint()  # low is good
+    assert "holds 6 % for good, easier" in low.frame["sentence"][0]
+
+
+def test_a_glide_path_that_moves_a_level_out_of_range_is_refused():
+    # 80 to 20 % takes 60 points off: a minimum of 50 % becomes -10 %; 80 to 95 % lifts a stretch of 90 % to 105 %.
+    with pytest.raises(
+        ScenarioError, match=r"from month 1 on 20 % instead of 80 %, so that the minimum level 50 % becomes -10 %"
+    ):
+        contract({"clauses.speed.levels.minimum": "50%", "clauses.speed.glide": {1: "20%", 3: "80%"}})
+    with pytest.raises(
+        ScenarioError, match=r"stretch level 90 % becomes 105 %, outside 0 and 100 %. Bring the step nearer"
+    ):
+        contract({"clauses.speed.levels.stretch": "90%", "clauses.speed.glide": {4: "95%"}})
+    contract({"clauses.speed.levels.stretch": "90%", "clauses.speed.glide": {4: "90%"}})
+
+
+def test_sentences_say_what_holds_after_a_glide_path_and_what_a_miss_is():
+    told = contract({
+        "months": 24, "clauses.speed.glide": {1: "72%", 7: "80%"}, "clauses.speed.levels.minimum": "75%",
+        "clauses.speed.repeat": {"misses": 3, "in_months": 6, "multiplier": 2},
+    }).describe()  # fmt: skip
+    assert (
+        "Glide path: 72 % from month 1, 80 % from month 7; from then on 80 % holds; the other levels move along."
+        in told
+    )
+    assert "A missed month is a month below the minimum level (75 %)." in told
+    assert "A missed month" not in contract({}).describe()
+    left = contract({"termination": {"misses": 3, "in_months": 6}}).describe()
+    assert "A missed month is a month below the expected level (80 %)." in left
+    assert "A missed month is a month above the expected level (5 %)." in left

@@ -153,6 +153,20 @@ def _level_problems(name: str, clause: Clause) -> Iterable[Problem]:
             side = "at most" if clause.higher else "at least"
             la, lb = getattr(clause.levels, a), getattr(clause.levels, b)
             yield (*at, "levels"), f"clause {name!r}: the {a} level {la} must be {side} the {b} level {lb}. Swap them."
+    for month, step in sorted(clause.glide.items()):
+        move = step.value - clause.levels.expected.value
+        for other in ("minimum", "stretch"):
+            level = getattr(clause.levels, other)
+            moved = 0.0 if level is None else round(level.value + move, 12)
+            if level is not None and (moved < 0 or (clause.share and moved > 1)):
+                end = Level(moved, level.unit)
+                limit = "outside 0 and 100 %" if clause.share else "below 0"
+                yield (
+                    (*at, "glide", month),
+                    f"clause {name!r}: the glide path moves every level as the expected one: from month {month} on {step} instead of "
+                    f"{clause.levels.expected}, so that the {other} level {level} becomes {end}, {limit}. Bring the step "
+                    f"nearer to the expected level, or the {other} level further in.",
+                )
 
 
 def _relief_problems(name: str, k: int, relief: Relief, clause: Clause) -> Iterable[Problem]:

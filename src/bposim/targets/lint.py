@@ -14,6 +14,7 @@ import pandas as pd
 from bposim.targets.clauses import Clause
 from bposim.targets.contract import Contract
 from bposim.targets.contract_rules import audits_a_window, intervals_a_month, volume_of
+from bposim.targets.lint_terms import Said, of_pool, of_terms
 from bposim.targets.terms import percent
 
 #: Most targets that a contract should pay on.
@@ -61,6 +62,11 @@ FAULTS: dict[str, str] = {
     "credits-above-margin": "credits that can exceed the provider's margin, or have no cap",
     "one-driver": "all targets driven by the same thing",
     "ratchet-without-cap": "a ratchet without an end",
+    "glide-off-target": "a glide path whose last step is another level than the expected one",
+    "band-hole": "bands with a hole between them",
+    "credit-above-allocation": "a credit above the whole allocation of its clause",
+    "weights-below-pool": "weights that leave a part of the pool to nobody",
+    "cap-below-risk": "a cap below what is at risk",
     "redundant-speed": "average speed of answer and service level both penalised",
     "no-corridor": "no volume or handle-time corridor",
     "no-missing-rule": "no rule for missing data",
@@ -141,9 +147,6 @@ def lint(contract: Contract, history: Any = None, margin: float | None = None) -
     return Lint(contract.name, tuple(sorted(dict.fromkeys(found), key=lambda f: order[f.id])))
 
 
-Said = tuple[str, str, str]
-
-
 def _of_clause(contract: Contract, name: str, clause: Clause, penalised: dict[str, Clause]) -> Iterable[Said]:
     if clause.metric == "service_level" and clause.counting is None:
         yield ("abandons-undefined", f"Clause {name!r} does not say how abandoned contacts count; the rules differ by points.",
@@ -160,6 +163,7 @@ def _of_clause(contract: Contract, name: str, clause: Clause, penalised: dict[st
     if clause.ratchet is not None and clause.ratchet.up_to is None:
         yield ("ratchet-without-cap", f"Clause {name!r} tightens by {clause.ratchet.by} every {clause.ratchet.every} months without end.",
                "Write up_to:, the level at which it stops.")  # fmt: skip
+    yield from of_terms(name, clause)
     per = _per_interval(contract, clause)
     if _by_interval(clause) and per is not None and per < FEWEST_PER_INTERVAL:
         yield (
@@ -270,6 +274,7 @@ def _has_tail(contract: Contract, name: str, clause: Clause) -> bool:
 
 
 def _of_money(contract: Contract, penalised: dict[str, Clause], margin: float | None) -> Iterable[Said]:
+    yield from of_pool(contract)
     if not penalised:
         return
     cap = contract.credit_cap

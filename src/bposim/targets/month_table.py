@@ -10,9 +10,12 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import ParameterError, require
+from bposim.scenario.check import nearest
 from bposim.targets.clauses import Clause, Relief
 from bposim.targets.contract import Contract
 from bposim.targets.core import Windows
+from bposim.targets.figures import CORRIDORS, FORECASTS, figure_problems, name_problems, numbers, value_problems
+from bposim.targets.pricing import QUANTITIES
 from bposim.targets.quantities import months_index
 
 
@@ -28,11 +31,14 @@ class MonthTable:
         ``value, numerator, denominator, excluded``; nan where not told.
     figures : DataFrame
         What else the table tells by month: ``offered``, ``forecast``, hours, indexed by month.
+    notes : tuple of str
+        What of the table was not read.
     """
 
     months: pd.DatetimeIndex
     columns: Mapping[tuple[str, str], np.ndarray]
     figures: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
     def of(self, clause: str, column: str) -> np.ndarray:
         """Return a column of a clause, nan where the table has none."""
@@ -52,7 +58,8 @@ def read_month_table(frame: pd.DataFrame, contract: Contract, *, caller: str = "
     Raises
     ------
     ParameterError
-        A column is lacking, a clause is unknown, a row stands twice; all at once.
+        A column is lacking, a clause is unknown, a row stands twice, a name looks like one that is lacking, or a figure can be
+        none (a share above 1, a count below 0); all at once.
     """
     table = frame.reset_index() if "month" not in frame and frame.index.name == "month" else frame
     if "month" not in table:
@@ -63,6 +70,7 @@ def read_month_table(frame: pd.DataFrame, contract: Contract, *, caller: str = "
     month = months_index(table["month"], caller)
     every = pd.date_range(month.min(), month.max(), freq="MS") if len(month) else month
     problems: list[str] = []
+    notes: list[str] = []
     columns: dict[tuple[str, str], np.ndarray] = {}
     figures = pd.DataFrame(index=every)
 
@@ -73,7 +81,7 @@ def read_month_table(frame: pd.DataFrame, contract: Contract, *, caller: str = "
             )
             return
         values = np.full(len(every), np.nan)
-        values[every.get_indexer(at)] = pd.to_numeric(told).to_numpy(dtype=float)
+        values[every.get_indexer(at)] = numbers(told, f"clause {name!r}: {column} by month", problems)
         columns[name, column] = values
 
     if "clause" in table:
@@ -81,7 +89,10 @@ def read_month_table(frame: pd.DataFrame, contract: Contract, *, caller: str = "
             problems.append(f"the table given to {caller} needs numerator and denominator, or value.")
         for name, rows in table.groupby("clause", sort=False):
             if name not in contract.clauses:
-                problems.append(f"the table names {name!r}, which is no clause. Known: {', '.join(contract.clauses)}.")
+                problems.append(
+                    f"the table names {name!r}, which is no clause.{nearest(name, contract.clauses)} Known: {', '.join(contract.clauses)}."
+                )
+                continue
             for column in {"value", "numerator", "denominator", "excluded"} & set(table):
                 lay(str(name), column, rows[column], month[rows.index])
     else:
@@ -91,8 +102,20 @@ def read_month_table(frame: pd.DataFrame, contract: Contract, *, caller: str = "
         if not columns and not month.has_duplicates:
             problems.append(f"the table has no column named after a clause. Name them: {', '.join(contract.clauses)}.")
         rest = table.drop(columns=["month", *(n for n in contract.clauses if n in table)]).set_axis(month)
+        known = (*QUANTITIES, *FORECASTS, *CORRIDORS)
+        named = [str(c) for c in rest.columns]
+        wrong, strange = name_problems(
+            [*named, *(n for n, _ in columns)], (*contract.clauses, *known), f"{caller}: column"
+        )
+        problems += wrong
+        problems += figure_problems([c for c in rest.columns if str(c) in known], rest, f"{caller}: column")
+        if strange:
+            notes.append(f"Columns of the table that name no clause and no figure are not read: {', '.join(strange)}.")
         if not month.has_duplicates:
             figures = rest.reindex(every)
+    for name in {n for n, _ in columns}:
+        told_of = {c: v for (n, c), v in columns.items() if n == name}
+        problems += value_problems(contract.clauses[name], name, told_of, every)
     require(problems, ParameterError)
     for name in {n for n, _ in columns}:
         top, bottom = columns.get((name, "numerator")), columns.get((name, "denominator"))
@@ -101,7 +124,7 @@ def read_month_table(frame: pd.DataFrame, contract: Contract, *, caller: str = "
                 ratio = np.where(bottom > 0, top / bottom, np.nan)
             told = columns.get((name, "value"))
             columns[name, "value"] = ratio if told is None else np.where(np.isnan(ratio), told, ratio)
-    return MonthTable(every, columns, figures)
+    return MonthTable(every, columns, figures, tuple(notes))
 
 
 def table_windows(

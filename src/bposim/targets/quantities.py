@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bposim.errors import ParameterError, require
+from bposim.errors import ParameterError, parameter, require
 from bposim.metrics import Counts
 from bposim.metrics.pooling import codes_of, group
 from bposim.targets.contract import Contract
@@ -201,6 +201,7 @@ def cost_cents(
             )
         return np.broadcast_to(round_cents(_scheduled(scenario, months)[1] * 100), shape)
     if isinstance(costs, int | float | Decimal) and not isinstance(costs, bool):
+        require([parameter("costs", "settle()", "at least 0", costs)] if not costs >= 0 else [], ParameterError)
         return np.full(shape, to_cents(Decimal(str(costs))), dtype=np.int64)
     table = read_by_month(
         costs if not isinstance(costs, list | tuple | np.ndarray) else {"cost": costs}, months, "costs="
@@ -211,4 +212,8 @@ def cost_cents(
     if np.isnan(values).any():
         first = months[np.isnan(values).any(axis=0)][0]
         raise ParameterError(f"costs= lacks month {first:%Y-%m}. Give every settled month.")
+    require(
+        [parameter("costs", "settle()", "at least 0 in every month", float(values.min()))] if values.min() < 0 else [],
+        ParameterError,
+    )
     return np.broadcast_to(round_cents(values * 100), shape)

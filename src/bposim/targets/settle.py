@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.errors import ParameterError, parameter, require
-from bposim.metrics import Counts, window_shares
+from bposim.metrics import Counts
 from bposim.metrics.pooling import Sums, tell_unknown
 from bposim.provenance import Provenance
 from bposim.targets.by_day import by_days_alone, days_of, known
@@ -19,7 +19,9 @@ from bposim.targets.clauses import Clause
 from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
 from bposim.targets.core import NO_DATA, Judged, Windows, _status, by_month, judge, reached
+from bposim.targets.figures import gathered_problems, quantity_problems, unused, window_notes
 from bposim.targets.foreseen import Expected, read_forecast
+from bposim.targets.held import cut_notes, has_wages, months_held, part_notes, unpaid_groups
 from bposim.targets.ledger import Ledger
 from bposim.targets.measure import Measured, laid_clauses, measure, question, scope_types
 from bposim.targets.month_table import MonthTable, is_table, read_month_table, table_windows
@@ -72,7 +74,8 @@ def settle(
     Raises
     ------
     ParameterError
-        The source lacks what a clause, its relief or the pricing needs, or data are missing and the clause has no rule.
+        The source lacks what a clause, its relief or the pricing needs, data are missing and the clause has no rule, a figure
+        can be none (a share above 1, a count below 0), or a name looks like one that is lacking; all at once.
 
     Warns
     -----
@@ -88,7 +91,8 @@ def settle(
     [Decimal('50.00'), Decimal('0.00')]
     """
     deal = load_contract(contract)
-    g = gather(deal, source, quantities=quantities, forecast=forecast, events=events, audits=audits, start=start)
+    g = gather(deal, source, quantities=quantities, forecast=forecast, events=events, audits=audits, start=start,
+               wages=costs is None)  # fmt: skip
     return settle_windows(
         deal, g.windows, g.months, g.contract_month, g.figures, batch=g.batch,
         costs=lambda shape: cost_cents(costs, source, g.months, shape, deal.currency), notes=g.notes,
@@ -110,12 +114,22 @@ class Gathered:
 
 def gather(
     deal: Contract, source: Any, *, quantities: Any = None, forecast: Any = None, events: Any = None, audits: pd.DataFrame | None = None,
-    start: Any = None, names: Sequence[str] | None = None,
+    start: Any = None, names: Sequence[str] | None = None, wages: bool = True,
 ) -> Gathered:  # fmt: skip
-    """Measure a contract's clauses on a source; ``names`` are the quantities to count, by default those of its pricing."""
-    if is_table(source):
-        table = read_month_table(source, deal)
+    """Measure a contract's clauses on a source.
+
+    ``names`` are the quantities to count, by default those of its pricing; ``wages`` tells that the cost will be the source's own.
+    """
+    asked = needed(deal) if names is None else names
+    problems = quantity_problems(quantities)
+    table = gathered_problems(lambda: read_month_table(source, deal), problems) if is_table(source) else None
+    audited = None
+    if audits is not None and table is None:
+        audited = gathered_problems(lambda: read_month_table(audits, deal, caller="settle(audits=…)"), problems)
+    require(problems, ParameterError)
+    if table is not None:
         months, contract_month, notes = _calendar(deal, table.months, start)
+        notes += table.notes
         happened = read_events(events, deal_zone(None))
         windows = {n: table_windows(c, n, table, months, happened) for n, c in deal.clauses.items()}
         figures = read_by_month(table.figures, months, "the table") if len(table.figures.columns) else {}
@@ -127,15 +141,16 @@ def gather(
         zone = deal_zone(counts)
         expected = read_forecast(_default_forecast(deal, source) if forecast is None else forecast, zone)
         happened = read_events(events, zone, counts.types)
-        held, parts = _months_held(counts)
+        held, cut, parts = months_held(counts)
         months, contract_month, notes = _calendar(deal, held, start)
-        if parts:
-            notes.append("The source holds no whole month: the ledger is of the parts it holds.")
-        windows = _measured(deal, source, counts, months, expected, happened, audits, parts, notes)
-        asked = needed(deal) if names is None else names
+        notes += part_notes(deal, months, cut, wages and has_wages(source)) if parts else cut_notes(months, cut)
+        notes += unpaid_groups(deal, source) if wages else []
+        windows = _measured(deal, source, counts, months, expected, happened, audited, parts, notes)
         figures = count_quantities(asked, source, days_of(counts), months, expected)
         batch = np.asarray(getattr(source, "batch", np.zeros(counts.replications, dtype=int)))
     figures |= read_by_month(quantities, months, "quantities=")
+    notes += window_notes(deal.clauses, windows, months)
+    notes += unused(quantities, asked)
     return Gathered(months, contract_month, windows, figures, batch, notes)
 
 
@@ -212,16 +227,6 @@ def _counts(contract: Contract, source: Any) -> Counts:
     return source.counts([t for a in asks for t in (a.within_s, a.short_s) if t is not None])
 
 
-def _months_held(counts: Counts) -> tuple[pd.DatetimeIndex, bool]:
-    """Return every month from the first whole one to the last, and whether there is none (then the parts)."""
-    share = window_shares(counts, "month")
-    labels = pd.DatetimeIndex(share.index)
-    whole = labels[(share == 1).to_numpy()]
-    parts = not len(whole)
-    found = labels if parts else whole
-    return pd.date_range(found.min(), found.max(), freq="MS"), parts
-
-
 def _calendar(contract: Contract, held: pd.DatetimeIndex, start: Any) -> tuple[pd.DatetimeIndex, np.ndarray, list[str]]:
     """Return the settled months, their number in the contract, and notes."""
     if not len(held):
@@ -255,9 +260,8 @@ def _calendar(contract: Contract, held: pd.DatetimeIndex, start: Any) -> tuple[p
 
 def _measured(
     contract: Contract, source: Any, counts: Counts, months: pd.DatetimeIndex, expected: Expected | None,
-    events: pd.DataFrame, audits: pd.DataFrame | None, parts: bool, notes: list[str],
+    events: pd.DataFrame, audited: MonthTable | None, parts: bool, notes: list[str],
 ) -> dict[str, Windows]:  # fmt: skip
-    audited = None if audits is None else read_month_table(audits, contract, caller="settle(audits=…)")
     found: dict[str, Windows] = {}
     told: list[tuple[Any, Sums]] = []
     daily = days_of(counts)
@@ -374,7 +378,7 @@ def demonstrated(contract: Contract, source: Any) -> Iterator[tuple[str, Clause,
             yield name, clause, values[~np.isnan(values)], None
         return
     counts = _counts(contract, source)
-    held, parts = _months_held(counts)
+    held, _, parts = months_held(counts)
     nothing = read_events(None, deal_zone(counts))
     for name, clause in laid_clauses(contract, counts).items():
         if clause.audited:

@@ -179,7 +179,12 @@ def _clause_lines(contract: Contract, name: str, clause: Clause) -> list[str]:
         lines.append(f"Only contacts of {hours_text(clause.hours)} count.")
     if clause.glide:
         steps = [f"{v} from month {m}" for m, v in sorted(clause.glide.items())]
-        lines.append(f"Glide path: {', '.join(steps)}; the other levels move along.")
+        after = (
+            f"; from then on {clause.glide[max(clause.glide)]} holds"
+            if contract.months is None or max(clause.glide) < contract.months
+            else ""
+        )
+        lines.append(f"Glide path: {', '.join(steps)}{after}; the other levels move along.")
     if clause.ratchet is not None:
         end = f", up to {clause.ratchet.up_to}" if clause.ratchet.up_to is not None else ", without end"
         lines.append(f"Every {clause.ratchet.every} months the levels tighten by {clause.ratchet.by}{end}.")
@@ -210,6 +215,11 @@ def _clause_lines(contract: Contract, name: str, clause: Clause) -> list[str]:
         lines.append("It is reported; nothing is paid on it.")
     if clause.weight is not None:
         lines.append(f"Its weight is {percent(clause.weight)} of the pool; shares are of that allocation.")
+    if clause.repeat is not None or clause.termination is not None or contract.termination is not None:
+        one = "month" if clause.settled_window == "month" else f"month with a {clause.settled_window}"
+        side = "below" if clause.higher else "above"
+        which = getattr(clause.levels, clause.miss_name)
+        lines.append(f"A missed month is a {one} {side} the {clause.miss_name} level ({which}).")
     if clause.repeat is not None:
         lines.append(
             f"From the {_nth(clause.repeat.misses)} missed month among {clause.repeat.in_months} on, credits count {clause.repeat.multiplier:g} times."
