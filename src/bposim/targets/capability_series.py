@@ -69,9 +69,7 @@ class MetricHistory:
     @property
     def step(self) -> float:
         """Step to which levels are rounded, to the safe side."""
-        if not self.share:
-            return 1.0
-        return 0.005 if self.metric == "abandonment" else 0.01
+        return step_of(self.metric)
 
     @property
     def centre(self) -> float:
@@ -108,6 +106,19 @@ class MetricHistory:
         return MetricHistory(
             self.metric, self.counting, self.within_s, self.window, frame.reset_index(drop=True), origin
         )
+
+
+def step_of(metric: str) -> float:
+    """Return the step to which levels of a metric are rounded.
+
+    Examples
+    --------
+    >>> step_of("asa"), step_of("abandonment"), step_of("service_level")
+    (1.0, 0.005, 0.01)
+    """
+    if metric not in SHARES:
+        return 1.0
+    return 0.005 if metric == "abandonment" else 0.01
 
 
 def is_history(source: Any) -> bool:
