@@ -312,6 +312,25 @@ def test_tables_that_cannot_be_read(spoil, words):
     assert words in str(caught.value)
 
 
+@pytest.mark.filterwarnings("error")
+def test_months_without_a_year_are_one_clear_error():
+    table = pd.DataFrame({"month": ["Jan"] * 36, "metric": "abandonment", "value": 0.05, "volume": 10})
+    with pytest.raises(ParameterError) as caught:
+        bp.recommend_targets(table)
+    assert len(caught.value.problems) == 1
+    assert "Row 0 has 'Jan'" in str(caught.value) and "with its year: 2026-03" in str(caught.value)
+
+
+def test_a_series_is_not_relabelled():
+    table = world(0)
+    values = pd.Series(
+        (table["numerator"] / table["denominator"]).to_numpy(), pd.DatetimeIndex(table["month"]), name="service_level"
+    )
+    with pytest.raises(ParameterError, match="is named 'service_level', and metrics='abandonment' asks for another"):
+        bp.recommend_targets(values, metrics="abandonment")
+    assert bp.recommend_targets(values.rename("lost"), metrics="abandonment").targets[0].metric == "abandonment"
+
+
 def test_other_refusals():
     counts = bp.History.from_counts(pd.Series([5.0], index=pd.to_datetime(["2026-03-02"])), freq="D")
     with pytest.raises(ParameterError, match="nothing of what became of them"):

@@ -11,12 +11,15 @@ from bposim.scenario import Scenario, Target
 from bposim.simulate import SimulationResult
 from bposim.targets.advice_more import safe_level
 from bposim.targets.capability_series import COVERS, step_of
-from bposim.targets.probability import attainable, window_values
+from bposim.targets.probability import attainable, probability, window_values
 
 #: Acceptable waiting times to choose from where the scenario names none.
 THRESHOLDS_S = (10.0, 20.0, 30.0, 60.0, 120.0, 180.0, 300.0)
 #: Turnaround times to choose from for deferred work.
 TURNAROUNDS_S = (3600.0, 4 * 3600.0, 8 * 3600.0, 86400.0, 2 * 86400.0, 3 * 86400.0)
+
+#: Interval of the share of windows met, one standard error to each side, whose lower end has to reach the confidence.
+SURE = 0.6827
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,11 @@ def _readable(runs: SimulationResult, base: Target, thresholds: tuple[float, ...
 
 
 def levels_of(candidates: list[Candidate], values: list[pd.DataFrame], confidence: float) -> list[Target]:
-    """Take as little slack as it takes for all targets to be met together, by bisection on each one's confidence."""
+    """Take as little slack as it takes for all targets to be met together, by bisection on each one's confidence.
+
+    Levels fit the luck of the replications that they are chosen on: what is met in just the share wanted of these is met in less
+    of others. So the share has to be reached by the lower end of its own ``SURE`` interval, as far as these replications can tell.
+    """
 
     def at(each: float) -> tuple[list[Target], float]:
         targets = []
@@ -151,11 +158,12 @@ def levels_of(candidates: list[Candidate], values: list[pd.DataFrame], confidenc
         for c, table in zip(candidates, values, strict=True):
             level = attainable(table, c.target, each, resamples=2)[0]
             target = c.target.replace(level=safe_level(level, c.target, c.step))
-            keyed = table.set_index(["replication", "window_start"])["value"].map(target.met)
+            keyed = table.set_index(["replication", "window_start", "batch"])["value"].map(target.met)
             met = keyed if met is None else met & keyed.reindex(met.index, fill_value=True)
             targets.append(target)
         assert met is not None
-        return targets, float(met.mean())
+        batch = pd.Series(met.index.get_level_values("batch"))
+        return targets, probability(met.reset_index(drop=True), batch, SURE)[1]
 
     best, joint = at(confidence)
     if joint >= confidence:

@@ -19,6 +19,7 @@ from bposim.simulate.proof import verdict
 from bposim.targets.advice_more import (
     credits_expected,
     glide_path,
+    proof_note,
     relief_to_ask,
     review_date,
     start_levels,
@@ -83,6 +84,11 @@ class Advice:
     credits: pd.DataFrame = field(default_factory=pd.DataFrame)
     prices: Prices | None = None
 
+    @property
+    def status(self) -> str:
+        """Whether all together are met at the confidence: ``met``, ``not met`` or ``undecided``, by the whole interval."""
+        return verdict(self.joint_low, self.joint_high, self.confidence)
+
     def summary(self) -> pd.DataFrame:
         """Return the recommended targets."""
         return self.frame
@@ -100,7 +106,7 @@ class Advice:
         return plot_glide(self, ax)
 
     def __repr__(self) -> str:
-        lines = [f"{len(self.targets)} targets chosen for {100 * self.confidence:.4g} %, all together met with probability "
+        lines = [f"{len(self.targets)} targets chosen for {100 * self.confidence:.4g} %: {self.status}, all together met with probability "
                  f"{self.joint_probability:.3f} [{self.joint_low:.3f}, {self.joint_high:.3f}]"]  # fmt: skip
         lines += [
             f"  {r.target}: {r.probability:.3f} [{r.ci_low:.3f}, {r.ci_high:.3f}] ({r.covers}; {r.why})"
@@ -251,7 +257,12 @@ def recommend_targets(
     joint = probability(
         met_all.reset_index(drop=True), pd.Series(fresh.batch[met_all.index.get_level_values(0).to_numpy(dtype=int)])
     )
-    notes = [*careful, *joint_note(chosen, simulated, told), *(n for n in [coverage_note(runs, chosen[0])] if n)]
+    notes = [
+        *proof_note(joint, confidence, replications),
+        *careful,
+        *joint_note(chosen, simulated, told),
+        *(n for n in [coverage_note(runs, chosen[0])] if n),
+    ]
     if (
         volumes is None
         and source.day_factor is None
