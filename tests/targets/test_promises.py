@@ -602,8 +602,46 @@ def test_bad_questions_all_at_once():
         bp.assess_target(line(), DAY.replace(contact_type="b"))
 
 
+def test_every_problem_of_a_question_is_told():
+    with pytest.raises(ParameterError) as caught:
+        bp.assess_target(line(), DAY, confidence=1.2, replications=0, seed=-1, staffing={"s9": 2, "g": -3})
+    said = str(caught.value)
+    for words in ("confidence", "replications", "seed", "'s9'", "'g'"):
+        assert words in said
+    assert len(caught.value.problems) == 5
+    with pytest.raises(ParameterError) as caught:
+        bp.recommend_targets(
+            line(),
+            window="fortnight",
+            confidence=2,
+            replications=1,
+            levels=99,
+            ramp=-1,
+            metrics="xx",
+            within="-3s",
+            counting="q",
+        )
+    assert len(caught.value.problems) == 8
+    with pytest.raises(ScenarioError, match="names 's9'"):  # alone it stays what it is
+        bp.assess_target(line(), DAY, staffing={"s9": 2})
+
+
+def test_groups_that_a_staffing_leaves_out_are_named():
+    spec = line().canonical
+    group = next(iter(spec["agent_groups"]))
+    two = bp.load_scenario(spec | {"agent_groups": spec["agent_groups"] | {"night": {"skills": ["a"], "heads": 3}}})
+    options = {"replications": 4, "progress": False}
+    deal = bp.assess_target(two, DAY, staffing={group: 9}, **options)
+    assert any("leaves out night" in n for n in deal.notes)
+    advice = bp.recommend_targets(two, staffing={group: 9}, window="day", **options)
+    assert any("leaves out night" in n for n in advice.notes)
+    assert not any(
+        "leaves out" in n for n in bp.assess_target(two, DAY, staffing={group: 9, "night": 0}, **options).notes
+    )
+
+
 def test_a_share_answered_in_time_is_not_promised_from_above():
-    with pytest.raises(ParameterError, match="promise it from below, with share: 0.80"):
+    with pytest.raises(ParameterError, match="promise it from below, with share: "):
         bp.AtMost("service_level", 0.8, within="20s")
     with pytest.raises(ParameterError, match="promised from below"):
         DAY.replace(sense="<=")

@@ -14,6 +14,7 @@ from bposim.provenance import Provenance
 from bposim.scenario import Scenario, Target
 from bposim.scenario.document import read_document
 from bposim.scenario.models import read_targets
+from bposim.schema import WINDOWS
 from bposim.simulate import SimulationResult, simulate
 from bposim.simulate.proof import verdict
 from bposim.targets.advice_more import (
@@ -31,7 +32,8 @@ from bposim.targets.capability_series import is_history
 from bposim.targets.capability_with import Chance, history_of, joint_note, less_sure, more_careful
 from bposim.targets.contract import Contract
 from bposim.targets.contract_file import build
-from bposim.targets.levels import Level, cost_staffing
+from bposim.targets.frontier import SHARES
+from bposim.targets.levels import Level, cost_staffing, left_out_note
 from bposim.targets.prices import Prices, price_targets
 from bposim.targets.probability import attainable, coverage_note, probability, window_values
 
@@ -212,12 +214,22 @@ def recommend_targets(
             problems=history_problems(confidence, given),
         )  # fmt: skip
     replications = 1000 if replications is None else replications
-    check_question("recommend_targets()", source, confidence, replications)
-    if not (isinstance(ramp, int) and ramp >= 0):
-        raise ParameterError(parameter("ramp", "recommend_targets()", "a whole number of months of at least 0", ramp))
-    contract = _whole(contract)
-    drafted = _read_contract(contract, source)
-    shown = history_of(history, past, confidence=confidence, window=window, seed=seed)
+    caller, problems = "recommend_targets()", []
+    if not (isinstance(ramp, int) and not isinstance(ramp, bool) and ramp >= 0):
+        problems.append(parameter("ramp", caller, "a whole number of months of at least 0", ramp))
+    if window not in WINDOWS:
+        problems.append(parameter("window", caller, f"one of {', '.join(WINDOWS)}", window))
+    if levels is not None and not (isinstance(levels, int) and 2 <= levels <= len(SHARES)):
+        problems.append(parameter("levels", caller, f"between 2 and {len(SHARES)}, or None", levels))
+
+    def past_read() -> Capability | None:  # only a question that can be asked at all is put to the history
+        asked = (confidence if 0 < confidence < 1 else 0.95, window if window in WINDOWS else "month")
+        return history_of(history, past, confidence=asked[0], window=asked[1], seed=seed)
+
+    (contract, drafted), shown = check_question(
+        caller, source, confidence, replications, seed=seed, staffing=staffing, more=problems,
+        reads=[lambda: _draft(contract, source), past_read],
+    )[:2]  # fmt: skip
     current = cost_staffing(source, staffing)
     if not current.agent_hours > 0:
         raise ParameterError(
@@ -273,6 +285,7 @@ def recommend_targets(
         )
     if staffing is None and source.staffing is None:
         notes.append("Staffing is the scenario's own heads; they were not checked against shift rules.")
+    notes += [n for n in [left_out_note(source, staffing)] if n]
     notes += [f"{t}: no window holds a contact, so nothing is recommended for it." for t in empty]
     clauses = _clauses(drafted, fresh, confidence)
     steps = [c.step for c in candidates]
@@ -315,6 +328,11 @@ def _whole(contract: Any) -> Any:
         return contract
     document = read_document(contract, kind="contract")
     return build(document) if "clauses" in document.data else contract
+
+
+def _draft(contract: Any, scenario: Any) -> tuple[Any, list[Target]]:
+    whole = _whole(contract)
+    return whole, _read_contract(whole, scenario if isinstance(scenario, Scenario) else None)
 
 
 def _read_contract(contract: Any, scenario: Scenario | None) -> list[Target]:

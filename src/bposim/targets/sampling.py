@@ -298,7 +298,7 @@ def sampling_plan(
     """
     caller = "sampling_plan()"
     problems: list[str] = []
-    accept_at, reject_at, producer_risk, consumer_risk = (
+    read: list[Any] = [
         _read_share(v, f"{name} of {caller}", problems, fit)
         for name, v, fit in (
             ("accept_at", accept_at, 1.0),
@@ -306,43 +306,42 @@ def sampling_plan(
             ("producer_risk", producer_risk, 0.05),
             ("consumer_risk", consumer_risk, 0.10),
         )
-    )
-    problems += _share_problems(caller, accept_at=accept_at, reject_at=reject_at)
-    if not problems and not reject_at < accept_at:
-        problems.append(parameter("reject_at", caller, f"below accept_at = {accept_at:g}", reject_at))
-    for name, risk in (("producer_risk", producer_risk), ("consumer_risk", consumer_risk)):
+    ]
+    accept, reject, producer, consumer = read
+    problems += _share_problems(caller, accept_at=accept, reject_at=reject)
+    if not problems and not reject < accept:
+        problems.append(parameter("reject_at", caller, f"below accept_at = {accept:g}", reject))
+    for name, risk in (("producer_risk", producer), ("consumer_risk", consumer)):
         if not (_number(risk) and 0 < risk < 1):
             problems.append(parameter(name, caller, "between 0 and 1", risk))
-    if not any("_risk" in p for p in problems) and producer_risk + consumer_risk >= 1:
+    if not any("_risk" in p for p in problems) and producer + consumer >= 1:
         problems.append(
             parameter(
                 "producer_risk",
                 caller,
-                f"below 1 − consumer_risk = {1 - consumer_risk:g}: beyond it a coin will do",
-                producer_risk,
+                f"below 1 − consumer_risk = {1 - consumer:g}: beyond it a coin will do",
+                producer,
             )
         )
     problems += _lot_problems(caller, lot, 1)
     require(problems, ParameterError)
     if lot is None:
-        good, bad = float(accept_at), float(reject_at)
+        good, bad = float(accept), float(reject)
     else:
-        most, least = math.floor(lot * (1 - accept_at) + 1e-9), math.ceil(lot * (1 - reject_at) - 1e-9)
+        most, least = math.floor(lot * (1 - accept) + 1e-9), math.ceil(lot * (1 - reject) - 1e-9)
         good, bad = 1 - most / lot, 1 - least / lot
     found = _smallest(
-        lambda c, n, a: _accept(n, c, lot, a), good, bad, producer_risk, consumer_risk, MOST if lot is None else lot
+        lambda c, n, a: _accept(n, c, lot, a), good, bad, producer, consumer, MOST if lot is None else lot
     )
     if found is None:
         raise ParameterError(
-            f"it takes more than {MOST:,} audits to tell {percent(accept_at)} from {percent(reject_at)} with these risks. Take accuracies "
+            f"it takes more than {MOST:,} audits to tell {percent(accept)} from {percent(reject)} with these risks. Take accuracies "
             "further apart, or larger risks."
         )
     n, c = found
-    curve = operating_curve(n, c, lot=lot, marks={"to be accepted": accept_at, "to be rejected": reject_at})
+    curve = operating_curve(n, c, lot=lot, marks={"to be accepted": accept, "to be rejected": reject})
     risks = _accept(n, c, lot, np.array([good, bad]))
-    return SamplingPlan(
-        n, c, accept_at, reject_at, float(1 - risks[0]), float(risks[1]), (producer_risk, consumer_risk), lot, curve
-    )
+    return SamplingPlan(n, c, accept, reject, float(1 - risks[0]), float(risks[1]), (producer, consumer), lot, curve)
 
 
 def _accept(n: Any, c: Any, lot: int | None, accuracy: Any) -> np.ndarray:
