@@ -276,3 +276,12 @@ def test_grid_covers_the_open_hours_once(start, days, tz, interval, begin, lengt
     assert int((grid.end_ms - grid.start_ms).sum() / 60000) == int(inside.sum())
     assert ((local.hour >= begin) & (local.hour < end)).all()
     assert np.array_equal(grid.weekday, local.day_of_week)
+
+
+@pytest.mark.parametrize(
+    ("value", "way"), [(1.2, ""), (1.99, ""), (2, 'Write 0.02 or "2%"'), (80, 'Write 0.8 or "80%"')]
+)
+def test_a_number_just_above_one_is_no_percentage(value, way):
+    with pytest.raises(UnitError) as caught:
+        share(value)
+    assert ("Write" in str(caught.value)) == bool(way) and way in str(caught.value)

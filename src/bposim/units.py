@@ -165,7 +165,7 @@ def share(value: object, *, what: str = "share") -> float:
     except (ValueError, InvalidOperation):
         raise UnitError(f'{what}={value!r} is no share. Write 0.80 or "80%".') from None
     if not 0 <= number <= 1:
-        hint = f' Write {number / 100:g} or "{number:g}%".' if 1 < number <= 100 and not percent else ""
+        hint = f' Write {number / 100:g} or "{number:g}%".' if 2 <= number <= 100 and not percent else ""
         raise UnitError(f"{what}={value!r} must lie between 0 and 1 (0 % and 100 %).{hint}")
     return number
 

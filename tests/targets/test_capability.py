@@ -233,6 +233,46 @@ def test_with_a_scenario_the_more_careful_level_is_taken():
     assert rich.history is None
 
 
+def record(share: float, within: str = "20s"):
+    months = pd.date_range("2023-01-01", periods=36, freq="MS")
+    luck = np.random.default_rng(1)
+    parts = {"service_level": share + luck.normal(0, 0.015, 36), "abandonment": 0.2 + luck.normal(0, 0.004, 36),
+             "asa": 40 + luck.normal(0, 1.5, 36)}  # fmt: skip
+    return pd.concat(
+        [pd.DataFrame({"month": months, "metric": k, "value": v, "volume": 5000}) for k, v in parts.items()]
+    )
+
+
+def test_what_the_history_tells_is_among_the_targets_and_binds():
+    options = {"confidence": 0.9, "replications": 60, "seed": 2, "progress": False}
+    shown = bp.recommend_targets(record(0.55), within="40s", confidence=0.9, seed=2)
+    both = bp.recommend_targets(scenario(8), history=record(0.55), within="40s", **options)
+    assert 3 <= len(both.targets) <= 5
+    for one in shown.targets:
+        assert one in both.targets  # the room of 8 does better than was ever shown
+    first = both.frame.iloc[0]
+    assert first["metric"] == "service_level" and first["why"] == "the history's threshold"
+    assert both.targets[0].within_s == 40
+    # The probability shown is the history's, which is lower; the joint one is the simulation's, and says so.
+    mine = both.frame.set_index("target")["probability"]
+    for one in shown.frame.itertuples():
+        assert mine[one.target] == pytest.approx(one.probability)
+    assert any("joint probability is the simulation's alone" in n for n in both.notes)
+    assert not any("simulated only" in n and "service_level" in n for n in both.notes)
+
+
+def test_a_scenario_keeps_its_own_threshold_beside_the_history_s():
+    target = bp.ServiceLevel(0.8, within="10s")
+    named = scenario(8).replace({"targets": [target.to_spec()]})
+    both = bp.recommend_targets(
+        named, history=record(0.55), within="40s", confidence=0.9, replications=40, seed=2, progress=False
+    )
+    assert [t.within_s for t in both.targets if t.metric == "service_level"] == [10.0, 40.0]
+    assert {t.metric for t in both.targets} == {"service_level", "abandonment", "asa", "occupancy"}
+    waits = next(t for t in both.targets if t.metric == "asa")
+    assert waits.level > 1
+
+
 # Words --------------------------------------------------------------------------------------------------------------------
 
 
@@ -270,6 +310,25 @@ def test_tables_that_cannot_be_read(spoil, words):
     with pytest.raises(ParameterError) as caught:
         bp.recommend_targets(spoil(world(0)))
     assert words in str(caught.value)
+
+
+@pytest.mark.filterwarnings("error")
+def test_months_without_a_year_are_one_clear_error():
+    table = pd.DataFrame({"month": ["Jan"] * 36, "metric": "abandonment", "value": 0.05, "volume": 10})
+    with pytest.raises(ParameterError) as caught:
+        bp.recommend_targets(table)
+    assert len(caught.value.problems) == 1
+    assert "Row 0 has 'Jan'" in str(caught.value) and "with its year: 2026-03" in str(caught.value)
+
+
+def test_a_series_is_not_relabelled():
+    table = world(0)
+    values = pd.Series(
+        (table["numerator"] / table["denominator"]).to_numpy(), pd.DatetimeIndex(table["month"]), name="service_level"
+    )
+    with pytest.raises(ParameterError, match="is named 'service_level', and metrics='abandonment' asks for another"):
+        bp.recommend_targets(values, metrics="abandonment")
+    assert bp.recommend_targets(values.rename("lost"), metrics="abandonment").targets[0].metric == "abandonment"
 
 
 def test_other_refusals():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -161,9 +163,13 @@ def test_concessions_lead_through_what_is_left(moving, table):
         assert len(names) == len(came)
     only = moving.concessions[moving.concessions["changes"] == "fee: 30k → 31k"]
     assert len(only)
-    assert only["said"].iloc[0] == (
-        "fee: 30k → 31k: the provider gets 1,000 EUR of margin more (1,000 EUR more in the worst terms) with the same staff; the client pays 1,000 "
-        "EUR more for the same service, and falls short in as many of the months."
+    assert (
+        only["said"]
+        .iloc[0]
+        .endswith(
+            "fee: 30k → 31k: the provider gets 1,000 EUR of margin more (1,000 EUR more in the worst terms) with the same staff; the client pays 1,000 "
+            "EUR more for the same service, and falls short in as many of the months."
+        )
     )
 
 
@@ -178,7 +184,7 @@ def test_with_a_value_of_service_the_client_has_one_criterion(table):
             (kept["margin"] > r.margin + 0.006) | (kept["worst"] > r.worst + 0.006) | (kept["value"] > r.value + 0.006)
         )
         assert (better & strict).any() != r.efficient
-    joint = f["margin"] + f["value"]
+    joint = kept["margin"] + kept["value"]
     assert any(
         s.startswith(f"Both together gain most with {f.loc[joint.idxmax(), 'package']}") for s in valued.sentences()
     )
@@ -226,6 +232,37 @@ def test_pictures_and_sentences(table, moving):
     ax = table.plot()
     assert ax.get_xlabel() == "the client pays (EUR a month)"
     assert len(ax.collections) == 3
+
+
+def test_sentences_say_only_what_is_so(table):
+    # The same step under several other options is told with them.
+    steps = table.concessions
+    assert not steps["said"].duplicated().any()
+    for changes, part in steps.groupby("changes"):
+        assert len(part) == 1 or part["said"].str.startswith("With ").all(), changes
+    # Nothing is said of others where there are none, and what gains most is one of those left.
+    some = dataclasses.replace(table, frame=table.efficient.assign(efficient=True))
+    assert "none betters another" in some.sentences()[0] and "for each of the others" not in some.sentences()[0]
+    frame = table.frame.copy()
+    k = int(np.flatnonzero(~frame["efficient"])[0])
+    frame["value"] = -frame["margin"]
+    frame.loc[k, "value"] += 1e6
+    said = dataclasses.replace(table, frame=frame, value_per_point=1.0).sentences()[-1]
+    assert frame["package"][k] not in said and said.startswith("Both together gain most")
+
+
+def test_months_not_simulated_are_told():
+    small = {"options": {"clauses.speed.levels.expected": ["75%"]}, **SIZE | {"levels": 2, "replications": 4}}
+    year = {**DEAL, "start": "2026-06-01", "months": 12}
+    found = bp.negotiate(world(9, 30), year, **small)
+    assert any("1 of 12 months was simulated" in n or ("12" in n and "simulated" in n) for n in found.notes)
+
+
+def test_every_wrong_argument_is_told():
+    with pytest.raises(ParameterError) as caught:
+        bp.negotiate(world(), DEAL, options={"clauses.speed.within": ["20s"]}, levels=1, replications=0, risk_aversion=3,
+                     value_per_point=-5, seed=-1)  # fmt: skip
+    assert len(caught.value.problems) == 5
 
 
 def test_what_is_refused():

@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 import bposim as bp
 from bposim.errors import BposimError, ParameterError, ScenarioError
 from bposim.optimise.validate import validate_plan
+from bposim.simulate.proof import verdict
 from bposim.targets import attainable, probability, wilson
 from bposim.targets.probability import window_values
 
@@ -151,7 +152,7 @@ def test_probability_of_certainties():
 )
 def test_attainable_is_the_best_level_that_is_safe(values, confidence, sense):
     frame = pd.DataFrame({"replication": range(len(values)), "value": values})
-    term = DAY.replace(sense=sense)
+    term = DAY if sense == ">=" else DAY.replace(metric="abandonment", sense=sense, within_s=None)
     level, low, high = attainable(frame, term, confidence, resamples=20)
     assert level in values, "a simulated value, nothing between two"
     assert np.mean([term.replace(level=level).met(v) for v in values]) >= confidence - 1e-9
@@ -501,6 +502,21 @@ def test_three_to_five_targets_that_hold_together(advice):
     assert advice.joint_low < high
 
 
+def test_the_advice_says_whether_it_keeps_its_confidence():
+    """Chosen on few replications, levels fit their luck: fresh ones reach the confidence all the same, or the advice says so."""
+    found = [
+        bp.recommend_targets(line(), confidence=0.9, window="day", replications=60, seed=s, progress=False)
+        for s in range(8)
+    ]
+    for one in found:
+        assert one.status == verdict(one.joint_low, one.joint_high, 0.9)
+        assert f"for 90 %: {one.status}, all together" in repr(one)
+        assert any("Take more replications: replications=240" in n for n in one.notes) == (one.status != "met")
+    # 8 times 30 days of 5: a standard error of 0.01 where the joint probability is at least 0.9.
+    assert np.mean([one.joint_probability for one in found]) > 0.91
+    assert not any(one.status == "not met" for one in found)
+
+
 def test_levels_are_not_given_away(advice):
     """Each target one step harder, all together are met too seldom: there is little slack."""
     runs = bp.simulate(line(), replications=400, seed=4321, progress=False)
@@ -584,6 +600,52 @@ def test_bad_questions_all_at_once():
     assert len(caught.value.problems) == 4
     with pytest.raises(ParameterError, match="names contact type 'b', which scenario 'line' lacks"):
         bp.assess_target(line(), DAY.replace(contact_type="b"))
+
+
+def test_every_problem_of_a_question_is_told():
+    with pytest.raises(ParameterError) as caught:
+        bp.assess_target(line(), DAY, confidence=1.2, replications=0, seed=-1, staffing={"s9": 2, "g": -3})
+    said = str(caught.value)
+    for words in ("confidence", "replications", "seed", "'s9'", "'g'"):
+        assert words in said
+    assert len(caught.value.problems) == 5
+    with pytest.raises(ParameterError) as caught:
+        bp.recommend_targets(
+            line(),
+            window="fortnight",
+            confidence=2,
+            replications=1,
+            levels=99,
+            ramp=-1,
+            metrics="xx",
+            within="-3s",
+            counting="q",
+        )
+    assert len(caught.value.problems) == 8
+    with pytest.raises(ScenarioError, match="names 's9'"):  # alone it stays what it is
+        bp.assess_target(line(), DAY, staffing={"s9": 2})
+
+
+def test_groups_that_a_staffing_leaves_out_are_named():
+    spec = line().canonical
+    group = next(iter(spec["agent_groups"]))
+    two = bp.load_scenario(spec | {"agent_groups": spec["agent_groups"] | {"night": {"skills": ["a"], "heads": 3}}})
+    options = {"replications": 4, "progress": False}
+    deal = bp.assess_target(two, DAY, staffing={group: 9}, **options)
+    assert any("leaves out night" in n for n in deal.notes)
+    advice = bp.recommend_targets(two, staffing={group: 9}, window="day", **options)
+    assert any("leaves out night" in n for n in advice.notes)
+    assert not any(
+        "leaves out" in n for n in bp.assess_target(two, DAY, staffing={group: 9, "night": 0}, **options).notes
+    )
+
+
+def test_a_share_answered_in_time_is_not_promised_from_above():
+    with pytest.raises(ParameterError, match="promise it from below, with share: "):
+        bp.AtMost("service_level", 0.8, within="20s")
+    with pytest.raises(ParameterError, match="promised from below"):
+        DAY.replace(sense="<=")
+    assert bp.AtMost("abandonment", 0.05).sense == "<="
 
 
 def test_a_window_longer_than_the_horizon_is_told():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import bposim as bp
 from bposim.errors import ParameterError
+from bposim.targets.sampling import LARGE, sampling_plan
 
 
 def binomial(n, c, p):
@@ -192,3 +193,23 @@ def test_everything_wrong_is_told_at_once():
         bp.audit_curve(clause(minimum_sample=90), n=50)
     with pytest.raises(ParameterError, match="no stretch level"):
         bp.audit_curve(clause(), level="stretch")
+
+
+def test_shares_are_written_as_elsewhere():
+    plan, words = (
+        sampling_plan(accept_at=0.99, reject_at=0.95),
+        sampling_plan(accept_at="99%", reject_at="95 %", producer_risk="5%"),
+    )
+    assert (plan.n, plan.c) == (words.n, words.c)
+    with pytest.raises(ParameterError) as caught:
+        sampling_plan(accept_at="99 per cent", reject_at=1.2, consumer_risk="10")
+    said = caught.value.problems
+    assert len(said) == 3 and "Write 0.012" not in str(caught.value)
+
+
+def test_a_sample_that_nobody_audits_is_said_to_be_one():
+    assert not sampling_plan(accept_at=0.99, reject_at=0.95).notes
+    plan = sampling_plan(accept_at=0.9901, reject_at=0.985)
+    assert (plan.n > LARGE) == bool(plan.notes)
+    plan = sampling_plan(accept_at=0.991, reject_at=0.99)
+    assert plan.n > LARGE and "only 0.1 points apart" in plan.notes[0] and "Note: " in repr(plan)

@@ -177,6 +177,9 @@ def _problems(target: Target) -> list[str]:
         rule(0 <= target.level <= 1, "level", "a share between 0 and 1", 'Write 0.80 for "80%".')
     elif known:
         rule(0 <= target.level < math.inf, "level", "a finite number of seconds of at least 0")
+    if not counted and target.metric in ("service_level", "turnaround"):
+        way = "A share answered in time is promised from below; a cap on it promises nothing."
+        rule(target.sense == ">=", "sense", f"'>=' for {target.metric}", way)
     if counted:
         way = "Give the level that each stretch must reach."
         if target.pass_level is None:
@@ -229,6 +232,11 @@ def make_target(metric: str, spec: dict[str, Any], *, caller: str) -> Target:
             problems.append(
                 f"aggregation {given['aggregation']!r} of {caller} counts the stretches that pass, and more of them is "
                 f"better: write at_least: 0.90, and pass_level for what each stretch must reach."
+            )
+        if metric in ("service_level", "turnaround") and keys[0] == "at_most":
+            problems.append(
+                f"{metric} of {caller} is at_most {given['at_most']!r}, and more of it is better: promise it from below, with share: 0.80 "
+                f'(ServiceLevel(0.80, within="20s"), Turnaround(…)).'
             )
         fields["level"] = take(share if metric in _SHARES or counted else seconds, keys[0], keys[0])
         if keys[0] != "share":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -11,7 +12,9 @@ import pandas as pd
 
 from bposim.scenario import Scenario, Target
 from bposim.simulate import SimulationResult
+from bposim.simulate.proof import verdict
 from bposim.targets.assess_contract import assess_ledger
+from bposim.targets.capability_series import SHARES
 from bposim.targets.contract import Contract
 from bposim.targets.foreseen import read_forecast
 from bposim.targets.levels import Level
@@ -32,10 +35,25 @@ def safe_level(level: float, target: Target, step: float) -> float:
     --------
     >>> safe_level(0.8391, Target(metric="abandonment", level=0.05, sense="<="), 0.005)
     0.84
+    >>> safe_level(17.2, Target(metric="asa", level=20, sense="<="), 1.0)
+    18.0
     """
+    most = 1.0 if target.metric in SHARES else math.inf
     if target.sense == ">=":
         return round(max(float(np.floor(level / step + 1e-9)) * step, 0.0), 6)
-    return round(min(float(np.ceil(level / step - 1e-9)) * step, 1.0), 6) + 0.0  # ceil(-1e-9) is -0.0
+    return round(min(float(np.ceil(level / step - 1e-9)) * step, most), 6) + 0.0  # ceil(-1e-9) is -0.0
+
+
+def proof_note(joint: tuple[float, float, float], confidence: float, replications: int) -> list[str]:
+    """Say where fresh replications do not show that all targets are met together at the confidence, and the way out."""
+    said = verdict(joint[1], joint[2], confidence)
+    if said == "met":
+        return []
+    if said == "undecided":
+        why = f"fresh replications leave open whether all together are met at {100 * confidence:.4g} %"
+    else:
+        why = f"on fresh replications all together are not met at {100 * confidence:.4g} %: the choice saw too few to know what is rare"
+    return [f"Not proven: {why}. Take more replications: replications={4 * replications} halves the interval."]
 
 
 def start_levels(

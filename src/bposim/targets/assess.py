@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bposim.errors import ParameterError, parameter, require
+from bposim.errors import BposimError, ParameterError, parameter, require
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario, Target
 from bposim.simulate import SimulationResult, simulate
 from bposim.simulate.proof import PATIENCE, prove, stack, verdict
 from bposim.simulate.run import show_progress
-from bposim.targets.levels import Level, Planner, cost_staffing
+from bposim.targets.levels import Level, Planner, cost_staffing, left_out_note
 from bposim.targets.probability import attainable, coverage_note, meets, probability, window_values
 
 if TYPE_CHECKING:
@@ -206,17 +206,35 @@ class Assessment:
         return self.summary().to_html(index=False, float_format=lambda x: f"{x:,.4g}")
 
 
-def check_question(caller: str, scenario: Any, confidence: Any, replications: Any, term: Any = None) -> None:
-    """Raise ParameterError with everything wrong in a question."""
-    problems = []
+def check_question(
+    caller: str,
+    scenario: Any,
+    confidence: Any,
+    replications: Any,
+    term: Any = None,
+    *,
+    seed: Any = 1,
+    staffing: Any = None,
+    more: Sequence[str] = (),
+    reads: Sequence[Callable[[], Any]] = (),
+) -> list[Any]:
+    """Raise an error with everything wrong in a question, and return what was read for it.
+
+    ``more`` are problems found before, ``reads`` what may fail too; those that fail alone raise their own kind of error.
+    """
+    problems = list(more)
+    failed: list[BposimError] = []
+    results: list[Any] = []
     if not isinstance(scenario, Scenario):
         problems.append(
             parameter("scenario", caller, "a Scenario", type(scenario).__name__, "Write load_scenario(…) first.")
         )
-    if not (isinstance(confidence, int | float) and 0 < confidence < 1):
+    if isinstance(confidence, bool) or not (isinstance(confidence, int | float) and 0 < confidence < 1):
         problems.append(parameter("confidence", caller, "between 0 and 1", confidence))
     if not (isinstance(replications, int | np.integer) and replications >= 2):
         problems.append(parameter("replications", caller, "a whole number of at least 2", replications))
+    if not (isinstance(seed, int | np.integer) and not isinstance(seed, bool) and seed >= 0):
+        problems.append(parameter("seed", caller, "a whole number of at least 0", seed))
     if term is not None and not isinstance(term, Target):
         way = 'Write ServiceLevel(0.80, within="20s"). A whole contract goes to assess_contract().'
         problems.append(parameter("term", caller, "a Target", term, way))
@@ -227,7 +245,17 @@ def check_question(caller: str, scenario: Any, confidence: Any, replications: An
             f"the term {term} names contact type {term.contact_type!r}, which scenario {scenario.name!r} lacks. "
             f"Known: {', '.join(scenario.contact_types)}."
         )
-    require(problems, ParameterError)
+    if isinstance(scenario, Scenario) and staffing is not None:
+        reads = (*reads, lambda: scenario.with_staffing(staffing))
+    for read in reads:
+        try:
+            results.append(read())
+        except BposimError as error:
+            failed.append(error)
+    if len(failed) == 1 and not problems:
+        raise failed[0]
+    require([*problems, *dict.fromkeys(p for e in failed for p in e.problems)], ParameterError)
+    return results
 
 
 def assess_target(
@@ -267,7 +295,7 @@ def assess_target(
     ParameterError
         An argument is outside its rule; all at once.
     """
-    check_question("assess_target()", scenario, confidence, replications, term)
+    check_question("assess_target()", scenario, confidence, replications, term, seed=seed, staffing=staffing)
     current = cost_staffing(scenario, staffing)
     within = [term.within_s] if term.within_s is not None else []
     runs = simulate(
@@ -283,7 +311,7 @@ def assess_target(
     p, low, high = probability(values["value"].map(term.met), values["batch"])
     level, level_low, level_high = attainable(values, term, confidence, seed=seed)
     status = verdict(low, high, confidence)
-    notes = [n for n in [coverage_note(runs, term)] if n]
+    notes = [n for n in [coverage_note(runs, term), left_out_note(scenario, staffing)] if n]
     planner = Planner(scenario, volumes, planning_threshold(scenario, term))
     made = Provenance(
         "assess_target", {"term": term.to_spec(), "confidence": confidence, "replications": replications, "seed": seed},

@@ -69,9 +69,7 @@ class MetricHistory:
     @property
     def step(self) -> float:
         """Step to which levels are rounded, to the safe side."""
-        if not self.share:
-            return 1.0
-        return 0.005 if self.metric == "abandonment" else 0.01
+        return step_of(self.metric)
 
     @property
     def centre(self) -> float:
@@ -108,6 +106,19 @@ class MetricHistory:
         return MetricHistory(
             self.metric, self.counting, self.within_s, self.window, frame.reset_index(drop=True), origin
         )
+
+
+def step_of(metric: str) -> float:
+    """Return the step to which levels of a metric are rounded.
+
+    Examples
+    --------
+    >>> step_of("asa"), step_of("abandonment"), step_of("service_level")
+    (1.0, 0.005, 0.01)
+    """
+    if metric not in SHARES:
+        return 1.0
+    return 0.005 if metric == "abandonment" else 0.01
 
 
 def is_history(source: Any) -> bool:
@@ -177,6 +188,10 @@ def read_metrics(
         )  # fmt: skip
         require(problems, ParameterError)
     table = source if isinstance(source, pd.DataFrame) else source.rename("value").to_frame()
+    if isinstance(source, pd.Series) and source.name in SENSES and asked is not None and asked != [source.name]:
+        problems.append(
+            f"the Series given to {_CALLER} is named {source.name!r}, and metrics={metrics!r} asks for another. Rename it, or leave metrics out."
+        )
     if isinstance(source, pd.Series) and asked is None:
         asked = [str(source.name)] if source.name in SENSES else None
     long = _tidy(table, asked, problems)
@@ -244,11 +259,23 @@ def _tidy(table: pd.DataFrame, asked: list[str] | None, problems: list[str]) -> 
         times = pd.PeriodIndex(times).to_timestamp()
     numeric = pd.api.types.is_numeric_dtype(times)
     try:
-        stamps = pd.DatetimeIndex(pd.to_datetime(times)) if not numeric else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a form that pandas has to guess row by row; checked below
+            stamps = pd.DatetimeIndex(pd.to_datetime(times)) if not numeric else None
     except (ValueError, TypeError):
         stamps = None
-    if stamps is None or stamps.hasnans:
-        problems.append(f"{where} tells no time of each row. Give a column month or date (or such an index): 2026-03.")
+    if stamps is not None:
+        # "Jan" is read as January of the year 1: a time without its year.
+        lost = stamps.isna() | np.asarray(stamps.year < 1900)
+    if stamps is None or lost.any():
+        got = (
+            f" Row {int(lost.argmax())} has {pd.Series(times).iloc[int(lost.argmax())]!r}."
+            if stamps is not None
+            else ""
+        )
+        problems.append(
+            f"{where} tells no time of each row.{got} Give a column month or date (or such an index), with its year: 2026-03."
+        )
         return None
     counts = {"numerator", "denominator"} <= set(table.columns)
     if not counts and "value" not in table:

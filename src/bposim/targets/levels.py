@@ -109,6 +109,20 @@ def hours_a_month(scenario: Scenario) -> float:
     return hours / int(scenario.grid.starts.tz_localize(None).to_period("M").nunique())
 
 
+def left_out_note(scenario: Scenario, staffing: Any) -> str | None:
+    """Return a sentence where a staffing leaves out groups that the scenario staffs: they have nobody."""
+    if staffing is None:
+        return None
+    given = set(staffing["agent_group"] if isinstance(staffing, pd.DataFrame) else staffing)
+    left = [g for g in scenario.agent_groups if g not in given and scenario.scheduled_heads(g).sum() > 0]
+    if not left:
+        return None
+    return (
+        f"The staffing given leaves out {', '.join(left)}, which the scenario staffs: taken as nobody there. "
+        "Give their heads too, or 0 where that is meant."
+    )
+
+
 def cost_staffing(scenario: Scenario, staffing: Any = None, share: float = np.nan) -> Level:
     """Return a staffing (the scenario's own by default) with its agent-hours and cost."""
     staffed = scenario if staffing is None else scenario.with_staffing(staffing)

@@ -21,7 +21,7 @@ from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
 from bposim.targets.frontier import SHARES
 from bposim.targets.ledger import Ledger
-from bposim.targets.levels import Planner, hours_a_month
+from bposim.targets.levels import Planner, hours_a_month, left_out_note
 from bposim.targets.packages import against, concessions, efficient, measured_alike, packages, read_options
 from bposim.targets.quantities import cost_cents, needed
 from bposim.targets.response import STAFF
@@ -91,9 +91,10 @@ class Negotiation:
         now = self.frame.iloc[0]
         fee = ", with some other fee," if self.fee_moves else ""
         different = len(self.concessions) + 1
+        others = f": for each of the others one of them is{fee} as good for both sides and better for one"
         said = [
-            f"{len(f)} of {len(self.frame)} packages are left{'' if different == len(f) else f', {different} of them different'}: for each of the others "
-            f"one of them is{fee} as good for both sides and better for one."
+            f"{len(f)} of {len(self.frame)} packages are left{'' if different == len(f) else f', {different} of them different'}"
+            f"{others if len(f) < len(self.frame) else ': none betters another'}."
         ]
         for what, by in (("Best for the provider", ["margin", "invoice"]), ("Cheapest for the client", ["invoice", "risk"]),
                          ("Safest for the client", ["risk", "invoice"])):  # fmt: skip
@@ -104,9 +105,10 @@ class Negotiation:
         else:
             said.append(f"The contract as it stands need not be signed: {self._instead(now)}.")
         if self.value_per_point is not None:
-            joint = self.frame["margin"] + self.frame["value"]
-            top = self.frame.loc[joint.idxmax()]
-            said.append(f"Both together gain most with {top['package']}: {joint.max() - joint.iloc[0]:,.0f} {money} a month more than as it stands; "
+            left = self.frame[self.frame["efficient"]]
+            joint = left["margin"] + left["value"]
+            top = left.loc[joint.idxmax()]
+            said.append(f"Both together gain most with {top['package']}: {joint.max() - now['margin'] - now['value']:,.0f} {money} a month more than as it stands; "
                         "the fee shares it out.")  # fmt: skip
         return said
 
@@ -210,24 +212,30 @@ def negotiate(
     the four is better. With it the client has one criterion, the service's value less the invoice. Comparisons are of means on the same draws.
     """
     caller = "negotiate()"
-    check_question(caller, scenario, 0.95, replications)
     problems = []
     if not (isinstance(levels, int) and 2 <= levels <= len(SHARES)):
         problems.append(parameter("levels", caller, f"between 2 and {len(SHARES)}", levels))
-    if not any(g.cost_per_hour > 0 for g in scenario.agent_groups.values()):
+    if isinstance(scenario, Scenario) and not any(g.cost_per_hour > 0 for g in scenario.agent_groups.values()):
         problems.append(
             f"scenario {scenario.name!r} has no wages, so no choice has a margin. Write cost_per_hour for its agent groups."
         )
-    for name, value, none in (("value_per_point", value_per_point, True), ("risk_aversion", risk_aversion, False)):
-        fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
-        if not (fits or (none and value is None)):
-            problems.append(parameter(name, caller, f"a number of at least 0{', or None' if none else ''}", value))
-    try:
-        laid_out = read_options(options, caller)
-    except ParameterError as error:
-        problems += error.problems
-    require(problems, ParameterError)
-    deal = load_contract(contract)
+    for name, value, most, rule in (
+        (
+            "value_per_point",
+            0.0 if value_per_point is None else value_per_point,
+            float("inf"),
+            "a number of at least 0, or None",
+        ),
+        ("risk_aversion", risk_aversion, 1.0, "between 0 and 1"),
+    ):
+        if isinstance(value, bool) or not (
+            isinstance(value, int | float) and 0 <= value <= most and value < float("inf")
+        ):
+            problems.append(parameter(name, caller, rule, value))
+    laid_out, deal = check_question(
+        caller, scenario, 0.95, replications, seed=seed, staffing=staffing, more=problems,
+        reads=[lambda: read_options(options, caller), lambda: load_contract(contract)],
+    )[:2]  # fmt: skip
     contracts, terms = packages(deal, laid_out)
     _check_types(scenario, contracts)
     bare = deal.replace({f"clauses.{n}.relief": None for n, c in deal.clauses.items() if c.relief})
@@ -307,8 +315,19 @@ def negotiate(
     )
     return Negotiation(
         deal, frame, terms, steps, choices, contracts, next(iter(contracts)), lead, float(risk_aversion), fee_moves, value_per_point, replications,
-        (*notes, *_notes(frame, choices, deal.currency, None if fee_moves else int(found[True][0].sum()))), made,
+        (*notes, *horizon_notes(deal, first, notes), *(n for n in [left_out_note(scenario, staffing)] if n), *_notes(frame, choices, deal.currency, None if fee_moves else int(found[True][0].sum()))), made,
     )  # fmt: skip
+
+
+def horizon_notes(deal: Contract, runs: SimulationResult, told: Iterable[str]) -> list[str]:
+    """Say where the horizon is shorter than the contract's term: its worst terms and season are those of the months simulated."""
+    months = int(runs.scenario.grid.starts.tz_localize(None).to_period("M").nunique())
+    if deal.months is None or months >= deal.months or any("months" in n and "simulated" in n for n in told):
+        return []
+    return [
+        f"{months} of {deal.months} months {'was' if months == 1 else 'were'} simulated: season, caps of the year and the worst terms are those of "
+        "these alone. Give the scenario the days of the whole term."
+    ]
 
 
 def _check_types(scenario: Scenario, contracts: Mapping[str, Contract]) -> None:

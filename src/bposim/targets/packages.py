@@ -179,7 +179,12 @@ def concessions(
         step = {c: float(b[c] - a[c]) for c in ("margin", "worst", "invoice", "risk", "kept", "service", "agent_hours")}
         rows.append({"from": a["package"], "to": b["package"], "changes": changes, "margin": step["margin"], "margin_low": float(low[0]),
                      "margin_high": float(high[0]), **{c: v for c, v in step.items() if c != "margin"},
-                     "said": _said(changes, step, currency, unit)})  # fmt: skip
+                     "said": _said(changes, step, currency, unit),
+                     "under": ", ".join(f"{t} {old[t]}" for t in terms.columns if old[t] == new[t])})  # fmt: skip
+    often = [r["changes"] for r in rows]
+    for r in rows:  # the same step stands under several other options, and is worth another amount under each
+        if often.count(r["changes"]) > 1 and r["under"]:
+            r["said"] = f"With {r['under']}, {r['said']}"
     return pd.DataFrame(rows, columns=["from", "to", "changes", "margin", "margin_low", "margin_high", "worst", "invoice", "risk", "kept",
                                        "service", "agent_hours", "said"])  # fmt: skip
 

@@ -14,30 +14,28 @@ from bposim.provenance import Provenance
 from bposim.scenario import Scenario, Target
 from bposim.scenario.document import read_document
 from bposim.scenario.models import read_targets
+from bposim.schema import WINDOWS
 from bposim.simulate import SimulationResult, simulate
 from bposim.simulate.proof import verdict
 from bposim.targets.advice_more import (
     credits_expected,
     glide_path,
+    proof_note,
     relief_to_ask,
     review_date,
-    safe_level,
     start_levels,
 )
 from bposim.targets.assess import check_question
+from bposim.targets.candidates import choose, levels_of, thresholds
 from bposim.targets.capability import FRAME, Capability, history_problems, recommend_from_history
 from bposim.targets.capability_series import is_history
-from bposim.targets.capability_with import history_of, more_careful
+from bposim.targets.capability_with import Chance, history_of, joint_note, less_sure, more_careful
 from bposim.targets.contract import Contract
 from bposim.targets.contract_file import build
-from bposim.targets.levels import Level, cost_staffing
+from bposim.targets.frontier import SHARES
+from bposim.targets.levels import Level, cost_staffing, left_out_note
 from bposim.targets.prices import Prices, price_targets
 from bposim.targets.probability import attainable, coverage_note, probability, window_values
-
-#: Acceptable waiting times to choose from where the scenario names none.
-THRESHOLDS_S = (10.0, 20.0, 30.0, 60.0, 120.0, 180.0, 300.0)
-#: Turnaround times to choose from for deferred work.
-TURNAROUNDS_S = (3600.0, 4 * 3600.0, 8 * 3600.0, 86400.0, 2 * 86400.0, 3 * 86400.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +46,11 @@ class Advice:
     ----------
     frame : DataFrame
         ``target, covers, metric, level, sense, window, probability, ci_low, ci_high, mean, why, start_level, slippage,
-        misses_a_year``; probabilities from replications that the choice never saw. ``slippage`` is how much easier the first months
+        misses_a_year``; probabilities from replications that the choice never saw, or a history's own where that is lower. ``slippage`` is how much easier the first months
         are; ``misses_a_year`` the windows of a year expected to miss.
     targets : tuple of Target
     joint_probability, joint_low, joint_high : float
-        That a window meets all of them.
+        That a window meets all of them, by simulation.
     clauses : DataFrame
         The contract draft's own targets with their probabilities, empty without one.
     notes : tuple of str
@@ -88,6 +86,11 @@ class Advice:
     credits: pd.DataFrame = field(default_factory=pd.DataFrame)
     prices: Prices | None = None
 
+    @property
+    def status(self) -> str:
+        """Whether all together are met at the confidence: ``met``, ``not met`` or ``undecided``, by the whole interval."""
+        return verdict(self.joint_low, self.joint_high, self.confidence)
+
     def summary(self) -> pd.DataFrame:
         """Return the recommended targets."""
         return self.frame
@@ -105,7 +108,7 @@ class Advice:
         return plot_glide(self, ax)
 
     def __repr__(self) -> str:
-        lines = [f"{len(self.targets)} targets chosen for {100 * self.confidence:.4g} %, all together met with probability "
+        lines = [f"{len(self.targets)} targets chosen for {100 * self.confidence:.4g} %: {self.status}, all together met with probability "
                  f"{self.joint_probability:.3f} [{self.joint_low:.3f}, {self.joint_high:.3f}]"]  # fmt: skip
         lines += [
             f"  {r.target}: {r.probability:.3f} [{r.ci_low:.3f}, {r.ci_high:.3f}] ({r.covers}; {r.why})"
@@ -115,14 +118,6 @@ class Advice:
 
     def _repr_html_(self) -> str:
         return self.frame.to_html(index=False, float_format=lambda x: f"{x:,.4g}")
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    target: Target
-    covers: str
-    why: str
-    step: float
 
 
 @overload
@@ -165,7 +160,9 @@ def recommend_targets(
 
     From a history of metrics, for the twelve months after it: a level for each month (glide path) and one figure for the
     year, each metric at the confidence by itself, from a model of level, drift, steps, season and noise fitted to that
-    history alone (``docs/design/capability.md``). With both, the more careful level of each metric that both know.
+    history alone (``docs/design/capability.md``). With both, the
+    metrics and the threshold that the history tells are among the targets, each with the more careful of the two levels and the lower
+    of the two probabilities; the joint probability is the simulation's.
 
     Parameters
     ----------
@@ -217,25 +214,36 @@ def recommend_targets(
             problems=history_problems(confidence, given),
         )  # fmt: skip
     replications = 1000 if replications is None else replications
-    check_question("recommend_targets()", source, confidence, replications)
-    if not (isinstance(ramp, int) and ramp >= 0):
-        raise ParameterError(parameter("ramp", "recommend_targets()", "a whole number of months of at least 0", ramp))
-    contract = _whole(contract)
-    drafted = _read_contract(contract, source)
-    shown = history_of(history, past, confidence=confidence, window=window, seed=seed)
+    caller, problems = "recommend_targets()", []
+    if not (isinstance(ramp, int) and not isinstance(ramp, bool) and ramp >= 0):
+        problems.append(parameter("ramp", caller, "a whole number of months of at least 0", ramp))
+    if window not in WINDOWS:
+        problems.append(parameter("window", caller, f"one of {', '.join(WINDOWS)}", window))
+    if levels is not None and not (isinstance(levels, int) and 2 <= levels <= len(SHARES)):
+        problems.append(parameter("levels", caller, f"between 2 and {len(SHARES)}, or None", levels))
+
+    def past_read() -> Capability | None:  # only a question that can be asked at all is put to the history
+        asked = (confidence if 0 < confidence < 1 else 0.95, window if window in WINDOWS else "month")
+        return history_of(history, past, confidence=asked[0], window=asked[1], seed=seed)
+
+    (contract, drafted), shown = check_question(
+        caller, source, confidence, replications, seed=seed, staffing=staffing, more=problems,
+        reads=[lambda: _draft(contract, source), past_read],
+    )[:2]  # fmt: skip
     current = cost_staffing(source, staffing)
     if not current.agent_hours > 0:
         raise ParameterError(
             "the staffing given to recommend_targets() holds no agents, so nothing can be promised. Give heads, or a plan "
             "whose status is not 'infeasible'."
         )
-    within = _thresholds(source, drafted)
+    record = () if shown is None else shown.targets
+    within = thresholds(source, drafted, record)
     runs = simulate(
         source, volumes=volumes, staffing=staffing, replications=max(replications // 2, 2), seed=seed, progress=progress,
         within=within, hold_out=True,
     )  # fmt: skip
     fresh = runs.fresh(max(replications - replications // 2, 2))
-    candidates = _candidates(source, runs, window, confidence)
+    candidates = choose(source, runs, window, confidence, record)
     values = [window_values(runs, c.target) for c in candidates]
     empty = [str(c.target) for c, v in zip(candidates, values, strict=True) if v.empty]
     candidates = [c for c, v in zip(candidates, values, strict=True) if not v.empty]
@@ -244,15 +252,16 @@ def recommend_targets(
         raise ParameterError(
             f"no window of {source.name!r} holds a contact, so nothing can be promised. Give arrivals or volumes."
         )
-    chosen = _levels(candidates, values, confidence)
-    chosen, careful = more_careful(chosen, shown)
+    chosen = levels_of(candidates, values, confidence)
+    chosen, told, careful = more_careful(chosen, shown)
     rows, met_all = [], None
-    for candidate, target in zip(candidates, chosen, strict=True):
+    simulated: list[Chance] = []
+    for candidate, target, past_chance in zip(candidates, chosen, told, strict=True):
         table = window_values(fresh, target)
         met = table["value"].map(target.met)
-        p, low, high = probability(met, table["batch"])
-        rows.append((str(target), candidate.covers, target.metric, target.level, target.sense, target.window, p, low, high,
-                     float(table["value"].mean()), candidate.why))  # fmt: skip
+        simulated.append(probability(met, table["batch"]))
+        rows.append((str(target), candidate.covers, target.metric, target.level, target.sense, target.window,
+                     *less_sure(simulated[-1], past_chance), float(table["value"].mean()), candidate.why))  # fmt: skip
         keyed = pd.Series(met.to_numpy(), index=pd.MultiIndex.from_frame(table[["replication", "window_start"]]))
         met_all = keyed if met_all is None else (met_all.reindex(keyed.index.union(met_all.index), fill_value=True)
                                                  & keyed.reindex(keyed.index.union(met_all.index), fill_value=True))  # fmt: skip
@@ -260,7 +269,12 @@ def recommend_targets(
     joint = probability(
         met_all.reset_index(drop=True), pd.Series(fresh.batch[met_all.index.get_level_values(0).to_numpy(dtype=int)])
     )
-    notes = [*careful, *(n for n in [coverage_note(runs, chosen[0])] if n)]
+    notes = [
+        *proof_note(joint, confidence, replications),
+        *careful,
+        *joint_note(chosen, simulated, told),
+        *(n for n in [coverage_note(runs, chosen[0])] if n),
+    ]
     if (
         volumes is None
         and source.day_factor is None
@@ -271,6 +285,7 @@ def recommend_targets(
         )
     if staffing is None and source.staffing is None:
         notes.append("Staffing is the scenario's own heads; they were not checked against shift rules.")
+    notes += [n for n in [left_out_note(source, staffing)] if n]
     notes += [f"{t}: no window holds a contact, so nothing is recommended for it." for t in empty]
     clauses = _clauses(drafted, fresh, confidence)
     steps = [c.step for c in candidates]
@@ -307,30 +322,17 @@ def recommend_targets(
     )
 
 
-def _thresholds(scenario: Scenario, drafted: list[Target]) -> list[float]:
-    """Return the thresholds that may be asked for, and no more: each takes memory and time in every replication."""
-    named = {
-        t.within_s
-        for t in (*scenario.targets, *drafted, *(t for k in scenario.contact_types.values() for t in k.targets))
-        if t.within_s
-    }
-    kinds = [k.deferred for k in scenario.contact_types.values()]
-    speed = [t.within_s for t in (*scenario.targets, *(t for k in scenario.contact_types.values() for t in k.targets))
-             if t.metric == "service_level" and t.within_s]  # fmt: skip
-    wanted = (
-        {next((t for t in THRESHOLDS_S if t >= 5 * speed[0]), THRESHOLDS_S[-1])}
-        if speed and not any(kinds)
-        else set(THRESHOLDS_S)
-    )
-    return sorted({*named, *wanted, *(TURNAROUNDS_S if any(kinds) else ())})
-
-
 def _whole(contract: Any) -> Any:
     """Read a contract's file once; drafts with targets stay as they are."""
     if contract is None or isinstance(contract, Contract | list | tuple):
         return contract
     document = read_document(contract, kind="contract")
     return build(document) if "clauses" in document.data else contract
+
+
+def _draft(contract: Any, scenario: Any) -> tuple[Any, list[Target]]:
+    whole = _whole(contract)
+    return whole, _read_contract(whole, scenario if isinstance(scenario, Scenario) else None)
 
 
 def _read_contract(contract: Any, scenario: Scenario | None) -> list[Target]:
@@ -359,95 +361,6 @@ def _read_contract(contract: Any, scenario: Scenario | None) -> list[Target]:
     if problems:
         raise ScenarioError([p + place for p in problems])
     return found
-
-
-def _candidates(scenario: Scenario, runs: SimulationResult, window: str, confidence: float) -> list[_Candidate]:
-    """Choose what to promise: one metric for each concern, thresholds where a level worth reading is attainable."""
-    live = [t for t, k in scenario.contact_types.items() if not k.deferred]
-    deferred = [t for t, k in scenario.contact_types.items() if k.deferred]
-    result: list[_Candidate] = []
-    only = live[0] if deferred and len(live) == 1 else None
-    if live and not (deferred and len(live) > 1):
-        named = [t for t in (*scenario.targets, *(t for n in live for t in scenario.contact_types[n].targets))
-                 if t.metric == "service_level"]  # fmt: skip
-        base = Target(metric="service_level", level=0.8, sense=">=", within_s=20.0, window=window, contact_type=only)
-        if named:
-            speed = base.replace(within_s=named[0].within_s, counting=named[0].counting, short_s=named[0].short_s)
-            why = "the scenario's own threshold"
-        else:
-            speed, why = _readable(runs, base, THRESHOLDS_S, confidence), "the shortest threshold with 80 % in reach"
-        assert speed.within_s is not None
-        result.append(_Candidate(speed, "speed", why, 0.01))
-        tail = next((t for t in THRESHOLDS_S if t >= 5 * speed.within_s), THRESHOLDS_S[-1])
-        result.append(
-            _Candidate(
-                speed.replace(within_s=tail), "tail of the wait", "keeps those past the threshold in sight", 0.01
-            )
-        )
-        result.append(
-            _Candidate(Target(metric="abandonment", level=0.05, sense="<=", window=window, contact_type=only), "access",
-                       "callers who give up", 0.005)
-        )  # fmt: skip
-    for name in live if deferred and len(live) > 1 else ():
-        base = Target(metric="service_level", level=0.8, sense=">=", within_s=20.0, window=window, contact_type=name)
-        if len(result) < 2:
-            result.append(_Candidate(_readable(runs, base, THRESHOLDS_S, confidence), "speed", "its own queue", 0.01))
-    for name in deferred[: 2 if live else 4]:
-        base = Target(metric="turnaround", level=0.9, sense=">=", within_s=3600.0, window=window, contact_type=name)
-        chosen = _readable(runs, base, TURNAROUNDS_S, confidence)
-        result.append(_Candidate(chosen, "turnaround", "the shortest time with 80 % in reach", 0.01))
-    result.append(
-        _Candidate(
-            Target(metric="occupancy", level=0.85, sense="<=", window=window),
-            "workload",
-            "agents' load stays bearable",
-            0.01,
-        )
-    )
-    if len(result) < 3 and deferred:
-        longer = Target(
-            metric="turnaround", level=0.9, sense=">=", within_s=5 * 86400.0, window=window, contact_type=deferred[0]
-        )
-        result.append(_Candidate(longer, "tail of the turnaround", "keeps the oldest work in sight", 0.01))
-    return result[:5]
-
-
-def _readable(runs: SimulationResult, base: Target, thresholds: tuple[float, ...], confidence: float) -> Target:
-    for t in thresholds:
-        target = base.replace(within_s=t)
-        if attainable(window_values(runs, target), target, confidence, resamples=2)[0] >= 0.80:
-            return target
-    return base.replace(within_s=thresholds[-1])
-
-
-def _levels(candidates: list[_Candidate], values: list[pd.DataFrame], confidence: float) -> list[Target]:
-    """Take as little slack as it takes for all targets to be met together, by bisection on each one's confidence."""
-
-    def at(each: float) -> tuple[list[Target], float]:
-        targets = []
-        met: pd.Series | None = None
-        for c, table in zip(candidates, values, strict=True):
-            level = attainable(table, c.target, each, resamples=2)[0]
-            target = c.target.replace(level=safe_level(level, c.target, c.step))
-            keyed = table.set_index(["replication", "window_start"])["value"].map(target.met)
-            met = keyed if met is None else met & keyed.reindex(met.index, fill_value=True)
-            targets.append(target)
-        assert met is not None
-        return targets, float(met.mean())
-
-    best, joint = at(confidence)
-    if joint >= confidence:
-        return best
-    low, high = confidence, 1 - (1 - confidence) / (4 * len(candidates))
-    best, joint = at(high)
-    for _ in range(7):
-        middle = (low + high) / 2
-        found, joint = at(middle)
-        if joint >= confidence:
-            best, high = found, middle
-        else:
-            low = middle
-    return best
 
 
 def _clauses(drafted: list[Target], runs: SimulationResult, confidence: float) -> pd.DataFrame:

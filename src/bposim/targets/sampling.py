@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bposim.errors import ParameterError, parameter, require
+from bposim.errors import ParameterError, UnitError, parameter, require
 from bposim.targets.terms import percent
+from bposim.units import share
 
 #: Largest sample that is looked for.
 MOST = 10_000_000
+#: Samples beyond this are found, and said to be more than anyone audits.
+LARGE = 20_000
 
 #: Probability of acceptance by acceptance number, sample and true accuracy.
 Chance = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
@@ -131,6 +134,17 @@ class SamplingPlan:
     curve: OperatingCurve
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What keeps the plan from being carried out."""
+        if self.n <= LARGE:
+            return ()
+        gap = 100 * (self.accept_at - self.reject_at)
+        return (
+            f"{self.n:,} audits are more than anyone makes: {percent(self.accept_at)} and {percent(self.reject_at)} lie only {gap:.2g} points "
+            "apart. Take accuracies further apart, or larger risks.",
+        )
+
+    @property
     def level(self) -> float:
         """The level of a clause that is met with exactly the samples accepted: the shortest percentage that says so."""
         return _shortest((self.n - self.c - 1) / self.n, (self.n - self.c) / self.n)
@@ -159,10 +173,11 @@ class SamplingPlan:
 
     def __repr__(self) -> str:
         of = "" if self.lot is None else f" of each {self.lot:,}"
+        notes = "".join(f"\n  Note: {n}" for n in self.notes)
         return (
             f"Audit {self.n:,}{of} and accept with at most {self.c:,} error{'' if self.c == 1 else 's'} ({percent(self.level)} correct):\n"
             f"  a true {percent(self.accept_at)} is rejected with probability {self.producer_risk:.4f} (at most {self.asked[0]:g})\n"
-            f"  a true {percent(self.reject_at)} is accepted with probability {self.consumer_risk:.4f} (at most {self.asked[1]:g})"
+            f"  a true {percent(self.reject_at)} is accepted with probability {self.consumer_risk:.4f} (at most {self.asked[1]:g}){notes}"
         )
 
     def _repr_html_(self) -> str:
@@ -235,23 +250,23 @@ def operating_curve(
 
 def sampling_plan(
     *,
-    accept_at: float,
-    reject_at: float,
-    producer_risk: float = 0.05,
-    consumer_risk: float = 0.10,
+    accept_at: float | str,
+    reject_at: float | str,
+    producer_risk: float | str = 0.05,
+    consumer_risk: float | str = 0.10,
     lot: int | None = None,
 ) -> SamplingPlan:
     """Find the smallest sample and its acceptance number that keep the producer's and the consumer's risk.
 
     Parameters
     ----------
-    accept_at : float
-        True accuracy that should be accepted (one less the acceptable quality level).
-    reject_at : float
+    accept_at : float or str
+        True accuracy that should be accepted (one less the acceptable quality level): ``0.99`` or ``"99%"``.
+    reject_at : float or str
         Lower true accuracy that should be rejected (one less the limiting quality).
-    producer_risk : float
+    producer_risk : float or str
         Most probability that ``accept_at`` is rejected.
-    consumer_risk : float
+    consumer_risk : float or str
         Most probability that ``reject_at`` is accepted.
     lot : int, optional
         Items that the sample is drawn from without putting back. Lots at least as accurate as ``accept_at``, and at most as
@@ -282,42 +297,51 @@ def sampling_plan(
     (132, 3, 0.0443, 0.0992)
     """
     caller = "sampling_plan()"
-    problems = _share_problems(caller, accept_at=accept_at, reject_at=reject_at)
-    if not problems and not reject_at < accept_at:
-        problems.append(parameter("reject_at", caller, f"below accept_at = {accept_at:g}", reject_at))
-    for name, risk in (("producer_risk", producer_risk), ("consumer_risk", consumer_risk)):
+    problems: list[str] = []
+    read: list[Any] = [
+        _read_share(v, f"{name} of {caller}", problems, fit)
+        for name, v, fit in (
+            ("accept_at", accept_at, 1.0),
+            ("reject_at", reject_at, 0.0),
+            ("producer_risk", producer_risk, 0.05),
+            ("consumer_risk", consumer_risk, 0.10),
+        )
+    ]
+    accept, reject, producer, consumer = read
+    problems += _share_problems(caller, accept_at=accept, reject_at=reject)
+    if not problems and not reject < accept:
+        problems.append(parameter("reject_at", caller, f"below accept_at = {accept:g}", reject))
+    for name, risk in (("producer_risk", producer), ("consumer_risk", consumer)):
         if not (_number(risk) and 0 < risk < 1):
             problems.append(parameter(name, caller, "between 0 and 1", risk))
-    if not any("_risk" in p for p in problems) and producer_risk + consumer_risk >= 1:
+    if not any("_risk" in p for p in problems) and producer + consumer >= 1:
         problems.append(
             parameter(
                 "producer_risk",
                 caller,
-                f"below 1 − consumer_risk = {1 - consumer_risk:g}: beyond it a coin will do",
-                producer_risk,
+                f"below 1 − consumer_risk = {1 - consumer:g}: beyond it a coin will do",
+                producer,
             )
         )
     problems += _lot_problems(caller, lot, 1)
     require(problems, ParameterError)
     if lot is None:
-        good, bad = float(accept_at), float(reject_at)
+        good, bad = float(accept), float(reject)
     else:
-        most, least = math.floor(lot * (1 - accept_at) + 1e-9), math.ceil(lot * (1 - reject_at) - 1e-9)
+        most, least = math.floor(lot * (1 - accept) + 1e-9), math.ceil(lot * (1 - reject) - 1e-9)
         good, bad = 1 - most / lot, 1 - least / lot
     found = _smallest(
-        lambda c, n, a: _accept(n, c, lot, a), good, bad, producer_risk, consumer_risk, MOST if lot is None else lot
+        lambda c, n, a: _accept(n, c, lot, a), good, bad, producer, consumer, MOST if lot is None else lot
     )
     if found is None:
         raise ParameterError(
-            f"it takes more than {MOST:,} audits to tell {percent(accept_at)} from {percent(reject_at)} with these risks. Take accuracies "
+            f"it takes more than {MOST:,} audits to tell {percent(accept)} from {percent(reject)} with these risks. Take accuracies "
             "further apart, or larger risks."
         )
     n, c = found
-    curve = operating_curve(n, c, lot=lot, marks={"to be accepted": accept_at, "to be rejected": reject_at})
+    curve = operating_curve(n, c, lot=lot, marks={"to be accepted": accept, "to be rejected": reject})
     risks = _accept(n, c, lot, np.array([good, bad]))
-    return SamplingPlan(
-        n, c, accept_at, reject_at, float(1 - risks[0]), float(risks[1]), (producer_risk, consumer_risk), lot, curve
-    )
+    return SamplingPlan(n, c, accept, reject, float(1 - risks[0]), float(risks[1]), (producer, consumer), lot, curve)
 
 
 def _accept(n: Any, c: Any, lot: int | None, accuracy: Any) -> np.ndarray:
@@ -399,9 +423,20 @@ def is_whole(value: Any) -> bool:
 
 def _share_problems(caller: str, **shares: Any) -> list[str]:
     return [
-        parameter(name, caller, "a share from 0 to 1", value, f"Write {value / 100:g}." if _number(value) and 1 < value <= 100 else "")
+        parameter(name, caller, "a share from 0 to 1", value, f"Write {value / 100:g}." if _number(value) and 2 <= value <= 100 else "")
         for name, value in shares.items() if not (_number(value) and 0 <= value <= 1)
     ]  # fmt: skip
+
+
+def _read_share(value: Any, what: str, problems: list[str], fit: float) -> Any:
+    """Return a share written with a % as a number, ``fit`` where it is none; numbers as they are, for the rules that follow."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return share(value, what=what)
+    except UnitError as error:
+        problems += error.problems
+        return fit
 
 
 def _lot_problems(caller: str, lot: Any, n: int) -> list[str]:
