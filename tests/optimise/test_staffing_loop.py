@@ -720,6 +720,12 @@ def test_giving_way_by_exactly_what_is_named_is_enough(kinds, late, options):
     plan = plan_of(line(shifts={"early": EARLY, "late": late}), TARGET, seed=1, **options)
     assert plan.status == "infeasible" and {*plan.conflicts["kind"]} <= kinds and len(plan.conflicts)
     assert plan.shifts.empty and np.isnan(plan.cost) and plan.trail["at"].between(0, 3600).all()
+    for row in plan.conflicts.itertuples():  # what the search found enough, which may not be the least
+        floor = row.kind == "pattern_floor"
+        will_do = int(row.limit + (-row.by_how_much if floor else row.by_how_much))
+        assert f"{will_do} were {'few ' if floor else ''}enough in the search" in row.message
+        assert (f"; {'more' if floor else 'fewer'} may do." in row.message) == (row.by_how_much > 1)
+        assert "for the target" in row.message and "requirement" not in row.message
     late, options = dict(late), dict(options)
     for row in plan.conflicts.itertuples():
         by = int(row.by_how_much)

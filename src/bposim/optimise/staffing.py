@@ -112,7 +112,8 @@ def optimise_staffing(
     -------
     ShiftPlan
         ``status`` "met" where the proof holds, "stopped" where no plan was proven in time, "infeasible" where the limits
-        exclude it: it has no shifts then, and ``conflicts`` names what stands in the way. ``bound`` is an estimate of the
+        exclude it: it has no shifts then, and ``conflicts`` names what stands in the way, and by how much it gave way in the search:
+        so much is enough, and less may be. ``bound`` is an estimate of the
         least cost under the tangents of all plans played: true as far as service is concave in heads, as it is above its
         inflection; of abandonment and waits nothing checks it. ``trail`` holds each plan that was played. An interrupt returns
         the best plan so far with its validation.
@@ -417,7 +418,7 @@ class _Loop:
         )
 
     def _in_the_way(self, start: np.ndarray) -> tuple[pd.DataFrame, np.ndarray | None]:
-        """Return the fewest limits whose relaxing lets a plan be proven, and its shifts; no limits where none needs to.
+        """Return few limits whose relaxing lets a plan be proven, and its shifts; no limits where none needs to.
 
         On the draws and with the room of the first proof, so that the same search within the relaxed limits finds a plan.
         """
@@ -435,7 +436,7 @@ class _Loop:
             shifts = elastic.least_excess(search.drop(held).columns)
             judged = self._judged(self.asked.plan(elastic, shifts, "stopped"), k)
             if judged.status == "met":
-                return relaxed(elastic, shifts), shifts[: len(start)]
+                return relaxed(elastic, shifts, searched=True), shifts[: len(start)]
             if search.out_of_time:
                 break
             margins = [m + s for m, s in zip(margins, judged.validation.shortfall, strict=True)]
