@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bposim.errors import BposimWarning, ParameterError, parameter, require
+from bposim.errors import BposimWarning
 from bposim.optimise._asked import COLUMNS_A_SECOND, Asked
 from bposim.optimise._bound import anchored, lower_bound
+from bposim.optimise._checks import check_search
 from bposim.optimise._conflicts import relaxed
-from bposim.optimise._goals import EACH, Goal, goals_of
-from bposim.optimise._lp import SOLVERS, check_solver
+from bposim.optimise._goals import Goal
+from bposim.optimise._lp import SOLVERS
 from bposim.optimise._margins import ROOM, off_by, room_of, search_goal, worth_a_proof
 from bposim.optimise._obstacles import out_of_reach
 from bposim.optimise._oracle import Heads, Oracle
@@ -25,8 +26,7 @@ from bposim.optimise._shift_model import ShiftModel
 from bposim.optimise._skills import JOIN
 from bposim.optimise.plan import CONFLICTS, ShiftPlan
 from bposim.optimise.proof import COLUMNS, prove_plan
-from bposim.optimise.shifts import check_limits
-from bposim.optimise.validate import Validation, check_confidence
+from bposim.optimise.validate import Validation
 from bposim.scenario import Scenario, Target
 from bposim.simulate.proof import PATIENCE
 
@@ -135,52 +135,15 @@ def optimise_staffing(
     proof never uses the replications that the search has seen; where it fails, the cells that fell short are asked for
     more and the search goes on.
     """
-    me = "optimise_staffing()"
-    problems = check_limits(None, 0.0, max_heads, scenario, me) + check_confidence(confidence, me)
-    if each not in EACH:
-        problems.append(parameter("each", me, f"one of {', '.join(EACH)}", each))
-    elif confidence is not None and each != "horizon":
-        problems.append("optimise_staffing(): with a confidence the target's window is the stretch. Leave out each.")
-    asked_counts = {"validation": validation} | ({} if replications is None else {"replications": replications})
-    for name, value in asked_counts.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 2:
-            problems.append(parameter(name, me, "a whole number of at least 2", value))
-    if time_limit is not None and not _above_zero(time_limit):
-        problems.append(parameter("time_limit", me, "None or seconds above 0", time_limit))
-    if not _above_zero(gap):
-        problems.append(parameter("gap", me, "a share above 0", gap))
-    problems += check_solver(solver, me) + _check_targets(scenario, target, me)
-    goals: list[Goal] = []
-    try:
-        if not problems:
-            goals = goals_of(scenario, target, confidence, each)
-    except ParameterError as error:
-        problems += error.problems
-    require(problems, ParameterError)
+    goals = check_search(
+        scenario, target, confidence=confidence, each=each, max_heads=max_heads, replications=replications, validation=validation,
+        seed=seed, drain=drain, solver=solver, gap=gap, time_limit=time_limit,
+    )  # fmt: skip
     until = math.inf if time_limit is None else time.monotonic() + time_limit
     asked = Asked(scenario, target, volumes, confidence, each, max_heads, seed, solver, gap, until)
     asked.begin()
     options = {"warm_up": warm_up, "drain": drain}
     return _Loop(asked, goals, options, replications, validation, _speaker(progress)).run()
-
-
-def _above_zero(value: Any) -> bool:
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    return number and bool(value > 0)
-
-
-def _check_targets(scenario: Scenario, target: Any, caller: str) -> list[str]:
-    """Return what is wrong with the targets."""
-    terms = dict(target) if isinstance(target, Mapping) else {None: target}
-    if not terms or not all(isinstance(t, Target) for t in terms.values()):
-        return [parameter("target", caller, "a Target or a mapping of contact type to Target", target)]
-    named = [k for k in terms if k is not None] + [t.contact_type for t in terms.values()]
-    known = ", ".join(scenario.contact_types)
-    return [
-        f"target of {caller} names {k!r}, which is no contact type. Known: {known}."
-        for k in dict.fromkeys(named)
-        if k is not None and k not in scenario.contact_types
-    ]
 
 
 class _Loop:

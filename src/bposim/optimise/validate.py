@@ -82,7 +82,7 @@ def check_confidence(confidence: Any, caller: str) -> list[str]:
     number = isinstance(confidence, int | float | np.number) and not isinstance(confidence, bool)
     if number and 0 < confidence < 1:
         return []
-    way = f"Write {confidence / 100:g}." if number and 1 < confidence < 100 else ""
+    way = f"Write {confidence / 100:g}." if number and 2 <= confidence < 100 else ""
     return [parameter("confidence", caller, "None or between 0 and 1", confidence, way)]
 
 
