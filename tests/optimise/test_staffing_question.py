@@ -1,12 +1,15 @@
-"""What a search for staffing refuses, and how it says so."""
+"""What a search for staffing refuses, what it says of its own end and of its windows."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 
 import bposim as bp
 from bposim.errors import OptimiseError, ParameterError
 from bposim.optimise import optimise_staffing
+from bposim.optimise._notes import cut_windows
 from bposim.optimise.validate import check_confidence
 
 TARGET = bp.ServiceLevel(0.80, within="20s", window="day")
@@ -88,3 +91,59 @@ def test_a_range_of_starts_is_a_pair(changes, said):
     with pytest.raises(bp.errors.ScenarioError, match=said) as caught:
         line(shifts={"mid": {"start": "09:00", "paid": "2h"} | changes})
     assert len(caught.value.problems) == 1 and "Add" not in str(caught.value)
+
+
+# Notes ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("window", "days", "words"),
+    [
+        ("month", 1, "1 day holds no whole month"),
+        ("week", 3, "3 days holds no whole week"),
+        ("day", 1, None),
+        ("week", 7, None),
+    ],
+)
+@pytest.mark.parametrize("confidence", [None, 0.9])
+def test_a_horizon_without_a_whole_window_is_told(window, days, words, confidence):
+    notes = cut_windows(line(days=days), [TARGET.replace(window=window)], confidence)
+    assert len(notes) == (words is not None)
+    for note in notes:
+        assert words in note and ("the probability is that of" if confidence else "does not say how surely") in note
+        assert f"02 Mar to {1 + days:02d} Mar" in note  # 2 March 2026 is a Monday
+
+
+def test_a_validated_plan_carries_the_note_and_shows_it():
+    world, monthly = line(), TARGET.replace(window="month", level=0.5)
+    need = bp.required_agents(world, target=monthly)
+    plan = bp.optimise_shifts(need, world, target=monthly, confidence=0.5)
+    assert plan.validation is not None and len(plan.notes) == 1
+    assert "no whole month" in repr(plan) and "no whole month" in plan.summary()["notes"].item()
+
+
+def test_a_search_without_time_says_why_it_proved_nothing_and_what_came_nearest():
+    plan = plan_of(line(), TARGET.replace(level=0.999), max_heads=8, time_limit=0.001)
+    assert plan.status == "stopped" and plan.conflicts.empty
+    (note,) = plan.notes
+    reached = plan.validation.frame["mean"].item()
+    assert "No plan was proven: the search was cut by its time limit after" in note and "longer time_limit" in note
+    assert f"at {plan.cost:,.2f}, reached {100 * reached:.1f} %" in note and ": not met" in note
+    assert note in repr(plan) and "nan%" not in repr(plan) and note in plan.summary()["notes"].item()
+
+
+def test_a_proven_plan_says_that_its_search_was_cut_and_one_that_ended_says_nothing():
+    cut = plan_of(line(), TARGET.replace(level=0.3), time_limit=0.001)
+    assert cut.status == "met" and len(cut.notes) == 1 and "cut by its time limit" in cut.notes[0]
+    assert "gap is to an estimate" in cut.notes[0] or math.isnan(cut.gap)
+    ended = plan_of(
+        line(contact_types={"calls": CALLS}, agent_groups={"desk": {"skills": ["calls"], "heads": 4}}), TARGET
+    )
+    assert ended.status == "met" and ended.notes == ()
+
+
+def test_what_a_search_for_a_probability_came_to_is_told_as_one():
+    plan = plan_of(line(), TARGET, confidence=0.99, max_heads=3, time_limit=0.001)
+    row = plan.validation.frame.iloc[0]
+    assert plan.status == "stopped"
+    assert f"probability {row['probability']:.3f} [" in plan.notes[0] and "where 0.99 is asked" in plan.notes[0]

@@ -98,7 +98,7 @@ def _tell(world: Any, plan: Any, sure: float | None, search: bool, as_json: bool
     from bposim.report.hours import hours_of
     from bposim.targets.levels import Level
 
-    table = plan.summary()
+    table = plan.summary().drop(columns="notes")
     if len(plan.shifts):
         paid = float(plan.shifts["paid_hours"].sum())
         mine = hours_of(world, Level(float("nan"), plan.staffing, paid, float(plan.cost), plan))
@@ -116,6 +116,7 @@ def _tell(world: Any, plan: Any, sure: float | None, search: bool, as_json: bool
             " The plan is the cheapest cover of the requirement of a formula, and cover_bound the least cost of such a cover: the "
             "target may be kept for less, which --search looks for."
         )
+    note = " ".join([note, *plan.notes])
     checked = plan.validation
     told = pd.DataFrame() if checked is None else checked.frame
     if as_json:

@@ -19,6 +19,7 @@ from bposim.optimise._conflicts import relaxed
 from bposim.optimise._goals import Goal
 from bposim.optimise._lp import SOLVERS
 from bposim.optimise._margins import ROOM, off_by, room_of, search_goal, worth_a_proof
+from bposim.optimise._notes import cut_windows, how_it_ended
 from bposim.optimise._obstacles import out_of_reach
 from bposim.optimise._oracle import Heads, Oracle
 from bposim.optimise._search import STEPS, Point, Search
@@ -115,7 +116,8 @@ def optimise_staffing(
         exclude it: it has no shifts then, and ``conflicts`` names what stands in the way, and by how much it gave way in the search:
         so much is enough, and less may be. ``bound`` is an estimate of the
         least cost under the tangents of all plans played: true as far as service is concave in heads, as it is above its
-        inflection; of abandonment and waits nothing checks it. ``trail`` holds each plan that was played. An interrupt returns
+        inflection; of abandonment and waits nothing checks it. ``trail`` holds each plan that was played, ``notes``
+        why none was proven, or that time cut the search. An interrupt returns
         the best plan so far with its validation.
 
     Warns
@@ -177,6 +179,8 @@ class _Loop:
         self.dearer = 1.0
         self.pace = 0.0  # seconds that a replication of the last proof took
         self.began = time.monotonic()
+        self.last = math.inf  # when the search had to end, proof and bound aside
+        self.interrupted = False
 
     def run(self) -> ShiftPlan:
         """Return the cheapest plan that was proven, or why there is none."""
@@ -187,7 +191,9 @@ class _Loop:
             if not len(conflicts):
                 conflicts = self._rounds()
         except KeyboardInterrupt:
+            self.interrupted = True
             self._rescue()
+        cut = time.monotonic() > self.last
         trail = pd.DataFrame(self.trail)
         if len(trail):
             trail["at"] = (trail["at"] - self.began).round(2)
@@ -195,7 +201,11 @@ class _Loop:
             return asked.plan(self.model, None, "infeasible", conflicts=conflicts, trail=trail)
         plan = self.best or asked.plan(self.model, None, "stopped")
         proofs = pd.concat(self.proofs, ignore_index=True) if self.proofs else None
-        return self._bounded(plan).replace(trail=trail, proofs=proofs, solver=asked.solver["solver"] or SOLVERS[0])
+        plan = self._bounded(plan).replace(trail=trail, proofs=proofs, solver=asked.solver["solver"] or SOLVERS[0])
+        ended = how_it_ended(
+            plan, self.goals, played=len(trail), proofs=len(self.proofs), cut=cut, interrupted=self.interrupted
+        )
+        return plan.replace(notes=cut_windows(asked.scenario, [g.target for g in self.goals], asked.confidence) + ended)
 
     def _rounds(self) -> pd.DataFrame:
         """Search and prove until a plan is met; return the conflicts that exclude one, empty where none was found."""
@@ -230,7 +240,7 @@ class _Loop:
                 oracle.few, search.reach = CLOSER * self.few[1], SHORT_REACH
             self.search = search
             oracle.parts(self.model.staffed(start))
-            last = search.until = search.until - self._reserve(oracle)
+            last = self.last = search.until = search.until - self._reserve(oracle)
             if large and k:  # what fits these draws best may be refused on others
                 left = last - time.monotonic()
                 if self.told is None:

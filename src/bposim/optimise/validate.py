@@ -98,6 +98,8 @@ def validate_plan(
 ) -> ShiftPlan:
     """Return the plan with its validation, and status ``met`` where simulation on fresh seeds agrees.
 
+    ``notes`` says where the horizon holds no whole window of a target.
+
     Parameters
     ----------
     plan : ShiftPlan
@@ -134,7 +136,10 @@ def validate_plan(
         return [_row(played, t, t.contact_type or kind, confidence) for kind, t in asked.items()]
 
     goals = [goal_of(scenario, kind, t, None, "all") for kind, t in asked.items()]
-    return proven(plan, scenario, goals, judge, COLUMNS, volumes=volumes, seed=seed, replications=replications)
+    checked = proven(plan, scenario, goals, judge, COLUMNS, volumes=volumes, seed=seed, replications=replications)
+    from bposim.optimise._notes import cut_windows
+
+    return checked.replace(notes=cut_windows(scenario, asked.values(), confidence))
 
 
 def proven(
