@@ -228,8 +228,8 @@ def test_staff_says_what_it_checked(bposim, tiny):
 
 
 def test_staff_searches_the_cheapest_plan_and_calls_the_bound_of_a_cover_by_its_name(bposim, tiny):
-    asked = ["staff", tiny, "--share", "70%", "--replications", 60, "--json"]
-    cover, found = bposim(*asked), bposim(*asked, "--search", "--time-limit", 8)
+    asked = ["staff", tiny, "--share", "70%", "--replications", 300, "--json"]
+    cover, found = bposim(*asked), bposim(*asked, "--search", "--time-limit", 60)
     (cover_row,), (row,) = cover.json["rows"], found.json["rows"]
     assert "bound" not in cover_row and "gap" not in cover_row
     assert cover_row["cover_bound"] <= cover_row["cost"] and "--search" in cover.json["note"]
