@@ -229,13 +229,24 @@ def test_staff_says_what_it_checked(bposim, tiny):
     assert said.code == 0 and set(said.json) == without
 
 
+def test_staff_searches_the_cheapest_plan_and_calls_the_bound_of_a_cover_by_its_name(bposim, tiny):
+    asked = ["staff", tiny, "--share", "70%", "--replications", 300, "--json"]
+    cover, found = bposim(*asked), bposim(*asked, "--search", "--time-limit", 60)
+    (cover_row,), (row,) = cover.json["rows"], found.json["rows"]
+    assert "bound" not in cover_row and "gap" not in cover_row
+    assert cover_row["cover_bound"] <= cover_row["cost"] and "--search" in cover.json["note"]
+    assert found.code == 0 and set(found.json) == documented()["staff"][0]
+    assert found.json["status"] == "met" and "cover_bound" not in row and "--search" not in found.json["note"]
+    assert row["bound"] <= row["cost"] <= cover_row["cost"]
+
+
 def test_the_answer_no_is_exit_code_1(bposim, tiny, log, tmp_path):
     said = bposim("targets", tiny, "--share", "99.9%", "--window", "week", "--replications", 40)
     assert said.code == 1 and "not met at 95 %" in said.out
     said = bposim(
         "staff", tiny, "--share", "80%", "--confidence", "0.9999", "--window", "interval", "--replications", 40
     )
-    assert said.code == 1 and "targets" in said.err and "--plan" in said.err
+    assert said.code == 1 and "targets" in said.err and "--plan" in said.err and "--search" in said.err
     dirty = log.head(200).copy()
     dirty.loc[3, "ended"] = dirty.loc[3, "arrived"] - pd.Timedelta(minutes=3)
     dirty.to_csv(tmp_path / "dirty.csv", index=False)

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import norm
 
 import bposim as bp
-from bposim.errors import BposimWarning, ParameterError, SimulationWarning, SolverError
+from bposim.errors import BposimWarning, SimulationWarning, SolverError
 from bposim.optimise import optimise_staffing, staffing
 from bposim.optimise._bound import CHORD, above, lower_bound, outer
 from bposim.optimise._goals import goals_of
@@ -720,6 +720,12 @@ def test_giving_way_by_exactly_what_is_named_is_enough(kinds, late, options):
     plan = plan_of(line(shifts={"early": EARLY, "late": late}), TARGET, seed=1, **options)
     assert plan.status == "infeasible" and {*plan.conflicts["kind"]} <= kinds and len(plan.conflicts)
     assert plan.shifts.empty and np.isnan(plan.cost) and plan.trail["at"].between(0, 3600).all()
+    for row in plan.conflicts.itertuples():  # what the search found enough, which may not be the least
+        floor = row.kind == "pattern_floor"
+        will_do = int(row.limit + (-row.by_how_much if floor else row.by_how_much))
+        assert f"{will_do} were {'few ' if floor else ''}enough in the search" in row.message
+        assert (f"; {'more' if floor else 'fewer'} may do." in row.message) == (row.by_how_much > 1)
+        assert "for the target" in row.message and "requirement" not in row.message
     late, options = dict(late), dict(options)
     for row in plan.conflicts.itertuples():
         by = int(row.by_how_much)
@@ -783,18 +789,3 @@ def test_a_target_from_above_is_said_to_be_raised():
     every = SimpleNamespace(goals=goals_of(line(), target, None, "horizon"), values=lambda heads: [np.array([0.2])])
     need = pd.DataFrame({"interval_start": line().grid.starts, "required": 4})
     assert "20.0 % is the least. Raise the target" in out_of_reach(model_of(line()), every, need)["message"][0]
-
-
-def test_all_that_is_wrong_is_told_at_once():
-    with pytest.raises(ParameterError) as caught:
-        plan_of(line(), TARGET, confidence=95, each="hour", validation=0, time_limit=0)
-    said = str(caught.value)
-    assert all(word in said for word in ("confidence", "each", "validation", "time_limit"))
-    with pytest.raises(ParameterError) as caught:
-        plan_of(line(), {"chats": TARGET}, gap=0, solver="gurobi", max_heads=-1)
-    said = str(caught.value)
-    assert all(word in said for word in ("'chats'", "gap", "'gurobi'", "max_heads", "optimise_staffing()"))
-    with pytest.raises(ParameterError, match=r"target parameter .* Got 0\.8"):
-        plan_of(line(), 0.8)
-    with pytest.raises(ParameterError, match="cannot be searched for"):
-        plan_of(line(), TARGET.replace(metric="wait_p95", level=60.0, sense="<=", within_s=None))

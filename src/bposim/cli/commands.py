@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import pandas as pd
 import typer
 
 from bposim.cli.inout import (
@@ -54,6 +53,7 @@ from bposim.cli.options import (
     Zone,
 )
 from bposim.cli.settlement import settle
+from bposim.cli.staffing import staff
 from bposim.errors import ParameterError
 
 app = typer.Typer(
@@ -242,75 +242,7 @@ def forecast(
         write_frame(ahead.volumes, out)
 
 
-@app.command()
-def staff(
-    scenario: ScenarioFile, volumes: Volumes = None, share: Share = "0.80", within: Within = "20s", window: Window = "month",
-    confidence: Annotated[str | None, typer.Option(help="Wanted probability that a window meets the target, 0.95 or 95%, asked "
-                                                        "of the plan. Without it only the expected level is checked.")] = None,
-    max_heads: Annotated[int | None, typer.Option(help="Most agents at any time.", min=0)] = None,
-    solver: Annotated[str | None, typer.Option(help="highs or cbc.")] = None,
-    replications: Annotated[int, typer.Option(help="How often the plan is played to check it.", min=2)] = 500,
-    seed: Seed = 1, out: Out = None, as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Plan agents and shifts for a target, and check the plan by simulation. Exit code 1 if infeasible or not met."""
-    from bposim.optimise import optimise_shifts, required_agents
-    from bposim.optimise.validate import validate_plan
-    from bposim.report.hours import hours_of
-    from bposim.scenario import ServiceLevel
-    from bposim.targets.levels import Level, cost_staffing
-
-    check_out(out, *FRAMES)
-    sure = read_confidence(confidence) if confidence is not None else None
-    term = ServiceLevel(share, within=within, window=window)
-    frame = read_frame(volumes, "volumes")
-    world = read_scenario(scenario, frame)
-    need = required_agents(world, frame, target=term)
-    if not world.shifts:
-        level = cost_staffing(world, need.staffing())
-        mine = hours_of(world, level)
-        table = pd.DataFrame([{"on_duty_hours": mine.on_duty, "scheduled_hours": mine.scheduled, "cost": mine.cost}])
-        note = (
-            "the scenario has no shifts: these are agents for each interval, neither planned into shifts nor simulated"
-        )
-        show(table, as_json, status="requirement", note=note)
-        if not as_json:
-            print(f"Note: {note}.")
-        if out:
-            write_frame(level.staffing, out)
-        return
-    plan = optimise_shifts(need, world, max_heads=max_heads, solver=solver, seed=seed, validate=False)
-    if plan.status == "infeasible":
-        show(plan.conflicts[["kind", "limit", "by_how_much", "message"]], as_json, status=plan.status)
-        say("infeasible: no shifts keep every limit" + (f"; {out} is not written." if out else "."))
-        raise typer.Exit(1)
-    plan = validate_plan(plan, world, term, confidence=sure, volumes=frame, seed=seed, replications=replications)
-    paid = float(plan.shifts["paid_hours"].sum())
-    mine = hours_of(world, Level(float("nan"), plan.staffing, paid, float(plan.cost), plan))
-    table = plan.summary()
-    table.insert(table.columns.get_loc("paid_hours"), "on_duty_hours", mine.on_duty)
-    if sure is None:
-        asked = "expected level only"
-        note = ("Only the expected service level over the horizon was checked: a plan that just reaches it misses the target "
-                "in about every second window. Write --confidence 0.95 to have the windows checked.")  # fmt: skip
-    else:
-        asked, note = "probability", f"A window is asked to meet the target with probability {sure:g}."
-    if as_json:
-        show(table, True, status=plan.status, met=plan.validation.met, checked=asked, note=note,
-             validation=records(plan.validation.frame))  # fmt: skip
-    else:
-        show(table, False)
-        print(
-            f"Validation on {plan.validation.replications} fresh replications: {'met' if plan.validation.met else 'not met'}"
-        )
-        show(plan.validation.frame.dropna(axis=1, how="all"), False)
-        print(f"Note: {note}")
-    if out:
-        write_frame(plan.staffing, out)
-    if not plan.validation.met:
-        say(
-            f"not met: ask for a higher --share, or let `bposim targets {scenario} --plan` search the cheapest plan that keeps it."
-        )
-        raise typer.Exit(1)
+app.command()(staff)
 
 
 @app.command()

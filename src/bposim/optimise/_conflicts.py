@@ -20,13 +20,16 @@ def explain(model: ShiftModel, options: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(columns=list(CONFLICTS)) if values is None else relaxed(model, values)
 
 
-def relaxed(model: ShiftModel, values: np.ndarray) -> pd.DataFrame:
-    """Return one row per limit that a plan of the elastic model exceeds."""
+def relaxed(model: ShiftModel, values: np.ndarray, *, searched: bool = False) -> pd.DataFrame:
+    """Return one row per limit that a plan of the elastic model exceeds.
+
+    ``searched`` where the plan is one that a search found: so much is enough then, and less may be.
+    """
     rows: list[dict[str, Any]] = []
     for (kind, name, day), column in model.excess.items():
         by = round(float(values[column]))
         if by:
-            rows.append(_cap_row(model, kind, name, day, by))
+            rows.append(_cap_row(model, kind, name, day, by, searched))
     for (contact_type, i), column in model.shortage.items():
         short = round(float(values[column]), 6)
         if short > SLACK:
@@ -37,7 +40,7 @@ def relaxed(model: ShiftModel, values: np.ndarray) -> pd.DataFrame:
     return frame.assign(rank=rank).sort_values(["rank", "interval_start"]).drop(columns="rank").reset_index(drop=True)
 
 
-def _cap_row(model: ShiftModel, kind: str, name: str, day: int, by: int) -> dict[str, Any]:
+def _cap_row(model: ShiftModel, kind: str, name: str, day: int, by: int, searched: bool) -> dict[str, Any]:
     scenario = model.scenario
     today = scenario.start + timedelta(days=day)
     row: dict[str, Any] = dict.fromkeys(CONFLICTS) | {"kind": kind, "day": today, "by_how_much": float(by)}
@@ -47,7 +50,8 @@ def _cap_row(model: ShiftModel, kind: str, name: str, day: int, by: int) -> dict
         most = int(cap[name] if isinstance(cap, Mapping) else cap or 0)
         who = f"of group {name!r} " if name else ""
         row |= {"limit": float(most), "agent_groups": name or JOIN.join(scenario.agent_groups)}
-        said = f"max_heads {who}is {most}, {by} too few for the requirement. Raise it to {most + by}."
+        said = f"max_heads {who}is {most}, "
+        said += _found(most, by) if searched else f"{by} too few for the requirement. Raise it to {most + by}."
         row["message"] = f"{today:%a %Y-%m-%d}: {said}"
         return row
     pattern = scenario.shifts[name]
@@ -56,11 +60,21 @@ def _cap_row(model: ShiftModel, kind: str, name: str, day: int, by: int) -> dict
     groups = dict.fromkeys(t.group for t in model.tours if t.pattern == name)
     row |= {"limit": float(limit), "shift": name, "agent_groups": JOIN.join(groups)}
     if kind == "pattern_cap":
-        said = f"max_heads of shift {name!r} is {limit}, {by} too few. Raise it to {limit + by}."
+        said = f"max_heads of shift {name!r} is {limit}, "
+        said += _found(limit, by) if searched else f"{by} too few. Raise it to {limit + by}."
     else:
-        said = f"min_heads of shift {name!r} is {limit}, {by} too many. Lower it to {limit - by}."
+        said = f"min_heads of shift {name!r} is {limit}, "
+        said += _found(limit, -by) if searched else f"{by} too many. Lower it to {limit - by}."
     row["message"] = f"{today:%a %Y-%m-%d}: {said}"
     return row
+
+
+def _found(limit: int, by: int) -> str:
+    """Say what a search found enough: it knows a limit that will do, not the least change that would."""
+    few, way, less = ("few", "Raise", "fewer") if by > 0 else ("many", "Lower", "more")
+    enough = "were enough" if by > 0 else "were few enough"
+    tail = f"; {less} may do" if abs(by) > 1 else ""
+    return f"too {few} for the target. {limit + by} {enough} in the search{tail}. {way} it."
 
 
 def _short_row(model: ShiftModel, contact_type: str, i: int, by: float) -> dict[str, Any]:

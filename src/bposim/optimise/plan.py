@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,9 @@ class ShiftPlan:
     proofs : DataFrame or None
         Of :func:`optimise_staffing`: what each proof said, one row per target: ``proof, cost, replications`` and the columns
         of ``validation.frame``.
+    notes : tuple of str
+        What to know beside the figures: that the horizon holds no whole window of the target, why a search proved no plan, or
+        that its time cut it.
     """
 
     status: str
@@ -70,18 +74,20 @@ class ShiftPlan:
     validation: Any = None
     trail: pd.DataFrame | None = None
     proofs: pd.DataFrame | None = None
+    notes: tuple[str, ...] = ()
 
     def replace(self, **changes: Any) -> ShiftPlan:
         """Return a copy with other values."""
         return replace(self, **changes)
 
     def summary(self) -> pd.DataFrame:
-        """Return one row: status, cost, bound, gap, heads, paid hours, shortage and excess."""
+        """Return one row: status, cost, bound, gap, heads, paid hours, shortage and excess, notes."""
         row = {
             "status": self.status, "cost": self.cost, "objective": self.objective, "value": self.value,
             "bound": self.bound, "gap": self.gap, "heads": int(self.shifts["heads"].sum()),
             "paid_hours": float(self.shifts["paid_hours"].sum()), "under": float(self.coverage["under"].sum()),
             "over": float(self.coverage["over"].sum()), "conflicts": len(self.conflicts), "solver": self.solver,
+            "notes": " ".join(self.notes),
         }  # fmt: skip
         return pd.DataFrame([row])
 
@@ -153,10 +159,12 @@ class ShiftPlan:
             first = self.conflicts["message"].iloc[0] if len(self.conflicts) else "no relaxation was found in time"
             return f"ShiftPlan(infeasible, {len(self.conflicts)} conflicts: {first})"
         heads = int(self.shifts["heads"].sum())
-        return (
+        gap = "no gap known" if math.isnan(self.gap) else f"gap {self.gap:.2%}"
+        lines = [
             f"ShiftPlan({self.status}: cost {self.cost:,.2f}, {heads} shifts worked, "
-            f"{self.shifts['paid_hours'].sum():,.1f} paid hours, gap {self.gap:.2%}, {self.solver})"
-        )
+            f"{self.shifts['paid_hours'].sum():,.1f} paid hours, {gap}, {self.solver})"
+        ]
+        return "\n".join([*lines, *(f"  Note: {n}" for n in self.notes)])
 
     def _repr_html_(self) -> str:
         body = self.conflicts if self.status == "infeasible" else self.shifts

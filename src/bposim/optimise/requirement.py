@@ -218,7 +218,7 @@ def required_agents(
         for t, groups in able.items()
         if not groups
     ]
-    require(problems, OptimiseError)
+    require([*dict.fromkeys(problems)], OptimiseError)  # types that share a target share what is wrong with it
     work = Work(scenario, Rates(scenario, volumes, day_factor), able, method=method, demand=demand)
     sets = type_sets(able)
     require(_limit_problems(work, sets), OptimiseError)

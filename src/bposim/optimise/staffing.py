@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bposim.errors import BposimWarning, ParameterError, parameter, require
+from bposim.errors import BposimWarning
 from bposim.optimise._asked import COLUMNS_A_SECOND, Asked
 from bposim.optimise._bound import anchored, lower_bound
+from bposim.optimise._checks import check_search
 from bposim.optimise._conflicts import relaxed
-from bposim.optimise._goals import EACH, Goal, goals_of
-from bposim.optimise._lp import SOLVERS, check_solver
+from bposim.optimise._goals import Goal
+from bposim.optimise._lp import SOLVERS
 from bposim.optimise._margins import ROOM, off_by, room_of, search_goal, worth_a_proof
+from bposim.optimise._notes import cut_windows, how_it_ended
 from bposim.optimise._obstacles import out_of_reach
 from bposim.optimise._oracle import Heads, Oracle
 from bposim.optimise._search import STEPS, Point, Search
@@ -25,8 +27,7 @@ from bposim.optimise._shift_model import ShiftModel
 from bposim.optimise._skills import JOIN
 from bposim.optimise.plan import CONFLICTS, ShiftPlan
 from bposim.optimise.proof import COLUMNS, prove_plan
-from bposim.optimise.shifts import check_limits
-from bposim.optimise.validate import Validation, check_confidence
+from bposim.optimise.validate import Validation
 from bposim.scenario import Scenario, Target
 from bposim.simulate.proof import PATIENCE
 
@@ -112,9 +113,11 @@ def optimise_staffing(
     -------
     ShiftPlan
         ``status`` "met" where the proof holds, "stopped" where no plan was proven in time, "infeasible" where the limits
-        exclude it: it has no shifts then, and ``conflicts`` names what stands in the way. ``bound`` is an estimate of the
+        exclude it: it has no shifts then, and ``conflicts`` names what stands in the way, and by how much it gave way in the search:
+        so much is enough, and less may be. ``bound`` is an estimate of the
         least cost under the tangents of all plans played: true as far as service is concave in heads, as it is above its
-        inflection; of abandonment and waits nothing checks it. ``trail`` holds each plan that was played. An interrupt returns
+        inflection; of abandonment and waits nothing checks it. ``trail`` holds each plan that was played, ``notes``
+        why none was proven, or that time cut the search. An interrupt returns
         the best plan so far with its validation.
 
     Warns
@@ -134,52 +137,15 @@ def optimise_staffing(
     proof never uses the replications that the search has seen; where it fails, the cells that fell short are asked for
     more and the search goes on.
     """
-    me = "optimise_staffing()"
-    problems = check_limits(None, 0.0, max_heads, scenario, me) + check_confidence(confidence, me)
-    if each not in EACH:
-        problems.append(parameter("each", me, f"one of {', '.join(EACH)}", each))
-    elif confidence is not None and each != "horizon":
-        problems.append("optimise_staffing(): with a confidence the target's window is the stretch. Leave out each.")
-    asked_counts = {"validation": validation} | ({} if replications is None else {"replications": replications})
-    for name, value in asked_counts.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 2:
-            problems.append(parameter(name, me, "a whole number of at least 2", value))
-    if time_limit is not None and not _above_zero(time_limit):
-        problems.append(parameter("time_limit", me, "None or seconds above 0", time_limit))
-    if not _above_zero(gap):
-        problems.append(parameter("gap", me, "a share above 0", gap))
-    problems += check_solver(solver, me) + _check_targets(scenario, target, me)
-    goals: list[Goal] = []
-    try:
-        if not problems:
-            goals = goals_of(scenario, target, confidence, each)
-    except ParameterError as error:
-        problems += error.problems
-    require(problems, ParameterError)
+    goals = check_search(
+        scenario, target, confidence=confidence, each=each, max_heads=max_heads, replications=replications, validation=validation,
+        seed=seed, drain=drain, solver=solver, gap=gap, time_limit=time_limit,
+    )  # fmt: skip
     until = math.inf if time_limit is None else time.monotonic() + time_limit
     asked = Asked(scenario, target, volumes, confidence, each, max_heads, seed, solver, gap, until)
     asked.begin()
     options = {"warm_up": warm_up, "drain": drain}
     return _Loop(asked, goals, options, replications, validation, _speaker(progress)).run()
-
-
-def _above_zero(value: Any) -> bool:
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    return number and bool(value > 0)
-
-
-def _check_targets(scenario: Scenario, target: Any, caller: str) -> list[str]:
-    """Return what is wrong with the targets."""
-    terms = dict(target) if isinstance(target, Mapping) else {None: target}
-    if not terms or not all(isinstance(t, Target) for t in terms.values()):
-        return [parameter("target", caller, "a Target or a mapping of contact type to Target", target)]
-    named = [k for k in terms if k is not None] + [t.contact_type for t in terms.values()]
-    known = ", ".join(scenario.contact_types)
-    return [
-        f"target of {caller} names {k!r}, which is no contact type. Known: {known}."
-        for k in dict.fromkeys(named)
-        if k is not None and k not in scenario.contact_types
-    ]
 
 
 class _Loop:
@@ -213,6 +179,8 @@ class _Loop:
         self.dearer = 1.0
         self.pace = 0.0  # seconds that a replication of the last proof took
         self.began = time.monotonic()
+        self.last = math.inf  # when the search had to end, proof and bound aside
+        self.interrupted = False
 
     def run(self) -> ShiftPlan:
         """Return the cheapest plan that was proven, or why there is none."""
@@ -223,7 +191,9 @@ class _Loop:
             if not len(conflicts):
                 conflicts = self._rounds()
         except KeyboardInterrupt:
+            self.interrupted = True
             self._rescue()
+        cut = time.monotonic() > self.last
         trail = pd.DataFrame(self.trail)
         if len(trail):
             trail["at"] = (trail["at"] - self.began).round(2)
@@ -231,7 +201,11 @@ class _Loop:
             return asked.plan(self.model, None, "infeasible", conflicts=conflicts, trail=trail)
         plan = self.best or asked.plan(self.model, None, "stopped")
         proofs = pd.concat(self.proofs, ignore_index=True) if self.proofs else None
-        return self._bounded(plan).replace(trail=trail, proofs=proofs, solver=asked.solver["solver"] or SOLVERS[0])
+        plan = self._bounded(plan).replace(trail=trail, proofs=proofs, solver=asked.solver["solver"] or SOLVERS[0])
+        ended = how_it_ended(
+            plan, self.goals, played=len(trail), proofs=len(self.proofs), cut=cut, interrupted=self.interrupted
+        )
+        return plan.replace(notes=cut_windows(asked.scenario, [g.target for g in self.goals], asked.confidence) + ended)
 
     def _rounds(self) -> pd.DataFrame:
         """Search and prove until a plan is met; return the conflicts that exclude one, empty where none was found."""
@@ -266,7 +240,7 @@ class _Loop:
                 oracle.few, search.reach = CLOSER * self.few[1], SHORT_REACH
             self.search = search
             oracle.parts(self.model.staffed(start))
-            last = search.until = search.until - self._reserve(oracle)
+            last = self.last = search.until = search.until - self._reserve(oracle)
             if large and k:  # what fits these draws best may be refused on others
                 left = last - time.monotonic()
                 if self.told is None:
@@ -417,7 +391,7 @@ class _Loop:
         )
 
     def _in_the_way(self, start: np.ndarray) -> tuple[pd.DataFrame, np.ndarray | None]:
-        """Return the fewest limits whose relaxing lets a plan be proven, and its shifts; no limits where none needs to.
+        """Return few limits whose relaxing lets a plan be proven, and its shifts; no limits where none needs to.
 
         On the draws and with the room of the first proof, so that the same search within the relaxed limits finds a plan.
         """
@@ -435,7 +409,7 @@ class _Loop:
             shifts = elastic.least_excess(search.drop(held).columns)
             judged = self._judged(self.asked.plan(elastic, shifts, "stopped"), k)
             if judged.status == "met":
-                return relaxed(elastic, shifts), shifts[: len(start)]
+                return relaxed(elastic, shifts, searched=True), shifts[: len(start)]
             if search.out_of_time:
                 break
             margins = [m + s for m, s in zip(margins, judged.validation.shortfall, strict=True)]

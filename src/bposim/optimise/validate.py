@@ -82,7 +82,7 @@ def check_confidence(confidence: Any, caller: str) -> list[str]:
     number = isinstance(confidence, int | float | np.number) and not isinstance(confidence, bool)
     if number and 0 < confidence < 1:
         return []
-    way = f"Write {confidence / 100:g}." if number and 1 < confidence < 100 else ""
+    way = f"Write {confidence / 100:g}." if number and 2 <= confidence < 100 else ""
     return [parameter("confidence", caller, "None or between 0 and 1", confidence, way)]
 
 
@@ -97,6 +97,8 @@ def validate_plan(
     replications: int = REPLICATIONS,
 ) -> ShiftPlan:
     """Return the plan with its validation, and status ``met`` where simulation on fresh seeds agrees.
+
+    ``notes`` says where the horizon holds no whole window of a target.
 
     Parameters
     ----------
@@ -134,7 +136,10 @@ def validate_plan(
         return [_row(played, t, t.contact_type or kind, confidence) for kind, t in asked.items()]
 
     goals = [goal_of(scenario, kind, t, None, "all") for kind, t in asked.items()]
-    return proven(plan, scenario, goals, judge, COLUMNS, volumes=volumes, seed=seed, replications=replications)
+    checked = proven(plan, scenario, goals, judge, COLUMNS, volumes=volumes, seed=seed, replications=replications)
+    from bposim.optimise._notes import cut_windows
+
+    return checked.replace(notes=cut_windows(scenario, asked.values(), confidence))
 
 
 def proven(

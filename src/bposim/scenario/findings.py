@@ -18,12 +18,26 @@ def finding(error: Any, document: Document, root: type[BaseModel]) -> str:
     if error["type"] == "extra_forbidden":
         known = _known_keys(where, root)
         return f"unknown key {path!r}.{nearest(where[-1], known)} Known here: {', '.join(known)}. {place}"
+    if said := _pair(error, where):
+        return f"{said} {place}"
     if error["type"] == "missing":
         return f"{path} is missing. Add {str(where[-1])!r}. {place}"
     said = str(error.get("ctx", {}).get("error", "")) or error["msg"].replace("Input should be", "must be")
     value = error.get("input")
     shown = f" Got {value!r}." if error["type"] != "value_error" and not isinstance(value, dict | list) else ""
     return f"{path}: {said.rstrip('.')}.{shown} {place}".replace("\n", " ")
+
+
+def _pair(error: Any, where: Where) -> str:
+    """Say what a pair is where a list holds another number of values; nothing of any other finding."""
+    short = error["type"] == "missing" and isinstance(where[-1], int)
+    if not short and not (error["type"] == "too_long" and error["ctx"]["max_length"] == 2):
+        return ""
+    name, held = ".".join(str(k) for k in (where[:-1] if short else where)), list(error["input"])
+    said = f"{name} must be one value, or a pair of the first and the last. Got {held!r}."
+    if len(held) == 1:
+        return f"{said} Write {held[0]!r} without brackets, or both ends."
+    return f"{said} Write [{held[0]!r}, {held[-1]!r}]." if held else f"{said} Fill it in."
 
 
 def _known_keys(where: Where, root: type[BaseModel]) -> list[str]:
