@@ -18,6 +18,7 @@ from bposim.errors import ParameterError
 from bposim.report import whole, write_whole
 from bposim.report.hours import compare_hours, hours_of
 from bposim.report.offer import _doubts, _given, make_offer
+from bposim.report.sections import _plan
 from bposim.scenario import ServiceLevel
 from bposim.targets.levels import Level, cost_staffing
 
@@ -86,6 +87,15 @@ def offer():
 @pytest.fixture(scope="module")
 def page(offer):
     return Page(offer.report("Offer of <script>alert(1)</script>").html)
+
+
+def test_a_plan_says_what_its_gap_is_to(offer):
+    cover = offer.plan.level.plan.replace(trail=None, gap=0.04, notes=("The horizon is short.",))
+    searched = cover.replace(trail=pd.DataFrame({"cost": [1.0]}), gap=0.04)
+    texts = [" ".join(_plan(p).texts) for p in (cover, searched, searched.replace(gap=float("nan")))]
+    assert "within 4.0% of the cheapest cover of the requirement" in texts[0] and "The horizon is short." in texts[0]
+    assert "least cost that the search takes to be possible" in texts[1]
+    assert "is not known" in texts[2] and "nan" not in texts[2]
 
 
 def column(table: list[list[str]], name: str) -> list[str]:

@@ -12,11 +12,11 @@ from bposim.metrics.counts import (
 from bposim.metrics.glossary import AUDITED, DEFAULT_METRICS, GLOSSARY, SERVICE_LEVELS, Metric, metric
 from bposim.metrics.pooling import time_labels
 from bposim.metrics.summary import BY, ratio_interval, summary
-from bposim.metrics.windows import whole_windows, window_shares, windows
+from bposim.metrics.windows import no_whole_window, whole_windows, window_shares, windows
 
 __all__ = [
     "AUDITED", "BY", "ContactSource", "Counts", "DEFAULT_METRICS", "GLOSSARY", "Metric", "SERVICE_LEVELS", "count_arrays", "counts_of_contacts",
-    "counts_of_intervals", "metric", "ratio_interval", "summary", "tabulate", "threshold_column", "time_labels",
+    "counts_of_intervals", "metric", "no_whole_window", "ratio_interval", "summary", "tabulate", "threshold_column", "time_labels",
     "whole_windows", "window_shares", "windows",
 ]  # fmt: skip
 

@@ -44,6 +44,28 @@ def window_shares(counts: Counts, window: str) -> pd.Series:
     return pd.Series(np.clip(share, 0.0, 1.0), index=labels)
 
 
+def no_whole_window(counts: Counts, window: str, days: int, *, sure: bool = True) -> str | None:
+    """Return a sentence where the horizon holds no whole window, None where it holds one.
+
+    Parameters
+    ----------
+    days : int
+        Length of the horizon.
+    sure : bool
+        Whether a probability is told of the window, and not an expected value.
+    """
+    share = window_shares(counts, window)
+    if (share == 1).any():
+        return None
+    first, last = counts.days or tuple(counts.starts[[0, -1]])
+    one = len(share) == 1
+    part = f"{'the part' if one else f'{len(share)} parts'} from {first:%d %b} to {last:%d %b}"
+    said = f"The horizon of {days} day{'s' * (days > 1)} holds no whole {window}: "
+    if sure:
+        return f"{said}the probability is that of {part}, which {'scatters' if one else 'scatter'} more than a whole {window}."
+    return f"{said}the expected value is that of {part}, and does not say how surely a {window} meets the target."
+
+
 def whole_windows(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a :func:`windows` frame whose windows are whole; all of them where none is."""
     whole = (table["share"] == 1).to_numpy()

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bposim.metrics import Counts
-from bposim.metrics.windows import window_shares
+from bposim.metrics import Counts, no_whole_window
 from bposim.optimise._goals import Goal
 from bposim.optimise.plan import ShiftPlan
 from bposim.optimise.validate import PROBABILITY
@@ -22,20 +21,11 @@ def cut_windows(scenario: Scenario, targets: Iterable[Target], confidence: float
     grid = scenario.grid
     first, last = (pd.Timestamp(scenario.start + timedelta(days=d)) for d in (0, scenario.days - 1))
     horizon = Counts(grid.starts, grid.hours, (), {}, days=(first, last))
-    notes = []
-    for window in dict.fromkeys(t.window for t in targets):
-        share = window_shares(horizon, window)
-        if (share == 1).any():
-            continue
-        said = f"The horizon of {scenario.days} day{'s' * (scenario.days > 1)} holds no whole {window}: "
-        part = f"{'the part' if len(share) == 1 else f'{len(share)} parts'} from {first:%d %b} to {last:%d %b}"
-        if confidence is None:
-            said += f"the expected value is that of {part}, and does not say how surely a {window} meets the target."
-        else:
-            scatter = "scatters" if len(share) == 1 else "scatter"
-            said += f"the probability is that of {part}, which {scatter} more than a whole {window}."
-        notes.append(said)
-    return tuple(notes)
+    said = (
+        no_whole_window(horizon, window, scenario.days, sure=confidence is not None)
+        for window in dict.fromkeys(t.window for t in targets)
+    )
+    return tuple(s for s in said if s is not None)
 
 
 def how_it_ended(
@@ -49,13 +39,7 @@ def how_it_ended(
             return ()
         gap = "; gap is to an estimate" if np.isfinite(plan.gap) else ""
         return (f"The search {why} after {spent}: a cheaper plan may keep the target{gap}.",)
-    way = (
-        "Give it a longer time_limit"
-        if cut and not interrupted
-        else "Give it more time"
-        if interrupted
-        else "Ask for less"
-    )
+    way = "Give it more time" if interrupted else "Give it a longer time_limit" if cut else "Ask for less"
     return (f"No plan was proven: the search {why} after {spent}. {_nearest(plan, goals)}{way}, or raise the limits.",)
 
 

@@ -113,12 +113,11 @@ def optimise_staffing(
     -------
     ShiftPlan
         ``status`` "met" where the proof holds, "stopped" where no plan was proven in time, "infeasible" where the limits
-        exclude it: it has no shifts then, and ``conflicts`` names what stands in the way, and by how much it gave way in the search:
-        so much is enough, and less may be. ``bound`` is an estimate of the
-        least cost under the tangents of all plans played: true as far as service is concave in heads, as it is above its
-        inflection; of abandonment and waits nothing checks it. ``trail`` holds each plan that was played, ``notes``
-        why none was proven, or that time cut the search. An interrupt returns
-        the best plan so far with its validation.
+        exclude it: it has no shifts then, and ``conflicts`` names what stands in the way, and by how much it gave way in the
+        search: so much is enough, and less may be. ``bound`` is an estimate of the least cost under the tangents of all plans
+        played: true as far as service is concave in heads, as it is above its inflection; of abandonment and waits nothing
+        checks it. ``trail`` holds each plan that was played, ``notes`` why none was proven, or that time cut the search. An
+        interrupt returns the best plan so far with its validation.
 
     Warns
     -----

@@ -164,12 +164,18 @@ def _plan(part: Any) -> Section:
     if part.status == "infeasible":
         section.texts.append(repr(part))
     else:
-        near = f"within {part.gap:.1%} of the least possible cost"
+        least = (
+            "the least cost that the search takes to be possible"
+            if part.trail is not None
+            else "the cheapest cover of the requirement"
+        )
+        near = "how near to the least cost is not known" if np.isnan(part.gap) else f"within {part.gap:.1%} of {least}"
         state = {"stopped": f"the search was stopped, {near}", "met": f"checked by simulation, {near}"}
         section.texts.append(
             f"{int(part.shifts['heads'].sum()):,} shifts worked, {part.shifts['paid_hours'].sum():,.0f} paid hours at a cost of "
             f"{part.cost:,.0f} ({state.get(part.status, near)})."
         )
+        section.texts += part.notes
         section.pictures.append(_picture(part, "Heads scheduled against heads required, by interval"))
         work = part.shifts.groupby(["shift", "agent_group"], as_index=False)[["heads", "paid_hours", "cost"]].sum()
         names = {"shift": "shift", "agent_group": "agent group", "heads": "shifts worked", "paid_hours": "paid hours",

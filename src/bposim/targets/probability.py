@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from bposim.metrics import whole_windows, window_shares
+from bposim.metrics import no_whole_window, whole_windows
 from bposim.metrics.intervals import probability, wilson
 from bposim.scenario import Target
 from bposim.scenario.target import scope
@@ -80,12 +80,4 @@ def attainable(
 
 def coverage_note(runs: Any, term: Target) -> str | None:
     """Return a sentence where the horizon does not hold one whole window of the term."""
-    share = window_shares(runs.counts(), term.window)
-    if (share == 1).any():
-        return None
-    grid = runs.scenario.grid
-    parts = "the part" if len(share) == 1 else f"{len(share)} parts"
-    return (
-        f"The horizon of {runs.scenario.days} days holds no whole {term.window}: the probability is that of {parts} "
-        f"from {grid.starts[0]:%d %b} to {grid.starts[-1]:%d %b}, which {'scatters' if len(share) == 1 else 'scatter'} more than a whole {term.window}."
-    )
+    return no_whole_window(runs.counts(), term.window, runs.scenario.days)

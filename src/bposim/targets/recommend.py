@@ -46,8 +46,8 @@ class Advice:
     ----------
     frame : DataFrame
         ``target, covers, metric, level, sense, window, probability, ci_low, ci_high, mean, why, start_level, slippage,
-        misses_a_year``; probabilities from replications that the choice never saw, or a history's own where that is lower. ``slippage`` is how much easier the first months
-        are; ``misses_a_year`` the windows of a year expected to miss.
+        misses_a_year``; probabilities from replications that the choice never saw, or a history's own where that is lower.
+        ``slippage`` is how much easier the first months are; ``misses_a_year`` the windows of a year expected to miss.
     targets : tuple of Target
     joint_probability, joint_low, joint_high : float
         That a window meets all of them, by simulation.
@@ -160,9 +160,9 @@ def recommend_targets(
 
     From a history of metrics, for the twelve months after it: a level for each month (glide path) and one figure for the
     year, each metric at the confidence by itself, from a model of level, drift, steps, season and noise fitted to that
-    history alone (``docs/design/capability.md``). With both, the
-    metrics and the threshold that the history tells are among the targets, each with the more careful of the two levels and the lower
-    of the two probabilities; the joint probability is the simulation's.
+    history alone (``docs/design/capability.md``). With both, the metrics and the threshold that the history tells are among
+    the targets, each with the more careful of the two levels and the lower of the two probabilities; the joint probability
+    is the simulation's.
 
     Parameters
     ----------
