@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
 from bposim.targets.core import MET, MISSED, Judged, by_month
 from bposim.targets.ledger import Ledger
-from bposim.targets.levels import Level, cost_staffing
+from bposim.targets.levels import Level, cost_staffing, left_out_note
 from bposim.targets.probability import probability
 from bposim.targets.settle import settle
 
@@ -190,8 +190,10 @@ def assess_contract(
     Intervals are Wilson's with the effective number of months (:func:`bposim.targets.probability`), since months of one
     replication share its luck; those of money are Student's over replications (volume paths).
     """
-    check_question("assess_contract()", scenario, confidence, replications)
-    deal = load_contract(contract)
+    deal = check_question(
+        "assess_contract()", scenario, confidence, replications, seed=seed, staffing=staffing,
+        reads=[lambda: load_contract(contract)],
+    )[0]  # fmt: skip
     unknown = [
         f"clause {name!r} names contact type {t!r}, which scenario {scenario.name!r} lacks. Known: {', '.join(scenario.contact_types)}."
         for name, c in deal.clauses.items() for t in c.scope.contact_types if t not in scenario.contact_types
@@ -203,7 +205,9 @@ def assess_contract(
     ledger = settle(
         deal, runs, forecast=forecast, events=events, audits=audits, quantities=quantities, costs=costs, start=start
     )
-    return assess_ledger(ledger, runs, cost_staffing(scenario, staffing), confidence)
+    told = assess_ledger(ledger, runs, cost_staffing(scenario, staffing), confidence)
+    left = left_out_note(scenario, staffing)
+    return told if left is None else replace(told, notes=(*told.notes, left))
 
 
 def assess_ledger(ledger: Ledger, runs: SimulationResult, current: Level, confidence: float) -> ContractAssessment:

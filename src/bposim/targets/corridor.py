@@ -19,7 +19,7 @@ from bposim.simulate import SimulationResult
 from bposim.simulate.run import show_progress
 from bposim.targets.assess import Assessment, CheapestPlan, assess_target, cheapest, check_question
 from bposim.targets.foreseen import read_forecast
-from bposim.targets.frontier import SHARES
+from bposim.targets.frontier import levels_rule
 from bposim.targets.prices import cost_at, planned_shares
 from bposim.targets.probability import attainable, probability
 from bposim.targets.relieved import clause_of, relieved_windows
@@ -160,7 +160,7 @@ def corridor_value(
             source.runs.seed,
         )
     else:
-        check_question("corridor_value()", source, confidence, replications, term)
+        check_question("corridor_value()", source, confidence, replications, term, seed=seed, staffing=staffing)
         assert term is not None
         scenario = source
     by = by or ("window" if effect in ("waive", "scale") else "day")
@@ -301,9 +301,7 @@ def _notes(frame: pd.DataFrame, deal: Assessment, effect: str, by: str) -> tuple
 
 def _check(term: Target, widths: Any, by: Any, effect: Any, below: bool, levels: Any) -> None:
     where = "corridor_value()"
-    problems = []
-    if levels is not None and not (isinstance(levels, int) and 2 <= levels <= len(SHARES)):
-        problems.append(parameter("levels", where, f"None or between 2 and {len(SHARES)}", levels))
+    problems = levels_rule(levels, where, none=True)
     if not (isinstance(widths, list | tuple | np.ndarray) and len(widths) and all(float(w) > 0 for w in widths)):
         problems.append(parameter("widths", where, "a list of shares above 0", widths, "Write widths=[0.05, 0.10]."))
     for what, value, known in (("by", by, UNITS), ("effect", effect, EFFECTS)):

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bposim.engines.volumes import VolumePaths, load_volumes
-from bposim.errors import ParameterError, parameter
+from bposim.errors import parameter
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario, Target
 from bposim.simulate import SimulationResult, simulate
@@ -131,9 +131,10 @@ def target_drivers(
     ----------
     Owen (2014), Sobol' indices and Shapley value, SIAM/ASA J. Uncertainty Quantification 2.
     """
-    check_question("target_drivers()", scenario, 0.5, replications, term)
-    if replications < 20:
-        raise ParameterError(parameter("replications", "target_drivers()", "at least 20", replications))
+    caller = "target_drivers()"
+    few = isinstance(replications, int) and 2 <= replications < 20
+    more = [parameter("replications", caller, "at least 20", replications)] if few else []
+    check_question(caller, scenario, 0.5, replications, term, seed=seed, staffing=staffing, more=more)
     world = scenario if staffing is None else scenario.with_staffing(staffing)
     sources, lay, notes = _sources(world, volumes)
     sets = [frozenset(c) for n in range(len(sources) + 1) for c in combinations(sources, n)]

@@ -12,7 +12,7 @@ import pandas as pd
 from bposim.errors import ParameterError, parameter, require
 from bposim.provenance import Provenance
 from bposim.scenario import Target
-from bposim.targets.frontier import SHARES, Frontier
+from bposim.targets.frontier import Frontier, levels_rule
 from bposim.targets.levels import Level
 from bposim.targets.prices import cost_at, planned_shares, rows_of
 from bposim.targets.probability import meets, probability, window_values
@@ -177,6 +177,4 @@ def _check(deal: Assessment, shares: Any, within: list[float | None], thresholds
         problems.append(
             parameter("thresholds", "map()", "a list of waiting times", thresholds, 'Write ["10s", "20s"].')
         )
-    if levels is not None and not (isinstance(levels, int) and 2 <= levels <= len(SHARES)):
-        problems.append(parameter("levels", "map()", f"None or between 2 and {len(SHARES)}", levels))
-    require(problems, ParameterError)
+    require([*problems, *levels_rule(levels, "map()", none=True)], ParameterError)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bposim.errors import ParameterError, parameter
+from bposim.errors import parameter
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario, Target
 from bposim.simulate.run import show_progress
@@ -66,6 +66,15 @@ class Frontier:
         return self.frame.to_html(index=False, float_format=lambda x: f"{x:,.4g}")
 
 
+def levels_rule(levels: Any, caller: str, *, none: bool = False) -> list[str]:
+    """Return what is wrong with a number of plans; ``none`` allows None."""
+    if (none and levels is None) or (
+        isinstance(levels, int) and not isinstance(levels, bool) and 2 <= levels <= len(SHARES)
+    ):
+        return []
+    return [parameter("levels", caller, f"{'None or ' if none else ''}between 2 and {len(SHARES)}", levels)]
+
+
 def attainable_frontier(
     scenario: Scenario,
     term: Target,
@@ -103,9 +112,8 @@ def attainable_frontier(
     ParameterError
         An argument is outside its rule.
     """
-    check_question("attainable_frontier()", scenario, confidence, replications, term)
-    if not (isinstance(levels, int) and 2 <= levels <= len(SHARES)):
-        raise ParameterError(parameter("levels", "attainable_frontier()", f"between 2 and {len(SHARES)}", levels))
+    caller = "attainable_frontier()"
+    check_question(caller, scenario, confidence, replications, term, seed=seed, more=levels_rule(levels, caller))
     planner = _planner or Planner(scenario, volumes, planning_threshold(scenario, term))
     chosen = [SHARES[round(k)] for k in np.linspace(0, len(SHARES) - 1, levels)]
     bar: Any = chosen

@@ -19,7 +19,7 @@ from bposim.targets.assess import check_question, planning_threshold
 from bposim.targets.assess_contract import _together, kept_months
 from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
-from bposim.targets.frontier import SHARES
+from bposim.targets.frontier import SHARES, levels_rule
 from bposim.targets.ledger import Ledger
 from bposim.targets.levels import Planner, hours_a_month, left_out_note
 from bposim.targets.packages import against, concessions, efficient, measured_alike, packages, read_options
@@ -213,8 +213,7 @@ def negotiate(
     """
     caller = "negotiate()"
     problems = []
-    if not (isinstance(levels, int) and 2 <= levels <= len(SHARES)):
-        problems.append(parameter("levels", caller, f"between 2 and {len(SHARES)}", levels))
+    problems += levels_rule(levels, caller)
     if isinstance(scenario, Scenario) and not any(g.cost_per_hour > 0 for g in scenario.agent_groups.values()):
         problems.append(
             f"scenario {scenario.name!r} has no wages, so no choice has a margin. Write cost_per_hour for its agent groups."

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bposim.errors import OptimiseError, ParameterError, parameter
+from bposim.errors import OptimiseError, parameter
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario, Target
 from bposim.simulate import simulate
 from bposim.simulate.proof import stack
 from bposim.simulate.run import show_progress, workers_of
-from bposim.targets.assess import planning_threshold
-from bposim.targets.frontier import SHARES
+from bposim.targets.assess import check_question, planning_threshold
+from bposim.targets.frontier import SHARES, levels_rule
 from bposim.targets.levels import Level, Planner
 from bposim.targets.probability import attainable, meets, probability, window_values
 
@@ -111,10 +111,11 @@ def price_targets(
     not grow with replications. Costs between two plans are interpolated; attainable levels are made monotone in cost first, what
     chance has out of order.
     """
-    if not (isinstance(levels, int) and 2 <= levels <= len(SHARES)):
-        raise ParameterError(parameter("levels", "price_targets()", f"between 2 and {len(SHARES)}", levels))
-    if not targets:
-        raise ParameterError(parameter("targets", "price_targets()", "a list of at least one Target", targets))
+    caller = "price_targets()"
+    problems = levels_rule(levels, caller)
+    if not targets or not all(isinstance(t, Target) for t in targets):
+        problems.append(parameter("targets", caller, "a list of at least one Target", targets))
+    check_question(caller, scenario, confidence, replications, seed=seed, more=problems)
     speed = next((t for t in targets if t.metric == "service_level"), targets[0])
     planner = Planner(scenario, volumes, planning_threshold(scenario, speed))
     shares = planned_shares(targets, levels)

@@ -32,7 +32,7 @@ from bposim.targets.capability_series import is_history
 from bposim.targets.capability_with import Chance, history_of, joint_note, less_sure, more_careful
 from bposim.targets.contract import Contract
 from bposim.targets.contract_file import build
-from bposim.targets.frontier import SHARES
+from bposim.targets.frontier import levels_rule
 from bposim.targets.levels import Level, cost_staffing, left_out_note
 from bposim.targets.prices import Prices, price_targets
 from bposim.targets.probability import attainable, coverage_note, probability, window_values
@@ -219,8 +219,7 @@ def recommend_targets(
         problems.append(parameter("ramp", caller, "a whole number of months of at least 0", ramp))
     if window not in WINDOWS:
         problems.append(parameter("window", caller, f"one of {', '.join(WINDOWS)}", window))
-    if levels is not None and not (isinstance(levels, int) and 2 <= levels <= len(SHARES)):
-        problems.append(parameter("levels", caller, f"between 2 and {len(SHARES)}, or None", levels))
+    problems += levels_rule(levels, caller, none=True)
 
     def past_read() -> Capability | None:  # only a question that can be asked at all is put to the history
         asked = (confidence if 0 < confidence < 1 else 0.95, window if window in WINDOWS else "month")

@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bposim.errors import ParameterError, parameter, require
 from bposim.provenance import Provenance
 from bposim.scenario import Scenario
 from bposim.simulate.run import show_progress
-from bposim.targets.assess import planning_threshold
+from bposim.targets.assess import check_question, planning_threshold
 from bposim.targets.assess_contract import ContractAssessment, assess_contract, assess_ledger
 from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
-from bposim.targets.frontier import SHARES
+from bposim.targets.frontier import SHARES, levels_rule
 from bposim.targets.gaming import find_gaming
 from bposim.targets.levels import Level, Planner, hours_a_month
 from bposim.targets.settle import settle
@@ -134,15 +133,16 @@ def best_response(
     contracts under information asymmetry, Management Science 54; Milner & Olsen (2008), Service-level agreements in call
     centers: perils and prescriptions, Management Science 54.
     """
-    problems = []
-    if not (isinstance(levels, int) and 2 <= levels <= len(SHARES)):
-        problems.append(parameter("levels", "best_response()", f"between 2 and {len(SHARES)}", levels))
+    caller = "best_response()"
+    problems = levels_rule(levels, caller)
     if isinstance(scenario, Scenario) and not any(g.cost_per_hour > 0 for g in scenario.agent_groups.values()):
         problems.append(
             f"scenario {scenario.name!r} has no wages, so no choice has a margin. Write cost_per_hour for its agent groups."
         )
-    require(problems, ParameterError)
-    deal = load_contract(contract)
+    deal = check_question(
+        caller, scenario, confidence, replications, seed=seed, staffing=staffing, more=problems,
+        reads=[lambda: load_contract(contract)],
+    )[0]  # fmt: skip
     now = assess_contract(
         scenario, deal, volumes=volumes, staffing=staffing, forecast=forecast, quantities=quantities, start=start, confidence=confidence,
         replications=replications, seed=seed, progress=progress,
