@@ -13,7 +13,19 @@ import pytest
 from bposim.scenario import load_scenario
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("check", "calibrate", "backtest", "forecast", "staff", "simulate", "targets", "settle", "report", "demo")
+COMMANDS = (
+    "check",
+    "calibrate",
+    "backtest",
+    "forecast",
+    "staff",
+    "simulate",
+    "targets",
+    "contract",
+    "settle",
+    "report",
+    "demo",
+)
 TINY = """
 name: tiny
 time_zone: Asia/Manila
@@ -105,6 +117,27 @@ def test_backtest_prints_one_document_and_a_fail_is_exit_code_1(bposim, calls, t
     quiet = bposim(*asked, "--volumes", "quiet.csv", "--json")
     assert quiet.code == 1 and quiet.json["verdict"] == "fail" and "outside the band" in quiet.json["reason"]
     assert quiet.json["formulas"] == []
+
+
+def test_contract_reads_back_and_is_played(bposim, tiny):
+    clean, faulty = (ROOT / "scenarios" / "contracts" / f"{n}.yaml" for n in ("bank_line", "joint_bonus"))
+    said = bposim("contract", clean)
+    assert said.code == 0 and "12 % of the month's fee are at risk" in said.out and "no fault" in said.out
+    said = bposim("contract", faulty, "--json")
+    assert said.code == 1 and set(said.json) == documented()["contract"][0]
+    assert "no-corridor" in {f["id"] for f in said.json["faults"]}
+    loose = tiny.with_name("loose.yaml")
+    loose.write_text(
+        "currency: USD\nclauses: {lost: {metric: abandonment, window: month, levels: {expected: 99%}, missing: exclude}}\n"
+    )
+    played = bposim("contract", loose, "--scenario", tiny, "--replications", 200, "--json")
+    assert played.code == 0 and set(played.json) == documented()["contract"][1]
+    assert played.json["probability"] == 1 and played.json["clauses"][0]["clause"] == "lost"
+    loose.write_text(loose.read_text().replace("99%", "0.01%"))
+    played = bposim("contract", loose, "--scenario", tiny, "--replications", 20)
+    assert played.code == 1 and "not met at 95 %" in played.out
+    alone = bposim("contract", loose, "--staffing", "x.csv", "--volumes", "y.csv")
+    assert alone.code == 2 and "--volumes, --staffing" in alone.err and "--scenario model.yaml" in alone.err
 
 
 def test_settle_prints_one_document_and_writes_its_lines(bposim, calls, tmp_path, monkeypatch):

@@ -19,11 +19,12 @@ SMALLER = {
     "staff": ["--replications", "60"],
     "simulate": ["--replications", "10"],
     "targets": ["--replications", "60"],
+    "contract": ["--replications", "20"],
     "report": ["--replications", "40", "--levels", "2"],
     "demo": ["--days", "4", "--replications", "40", "--levels", "2"],
 }
 #: Answers that a command may give on any data; bad usage is none.
-ANSWERS = {"staff": {0, 1}, "targets": {0, 1}, "backtest": {0, 1}}
+ANSWERS = {"staff": {0, 1}, "targets": {0, 1}, "contract": {0, 1}, "backtest": {0, 1}}
 
 
 def commands() -> list[list[str]]:
@@ -41,7 +42,19 @@ def test_every_line_of_the_readme_is_seen():
     names = [words[0] for words in commands()]
     assert names == [
         "demo",
-        *["check", "calibrate", "backtest", "forecast", "staff", "staff", "simulate", "targets", "settle", "report"],
+        *[
+            "check",
+            "calibrate",
+            "backtest",
+            "forecast",
+            "staff",
+            "staff",
+            "simulate",
+            "targets",
+            "contract",
+            "settle",
+            "report",
+        ],
         "demo",
     ]
 

@@ -52,7 +52,7 @@ from bposim.cli.options import (
     Within,
     Zone,
 )
-from bposim.cli.settlement import settle
+from bposim.cli.settlement import contract, settle
 from bposim.cli.staffing import staff
 from bposim.errors import ParameterError
 
@@ -321,6 +321,7 @@ def targets(
         raise typer.Exit(1)
 
 
+app.command()(contract)
 app.command()(settle)
 
 

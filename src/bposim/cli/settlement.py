@@ -1,4 +1,4 @@
-"""The command that settles a contract on a history."""
+"""The commands about contracts: read one back and judge it, settle it on a history."""
 
 from __future__ import annotations
 
@@ -11,15 +11,73 @@ import typer
 from bposim.cli.inout import (
     FRAMES,
     check_out,
+    read_confidence,
     read_frame,
     read_history,
     read_months,
     read_outages,
+    read_scenario,
     records,
     show,
     write_frame,
 )
-from bposim.cli.options import Accept, AsJson, Column, DayFirst, HistoryFile, Out, SourceCounting, SourceWithin, Zone
+from bposim.cli.options import (
+    Accept,
+    AsJson,
+    Column,
+    Confidence,
+    DayFirst,
+    HistoryFile,
+    Out,
+    Replications,
+    Seed,
+    SourceCounting,
+    SourceWithin,
+    Staffing,
+    Volumes,
+    Zone,
+)
+from bposim.errors import ParameterError
+
+
+def contract(
+    file: Annotated[Path, typer.Argument(metavar="CONTRACT", help="Contract file (YAML).")],
+    scenario: Annotated[Path | None, typer.Option(help="Scenario (YAML) to play its months in: chances, credits and money.")] = None,
+    volumes: Volumes = None, staffing: Staffing = None,
+    quantities: Annotated[Path | None, typer.Option(help="What the pricing needs by month: month, paid_hours, fte, … (csv, parquet).")] = None,
+    costs: Annotated[float | None, typer.Option(help="The provider's cost of a month, for the margin.", min=0)] = None,
+    confidence: Confidence = "0.95", replications: Replications = 500, seed: Seed = 1, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Read a contract back as sentences, with its faults; with --scenario what it would come to. Exit code 1 if a fault is found, or if a month does not keep it."""
+    from bposim.targets import assess_contract, load_contract
+
+    lonely = {"--volumes": volumes, "--staffing": staffing, "--quantities": quantities, "--costs": costs}
+    if scenario is None and any(v is not None for v in lonely.values()):
+        given = ", ".join(name for name, value in lonely.items() if value is not None)
+        raise ParameterError(f"{given} of contract is for a scenario that is played. Name it: --scenario model.yaml.")
+    sure = read_confidence(confidence)
+    deal = load_contract(file)
+    faults = deal.lint()
+    found = None
+    if scenario is not None:
+        frame, heads = read_frame(volumes, "volumes"), read_frame(staffing, "staffing")
+        found = assess_contract(
+            read_scenario(scenario, frame), deal, volumes=frame, staffing=heads, quantities=read_months(quantities, "quantities"),
+            costs=costs, confidence=sure, replications=replications, seed=seed,
+        )  # fmt: skip
+    if as_json:
+        more = {} if found is None else {
+            "clauses": records(found.clauses), "credits": records(found.credits), "chances": records(found.chances),
+            "waterfall": records(found.waterfall()), "probability": found.probability, "status": found.status,
+            "notes": list(found.notes),
+        }  # fmt: skip
+        show(deal.summary(), True, sentences=deal.describe().splitlines(), faults=records(faults.frame), **more)
+    else:
+        for part in (deal, faults, found):
+            if part is not None:
+                print(part)
+    if not faults.ok if found is None else found.status == "not met":
+        raise typer.Exit(1)
 
 
 def settle(
