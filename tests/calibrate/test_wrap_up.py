@@ -204,3 +204,15 @@ def test_a_gap_beyond_the_longest_pause_is_not_told():
     gap, _ = fit.estimates
     assert (gap.source, gap.value) == ("assumed", LONGEST_S) and np.isnan(gap.low) and np.isnan(gap.high)
     assert "not told" in gap.detail and fit.assumed == ("presence gap",) and fit.notes
+
+
+def test_pauses_that_few_days_have_get_an_interval_that_a_reader_believes():
+    """Nobody has work after a contact, but for some seconds on two of forty days."""
+    rng = np.random.default_rng(4)
+    day = np.repeat(np.arange(40), 50)
+    length = np.where(np.isin(day, (3, 20)) & (rng.random(2000) < 0.5), rng.exponential(2.0, 2000), 0.0)
+    fit = fit_wrap_up(QueuePauses(length, np.ones(2000, dtype=bool), day))
+    pause = fit.estimates[1]
+    assert fit.law is None
+    assert 0 <= pause.low <= length.mean() <= pause.high < 1.5
+    assert "taken as none" in pause.detail

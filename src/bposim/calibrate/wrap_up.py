@@ -204,6 +204,8 @@ def fit_wrap_up(found: QueuePauses) -> WrapUp:
             )
             of_pause += f", those longer than {LONGEST_S:.0f} s cut there"
             notes = [f"presence gap was assumed: {said.removeprefix('not told: ')}."]
+    if mean_s <= NOTHING_S:
+        of_pause += f"; {NOTHING_S:.0f} s or less is taken as none"
     estimates = [
         Estimate("presence gap", "all", gap_s, *ends, len(found), "s", source, said),
         Estimate("after-contact pause", "all", mean_s, *ends_mean, len(found), "s", "estimated", of_pause),
@@ -295,11 +297,13 @@ def _jackknife(value: float, left_out: np.ndarray | None, column: int) -> tuple[
 
     if left_out is None:
         return np.nan, np.nan
-    logs = np.log(np.maximum(left_out[:, column], 1e-9))
-    k = len(logs)
-    half = float(stdtrit(k - 1, 0.975) * np.sqrt((k - 1) / k * ((logs - logs.mean()) ** 2).sum()))
-    if value <= 0 or half < 1e-6:
-        return max(value - CLOCK_S, 0.0), value + CLOCK_S
+    plain = value <= NOTHING_S  # parts of the days may have none at all, which has no logarithm
+    scaled = left_out[:, column] if plain else np.log(np.maximum(left_out[:, column], 1e-9))
+    k = len(scaled)
+    half = float(stdtrit(k - 1, 0.975) * np.sqrt((k - 1) / k * ((scaled - scaled.mean()) ** 2).sum()))
+    if plain or half < 1e-6:
+        half = max(half, CLOCK_S) if plain else CLOCK_S
+        return max(value - half, 0.0), value + half
     return value * np.exp(-half), value * np.exp(half)
 
 
