@@ -57,13 +57,14 @@ def told_apart(seeds, mechanics):
 
 
 def with_fault(module, was, becomes):
-    """Return a module's functions in plain Python with one change."""
+    """Return a module's functions with one change: in plain Python, and compiled where they run on an address."""
     from pathlib import Path
 
     code = Path(module.__file__).read_text()
     assert code.count(was) >= 1, f"{was!r} stands in {module.__name__} no more"
     space = {"__name__": module.__name__}
-    code = code.replace("from bposim.engines.compiled.cache import jit\n", "jit = lambda function: function\n")
+    plainly = "jit = njit(nogil=True)" if module is run else "jit = lambda function: function"
+    code = code.replace("from bposim.engines.compiled.cache import jit\n", f"from numba import njit\n\n{plainly}\n")
     exec(compile(code.replace(was, becomes), module.__file__, "exec"), space)
     return type("Faulty", (), {"play": staticmethod(space["play"])})
 

@@ -95,11 +95,17 @@ def look(m):  # type: ignore[no-untyped-def]
 
 
 @jit
+def view_end(m):  # type: ignore[no-untyped-def]
+    """Return where what a rule sees ends, which is as much of the table as a rule may read."""
+    return m[f.VIEW] + 2 * m[f.N_TYPES] + 4 * m[f.N_GROUPS] + m[f.N_TYPES] * m[f.N_GROUPS]
+
+
+@jit
 def ask_for_agent(m, i):  # type: ignore[no-untyped-def]
     """Ask the user's rule who takes a contact; an answer outside the rules ends the run."""
     k = m[row(i) + f.KIND]
     look(m)
-    g = call_native(m[f.CHOOSE_GROUP], m, k)
+    g = call_native(m[f.CHOOSE_GROUP], m, view_end(m), k)
     if g < 0 or m[f.FAULT] >= 0:
         return np.int64(-1), np.int64(-1)
     if g >= m[f.N_GROUPS] or m[pair_at(m, k, g) + f.MULTIPLIER] == 0 or free_in(m, g) == 0:
@@ -112,7 +118,7 @@ def ask_for_agent(m, i):  # type: ignore[no-untyped-def]
 def ask_for_contact(m, g):  # type: ignore[no-untyped-def]
     """Ask the user's rule which type an agent takes; an answer outside the rules ends the run."""
     look(m)
-    k = call_native(m[f.CHOOSE_TYPE], m, g)
+    k = call_native(m[f.CHOOSE_TYPE], m, view_end(m), g)
     if k < 0 or m[f.FAULT] >= 0:
         return np.int64(-1)
     if k >= m[f.N_TYPES] or m[pair_at(m, k, g) + f.MULTIPLIER] == 0 or m[type_at(m, k) + f.HEAD] < 0:

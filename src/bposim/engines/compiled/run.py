@@ -11,14 +11,16 @@ from bposim.engines.compiled.cache import jit
 from bposim.engines.compiled.choices import choose_agent
 from bposim.engines.compiled.contacts import end_contact, end_talk, enter, leave, release, settle
 from bposim.engines.compiled.heaps import ID_BITS, ID_MASK, pop
+from bposim.engines.compiled.native import data_of
 from bposim.engines.compiled.service import await_delay, is_open, serve, wait
 from bposim.engines.compiled.table import agent_at, complete_at, group_at, row, set_present, take_line, unqueue
 
 
 @jit
-def play(m, begin, in_service, change_ms, change_group, leaves, joins, change_agent, away,
+def play(table, begin, in_service, change_ms, change_group, leaves, joins, change_agent, away,
          openings, closings):  # type: ignore[no-untyped-def]  # fmt: skip
     """Play one replication in a table that ``layout.py`` has laid out; returns the pool that was exhausted, or −1."""
+    m = data_of(table)
     m[f.NOW] = begin
     numbers = np.empty(max(joins.max() if len(joins) else 0, 1), np.int64)
     for i in range(len(in_service)):
