@@ -377,3 +377,26 @@ def test_vancouver_years_from_the_data_before_them():
         met += list(came <= advice.path["level"].to_numpy())
         assert any("from February 2010 the level fell" in n for n in advice.notes)
     assert np.mean(met) >= 0.84
+
+
+def test_figures_that_are_text_are_refused():
+    """Every fifth month written with a comma was left out in silence."""
+    months = pd.date_range("2022-01-01", periods=36, freq="MS")
+    lost = pd.Series(["0,050" if k % 5 == 0 else 0.05 for k in range(36)], months, name="abandonment")
+    with pytest.raises(ParameterError, match=r"must be numbers\. Got '0,050' \(row 1\)"):
+        bp.recommend_targets(lost)
+
+
+def test_one_unknown_volume_changes_next_to_nothing_and_is_told():
+    """On the first of each month one contact comes and is lost; of a thousand on other days one in twenty."""
+    day = pd.date_range("2022-01-01", "2024-12-31")
+    frame = pd.DataFrame(
+        {"date": day, "value": np.where(day.day == 1, 1.0, 0.05), "volume": np.where(day.day == 1, 1.0, 1000.0)}
+    )
+    known = bp.recommend_targets(frame, metrics="abandonment", confidence=0.9)
+    frame.loc[500, "volume"] = np.nan
+    holed = bp.recommend_targets(frame, metrics="abandonment", confidence=0.9)
+    assert holed.frame["level"].tolist() == known.frame["level"].tolist()
+    assert [n for n in holed.notes if "1 of 1096 volumes are not known" in n] and not [
+        n for n in known.notes if "not known" in n
+    ]

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from contract_worlds import SPEED, deal
 
 import bposim as bp
 from bposim.errors import ParameterError, ScenarioError
+from bposim.targets.terms import read_amount, read_level, read_money, read_ratio
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "scenarios" / "contracts").glob("*.yaml"))
@@ -262,3 +264,23 @@ def test_recommendations_take_a_contract():
     for given in (path, bp.load_contract(path)):
         advice = bp.recommend_targets(scenario, contract=given, **options)
         assert advice.clauses["target"].tolist() == ["regular: 80 % answered within 20s per month"]
+
+
+@pytest.mark.parametrize("written", ["12,50", "1,5", "2,50,000", "12,5000"])
+def test_a_comma_parts_thousands_and_nothing_else(written):
+    """12,50 is 12.50 for half of the world: taken for 1,250 it would bill a hundred times as much."""
+    for read in (read_money, read_amount):
+        with pytest.raises(ValueError, match=r"ambiguous.*Write 12\.50, or 1,250"):
+            read(written)
+    assert read_money("1,250.75") == Decimal("1250.75") and read_money("12,345,678") == 12_345_678
+    for read in (read_level, read_amount, read_ratio):
+        with pytest.raises(ValueError, match=r"per cent take no comma"):
+            read("2,5%")
+
+
+def test_a_ratchet_beyond_what_can_be_met_is_refused():
+    speed = SPEED | {"levels": {"expected": "95%"}, "ratchet": {"every": 3, "by": "1%"}}
+    with pytest.raises(ScenarioError, match=r"ratchet moves the target to 102 % by month 24"):
+        deal({"speed": speed}, months=24)
+    deal({"speed": speed}, months=18)
+    deal({"speed": speed | {"ratchet": {"every": 3, "by": "1%", "up_to": "98%"}}}, months=24)

@@ -203,3 +203,19 @@ def test_an_assessment_brings_its_own_term():
         bp.corridor_value(deal, DAY, volumes=1)
     with pytest.raises(ParameterError, match="levels"):
         bp.corridor_value(deal, levels=1)
+
+
+def test_what_is_attainable_is_kept_as_often_as_is_asked():
+    """A window that relief does not judge keeps its promise: probability and attainable level are of the same windows."""
+    deal = bp.assess_target(
+        world(9, 14),
+        bp.ServiceLevel(0.80, within="20s", window="day"),
+        confidence=0.9,
+        replications=200,
+        seed=5,
+        progress=False,
+    )
+    found = bp.corridor_value(deal, widths=[0.05, 0.10], effect="waive", by="window", plans=False, progress=False).frame
+    assert (found["relieved"].iloc[1:] > 0.05).all()
+    assert ((found["probability"] >= 0.9) == (found["attainable"] >= 0.80)).all()
+    assert found["attainable"].is_monotonic_decreasing or found["attainable"].iloc[1] >= found["attainable"].iloc[0]

@@ -227,10 +227,7 @@ def test_cheapest_plan_is_met_on_fresh_luck(deal):
     assert plan is deal.cheapest_plan, "searched once"
     judged = plan.tried[plan.tried["fresh"]]
     assert judged["probability"].iloc[-1] == plan.probability
-    assert (judged["ci_low"].iloc[:-1] < 0.95).all(), "no cheaper candidate was proven on fresh replications"
     assert judged["replications"].iloc[-1] == plan.replications >= 300
-    undecided = judged.iloc[:-1].query("probability >= 0.95")
-    assert (undecided["replications"] == 1200).all(), "none was dropped before it had its replications"
     # Luck that neither the search nor the validation has seen.
     other = bp.assess_target(line(), DAY, staffing=plan.staffing, replications=400, seed=987, progress=False)
     error = (other.probability_high - other.probability_low) / 3.92
@@ -239,6 +236,19 @@ def test_cheapest_plan_is_met_on_fresh_luck(deal):
     # And it is no lavish plan: an agent fewer all day long breaks the promise.
     fewer = plan.staffing.assign(heads=plan.staffing["heads"] - 1)
     assert bp.assess_target(line(), DAY, staffing=fewer, replications=200, seed=987, progress=False).status == "not met"
+
+
+def test_plans_that_fresh_luck_refuses_are_left_for_dearer_ones():
+    plan = bp.assess_target(line(), DAY, replications=300, seed=1, progress=False).cheapest_plan
+    judged = plan.tried[plan.tried["fresh"]]
+    refused = judged.iloc[:-1]
+    assert len(refused) >= 1, "another seed is wanted: nothing was refused"
+    assert (refused["cost"] < plan.cost).all() and (refused["ci_low"] < 0.95).all()
+    dropped = refused["ci_high"] < 0.95
+    assert (dropped | (refused["replications"] == 1200)).all(), (
+        "none was dropped before it was decided or had its replications"
+    )
+    assert plan.status == "met" and judged["ci_low"].iloc[-1] >= 0.95
 
 
 def test_no_plan_can_do_what_work_does_not_allow():
@@ -518,7 +528,7 @@ def test_the_advice_says_whether_it_keeps_its_confidence():
 
 
 def test_levels_are_not_given_away(advice):
-    """Each target one step harder, all together are met too seldom: there is little slack."""
+    """Each target three or four points harder, all together are met too seldom: there is little slack."""
     runs = bp.simulate(line(), replications=400, seed=4321, progress=False)
     step = {"service_level": 0.04, "abandonment": -0.03, "occupancy": -0.03}
     met = np.ones(2000, dtype=bool)

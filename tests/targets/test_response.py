@@ -13,7 +13,8 @@ from bposim.errors import ParameterError
 def contract(credit, **more):
     speed = {"metric": "service_level", "counting": "offered", "within": "20s", "window": "month", "missing": "exclude",
              "levels": {"expected": "85%"}, "bands": [{"to": "expected", "credit": credit}]}  # fmt: skip
-    return {"name": "one", "pricing": [{"fixed": 30000}], "clauses": {"speed": speed | more}}
+    training = {"name": "training", "amount": 2000, "months": [1]}
+    return {"name": "one", "pricing": [{"fixed": 30000}], "surcharges": [training], "clauses": {"speed": speed | more}}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,9 @@ def test_the_table_adds_up(low):
     f = low.frame
     assert f["cost"].is_monotonic_increasing
     assert f["margin"].to_numpy() == pytest.approx((f["invoice"] - f["cost"]).to_numpy())
-    assert f["invoice"].to_numpy() == pytest.approx((f["fee"] - f["credit"] + f["bonus"] + f["earn_back"]).to_numpy())
+    parts = f["fee"] + f["surcharges"] - f["credit"] + f["bonus"] + f["earn_back"]
+    assert f["invoice"].to_numpy() == pytest.approx(parts.to_numpy())
+    assert f["surcharges"].tolist() == pytest.approx([2000 / 3] * len(f)), "once in three months"
     assert f["cost"].to_numpy() == pytest.approx(20 * f["agent_hours"].to_numpy())
     assert f["best"].sum() == 1
     assert f.loc[f["best"], "margin"].iloc[0] == f["margin"].max()

@@ -211,3 +211,11 @@ def test_a_sample_that_nobody_audits_is_said_to_be_one():
     assert not sampling_plan(accept_at=0.99, reject_at=0.95).notes
     plan = sampling_plan(accept_at=0.991, reject_at=0.99)
     assert plan.n > LARGE and "only 0.1 points apart" in plan.notes[0] and "Note: " in repr(plan)
+
+
+def test_a_plan_is_a_clause_that_loads():
+    plan = bp.sampling_plan(accept_at=0.99, reject_at=0.96)
+    for per in ("month", "quarter"):
+        bp.load_contract({"name": "x", "clauses": {"accuracy": plan.clause(per=per)}})
+    with pytest.raises(ParameterError, match="month or quarter"):
+        plan.clause(per="week")

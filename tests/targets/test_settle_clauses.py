@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import numpy as np
 import pandas as pd
 import pytest
 from contract_worlds import SPEED, cents, counts_table, days, deal, month_days, months, table
 
 import bposim as bp
-from bposim.errors import ParameterError
+from bposim.errors import BposimError, ParameterError
 
 BANDS = [
     {"from": "78%", "to": "80%", "credit": "2%"},
@@ -464,3 +465,48 @@ def test_months_are_named_as_written():
     twice = pd.concat([table(speed=[0.7]), table(speed=[0.7])])
     with pytest.raises(ParameterError, match="2026-01 twice"):
         bp.settle(deal({"speed": SPEED}), twice)
+
+
+@pytest.mark.parametrize("comparison", [">=", ">"])
+def test_a_month_that_counts_as_missed_costs_whatever_the_comparison(comparison):
+    clause = SPEED | {"missing": "miss", "comparison": comparison, "bands": [{"to": "expected", "credit": "5%"}]}
+    ledger = bp.settle(deal({"speed": clause}), table(speed=[0.9, np.nan]))
+    assert ledger.amounts("credit") == cents(["0", "5000"])
+
+
+def test_earn_back_by_the_quarter_that_follows():
+    # The first quarter is missed and costs 3 × 5,000 of its fees; the second is reached, and the months within it stand for nothing.
+    clause = SPEED | {"window": "quarter", "bands": [{"to": "expected", "credit": "5%"}], "earn_back": {"following": 3}}
+    ledger = bp.settle(deal({"speed": clause}), counts_table("speed", [(70, 100)] * 3 + [(95, 100)] * 3))
+    assert ledger.amounts("credit") == cents(["0", "0", "15000", "0", "0", "0"])
+    assert ledger.amounts("earn_back") == cents(["0", "0", "0", "0", "0", "15000"])
+
+
+@pytest.mark.parametrize(("part", "said"), [
+    ({"termination": {"misses": 2, "in_months": 3}}, "2 missed quarters do not fit into 3 months"),
+    ({"repeat": {"misses": 3, "in_months": 6, "multiplier": 2}}, "3 missed quarters do not fit into 6 months"),
+    ({"earn_back": {"following": 2}}, "2 months are no whole quarters"),
+])  # fmt: skip
+def test_what_no_quarter_can_do_is_refused(part, said):
+    with pytest.raises(BposimError, match=said):
+        deal({"speed": SPEED | {"window": "quarter", "bands": [{"to": "expected", "credit": "5%"}]} | part})
+
+
+def test_a_years_earn_back_takes_the_clauses_own_rules():
+    clause = SPEED | {"bands": [{"to": "expected", "credit": 1000}], "earn_back": {"over": "year"}}
+    # Eleven months without data that count as missed: the one at 90 % does not bring back 11,000.
+    dark = table(speed=[np.nan] * 11 + [0.9])
+    assert bp.settle(deal({"speed": clause | {"missing": "miss"}}), dark).total("earn_back") == 0
+    # A year of which the source holds two months has no figure.
+    late = deal({"speed": clause}, start="2025-03-01")
+    assert bp.settle(late, table(speed=[0.7, 0.95])).total("earn_back") == 0
+    # 79.6 % reads as 80 % where the clause rounds to whole points; a mean of exactly 80 % is not above 80 %.
+    near = table(speed=[0.7] + [0.8047] * 11)
+    assert bp.settle(deal({"speed": clause | {"rounding": "1%"}}), near).total("earn_back") == 1000
+    assert bp.settle(deal({"speed": clause}), near).total("earn_back") == 0
+    level = counts_table("speed", [(70, 100), (90, 100)] + [(80, 100)] * 10)
+    for comparison, back in ((">=", 1000), (">", 0)):
+        ledger = bp.settle(
+            deal({"speed": clause | {"comparison": comparison, "bands": [{"to": "75%", "credit": 1000}]}}), level
+        )
+        assert ledger.total("earn_back") == back

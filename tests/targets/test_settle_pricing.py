@@ -9,7 +9,7 @@ import pytest
 from contract_worlds import SPEED, cents, days, deal, months, table
 
 import bposim as bp
-from bposim.errors import DataQualityWarning, ParameterError
+from bposim.errors import BposimError, DataQualityWarning, ParameterError
 
 GOOD = table(speed=[0.85, 0.85, 0.85])
 
@@ -160,3 +160,29 @@ def test_half_a_cent_goes_up():
     # 2.5 % of 100.20 = 2.505 → 2.51.
     contract = deal({"speed": SPEED | {"bands": [{"to": "expected", "credit": "2.5%"}]}}, pricing={"fixed": "100.20"})
     assert bp.settle(contract, table(speed=[0.7])).amounts("credit") == cents(["2.51"])
+
+
+def test_a_minimum_of_the_forecast_is_in_the_unit_that_is_billed():
+    # 160 hours make an FTE: 12,800 worked are 80, 90 % of 16,000 foreseen are 90; 90 × 3,000. Half of the answered are resolved:
+    # 900 and 90 % of 1,000 foreseen make 450 either way; × 10.
+    fte = {"rate": 3000, "hours": "paid", "hours_per_fte": 160, "minimum": {"share": "90%"}}
+    ledger = bp.settle(
+        deal({"speed": SPEED}, pricing=[{"per_fte": fte}]),
+        table(speed=[0.9], paid_hours=[12800], forecast_paid_hours=[16000]),
+    )
+    assert ledger.total("fee") == Decimal("270000.00")
+    resolved = {"rate": 10, "share_of_answered": "50%", "minimum": {"share": "90%"}}
+    ledger = bp.settle(
+        deal({"speed": SPEED}, pricing=[{"per_resolution": resolved}]),
+        table(speed=[0.9], answered=[800], forecast_answered=[1000]),
+    )
+    assert ledger.total("fee") == Decimal("4500.00")
+    with pytest.raises(BposimError, match="a fixed fte has no forecast"):
+        deal({"speed": SPEED}, pricing=[{"per_fte": {"rate": 3000, "fte": 10, "minimum": {"share": "90%"}}}])
+
+
+def test_a_series_among_the_quantities_keeps_its_months():
+    hourly = deal({"speed": SPEED}, pricing=[{"per_hour": {"rate": 10, "hours": "paid"}}])
+    hours = pd.Series([100, 200], index=["2026-02", "2026-01"])
+    ledger = bp.settle(hourly, table(speed=[0.9, 0.9]), quantities={"paid_hours": hours})
+    assert ledger.amounts("fee") == cents(["2000", "1000"])

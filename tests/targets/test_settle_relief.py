@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from contract_worlds import SPEED, cents, counts_table, days, deal, month_days, months
+from contract_worlds import SPEED, cents, counts_table, days, deal, month_days, months, table
 
 import bposim as bp
 from bposim.errors import ParameterError
@@ -397,3 +397,52 @@ def test_intervals_that_hours_cut_are_refused(hours):
         bp.settle(deal(speed(hours={"daily": hours})), source)
     with pytest.raises(ParameterError, match="partly within"):
         bp.settle(deal(speed(hours={"daily": hours})), january({}, {}))
+
+
+@pytest.mark.parametrize(("counting", "kept", "of"), [("answered", 70, 100), ("offered", 70, 110)])
+def test_a_cap_takes_out_first_what_the_rule_does_not_count(counting, kept, of):
+    # Each day 160 come for 100 foreseen; 60 hang up, 70 of the 100 answered are in time. 50 lie above the corridor of 110. Of the
+    # answered they are none: 70 of 100. Of the offered they are the late ones: 70 of 110.
+    cap = {"volume": {"by": "day", "above": "110%"}, "effect": "cap"}
+    source = days("2026-01-01", [160] * 31, 70, abandoned=[60] * 31)
+    foreseen = pd.DataFrame({"interval_start": source.table.starts, "contact_type": "calls", "contacts": 100.0})
+    ledger = bp.settle(deal({"speed": SPEED | {"counting": counting, "relief": [cap]}}), source, forecast=foreseen)
+    line = ledger.lines.iloc[0]
+    assert (line["numerator"], line["denominator"]) == (31 * kept, 31 * of)
+    told = counts_table("speed", [(31 * 70, 31 * (100 if counting == "answered" else 160))])
+    told = told.assign(offered=4960, forecast=3100)
+    month = {"volume": {"by": "month", "above": "110%"}, "effect": "cap"}
+    with pytest.raises(ParameterError, match="offered"):  # a long table has no column of volumes
+        bp.settle(deal({"speed": SPEED | {"counting": counting, "relief": [month]}}), told)
+
+
+def test_a_scaled_target_earns_no_other_clauses_bonus_and_no_credit_back():
+    # 70 % of 80 %, scaled to 80 × 1000/1200 = 66.7 % by the surge: no credit for speed, and no bonus elsewhere for it either.
+    scale = {"volume": {"by": "window", "above": "100%"}, "effect": "scale"}
+    speed = SPEED | {"relief": [scale], "bands": [{"to": "expected", "credit": 1000}], "earn_back": {"following": 1}}
+    happy = {"metric": "csat", "window": "month", "levels": {"expected": "85%"}, "missing": "exclude",
+             "bands": [{"from": "expected", "bonus": 500, "requires": {"speed": "expected"}}]}  # fmt: skip
+    contract = deal({"speed": speed, "happy": happy})
+    surge = {"offered": [1000, 1200], "forecast": [1000, 1000], "happy": [0.9, 0.9]}
+    ledger = bp.settle(contract, table(speed=[0.7, 0.7], **surge))
+    assert ledger.amounts("credit") == cents(["1000", "0"])
+    assert ledger.amounts("bonus") == cents(["0", "0"]) and ledger.amounts("earn_back") == cents(["0", "0"])
+    assert bp.settle(contract, table(speed=[0.7, 0.8], **surge)).amounts("earn_back") == cents(["0", "1000"])
+
+
+@pytest.mark.parametrize("relief", [{"volume": {"by": "window", "above": "110%"}, "effect": "waive"},
+                                    {"handle_time": {"by": "window", "above": "110%", "baseline": "300s"}, "effect": "waive"}])  # fmt: skip
+def test_a_table_that_does_not_tell_what_a_corridor_needs_is_refused(relief):
+    """A month without its forecast had no relief, in silence."""
+    contract = deal({"speed": SPEED | {"relief": [relief], "bands": [{"to": "expected", "credit": 1000}]}})
+    known = {"offered": [1200, 1200], "forecast": [1000, np.nan], "handle_time_s": [400, np.nan]}
+    with pytest.raises(ParameterError, match=r"does not tell .* of 2026-02"):
+        bp.settle(contract, table(speed=[0.7, 0.7], **known))
+    assert bp.settle(contract, table(speed=[0.7, np.nan], **known)).total("credit") == 0  # nothing is judged there
+
+
+def test_a_table_has_one_volume_for_all():
+    relief = [{"volume": {"by": "window", "above": "110%"}, "effect": "waive"}]
+    clauses = {n: SPEED | {"relief": relief, "scope": {"contact_types": [n]}} for n in ("voice", "chat")}
+    with pytest.raises(ParameterError, match="clauses voice, chat have corridors about different contacts"):
+        bp.settle(deal(clauses), table(voice=[0.7], chat=[0.9], offered=[1200], forecast=[1000]))

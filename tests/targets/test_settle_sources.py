@@ -370,3 +370,18 @@ def test_counts_by_day_are_not_cut_by_the_contracts_hours_and_half_hours_must_fi
         ParameterError, match="the contract has hours, and the counts' interval of 2026-02-01 08:00 lies partly"
     ):
         bp.settle(deal({"speed": SPEED}, hours={"daily": "08:15-20:00"}), halves())
+
+
+def test_weeks_and_quarters_that_the_source_cuts_are_named():
+    speed = SPEED | {"bands": [{"to": "expected", "credit": 1000}]}
+    year = days("2026-02-01", [100] * 150, 70)  # until 30 June
+    found = bp.settle(deal({"speed": speed | {"window": "quarter"}}), year)
+    assert [n for n in found.notes if "quarter from 2026-01-01 is not judged" in n] and found.total("credit") == 1000
+    told = bp.settle(
+        deal({"speed": speed | {"window": "quarter"}}), counts_table("speed", [(70, 100)] * 5, start="2026-02")
+    )
+    assert [n for n in told.notes if "quarter from 2026-01-01 is not judged" in n] and told.total("credit") == 1000
+    weeks = bp.settle(deal({"speed": speed | {"window": "week"}}), days("2026-01-01", [100] * 31, 70))
+    assert [n for n in weeks.notes if "weeks from 2025-12-29, 2026-01-26 are not judged" in n]
+    whole = bp.settle(deal({"speed": speed | {"window": "quarter"}}), days("2026-01-01", [100] * 181, 70))
+    assert not [n for n in whole.notes if "not judged" in n]

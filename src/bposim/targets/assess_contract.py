@@ -17,7 +17,7 @@ from bposim.simulate.proof import verdict
 from bposim.targets.assess import check_question
 from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
-from bposim.targets.core import MET, MISSED, Judged, by_month
+from bposim.targets.core import COMPARE, MET, MISSED, Judged, by_month
 from bposim.targets.ledger import Ledger
 from bposim.targets.levels import Level, cost_staffing, left_out_note
 from bposim.targets.probability import probability
@@ -254,8 +254,7 @@ def assess_ledger(ledger: Ledger, runs: SimulationResult, current: Level, confid
 
 def kept_months(clause: Any, j: Judged, n: int) -> np.ndarray:
     """Tell by month whether every judged window reaches the expected level, shape (n_replications, n_months)."""
-    compare = {">=": np.greater_equal, ">": np.greater, "<=": np.less_equal, "<": np.less}[clause.sense]
-    bad = np.isin(j.status, (MET, MISSED)) & ~compare(j.compared, j.level)
+    bad = np.isin(j.status, (MET, MISSED)) & ~COMPARE[clause.sense](j.compared, j.level)
     return by_month(bad, j.windows.month, n) == 0
 
 

@@ -15,6 +15,7 @@ from bposim.history import History
 from bposim.metrics import whole_windows, windows
 from bposim.scenario.check import nearest
 from bposim.scenario.target import SENSES
+from bposim.targets.figures import numbers
 
 #: Metrics that are shares; the others are waits in seconds.
 SHARES = ("service_level", "turnaround", "abandonment", "occupancy")
@@ -203,11 +204,14 @@ def read_metrics(
         if m in ("service_level", "turnaround", "mean_excess") and within_s is None:
             problems.append(f'{_CALLER} needs the threshold of {m}, which the table does not tell. Write within="60s".')
     require(problems, ParameterError)
+    notes: list[str] = []
     found = [
-        _pooled(long[long["metric"] == m], m, counting or "offered", within_s if m in ("service_level", "turnaround", "mean_excess") else None, window, origin)
+        _pooled(long[long["metric"] == m], m, counting or "offered", within_s if m in ("service_level", "turnaround", "mean_excess") else None, window, origin,
+                notes)
         for m in names
     ]  # fmt: skip
-    return _enough(found, named=True)
+    kept, left = _enough(found, named=True)
+    return kept, [*notes, *left]
 
 
 def _of_history(
@@ -294,14 +298,14 @@ def _tidy(table: pd.DataFrame, asked: list[str] | None, problems: list[str]) -> 
         )
         return None  # fmt: skip
 
-    def numbers(column: str) -> np.ndarray:
+    def told(column: str) -> np.ndarray:
         if column not in table:
             return np.full(len(table), np.nan)
-        return np.asarray(pd.to_numeric(table[column], errors="coerce"), dtype=float)
+        return numbers(table[column], f"column {column} of {where}", problems)
 
-    volume = numbers("denominator" if counts else "volume")
+    volume = told("denominator" if counts else "volume")
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = numbers("numerator") / volume if counts else numbers("value")
+        value = told("numerator") / volume if counts else told("value")
     long = pd.DataFrame({"time": stamps, "metric": kind, "value": value, "volume": volume})
     if asked is not None:
         long = long[long["metric"].isin(asked)]
@@ -329,9 +333,13 @@ def _tidy(table: pd.DataFrame, asked: list[str] | None, problems: list[str]) -> 
 
 
 def _pooled(
-    long: pd.DataFrame, metric: str, counting: str, within_s: float | None, window: str, origin: pd.Timestamp | None
-) -> MetricHistory:
-    """Add rows up into windows: values weighted by their volumes, alike where a volume is not known."""
+    long: pd.DataFrame, metric: str, counting: str, within_s: float | None, window: str, origin: pd.Timestamp | None,
+    notes: list[str],
+) -> MetricHistory:  # fmt: skip
+    """Add rows up into windows: values weighted by their volumes, alike where none is known.
+
+    Single volumes that are not known are taken as the mean of the others of their window, else of all.
+    """
     long = long.sort_values("time")
     month = long["time"].dt.to_period("M")
     daily = bool(month.duplicated().any())
@@ -348,7 +356,15 @@ def _pooled(
     first, after = time.min(), time.max() + length
     start = time.dt.to_period("M" if window == "month" else "Q").dt.to_timestamp()
     weight = long["volume"].to_numpy(dtype=float)
-    known = bool(np.isfinite(weight).all())
+    dark = ~np.isfinite(weight) & long["value"].notna().to_numpy()
+    if dark.any() and not dark.all():
+        notes.append(
+            f"{metric}: {int(dark.sum())} of {len(weight)} volumes are not known (the first of {time[dark].iloc[0]:%Y-%m-%d}): the mean of the "
+            f"others of the {window} is taken, else of all."
+        )
+        others = pd.Series(weight).groupby(start.to_numpy()).transform("mean").fillna(np.nanmean(weight))
+        weight = np.where(dark, others, weight)
+    known = not dark.all()
     weight = np.where(long["value"].notna(), weight if known else 1.0, 0.0)
     parts = (
         pd.DataFrame({"top": long["value"].fillna(0.0).to_numpy() * weight, "bottom": weight})

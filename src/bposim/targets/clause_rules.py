@@ -87,9 +87,18 @@ def clause_problems(name: str, clause: Clause, intervals_a_month: float | None) 
         part = getattr(clause, key)
         if part is not None:
             rule(part.misses <= part.in_months, f"{part.misses} misses do not fit into {part.in_months} months.", key)
+            rule(clause.settled_window != "quarter" or part.misses <= -(-part.in_months // 3),
+                 f"{part.misses} missed quarters do not fit into {part.in_months} months. Name more months.", key)  # fmt: skip
+            rule(clause.settled_window != "all" or part.misses == 1,
+                 "the whole term is one window, missed once at most. Write misses: 1, or a shorter window.", key)  # fmt: skip
     if clause.earn_back is not None:
         one = (clause.earn_back.following is None) != (clause.earn_back.over is None)
         rule(one, "earn_back needs one of following: 3 (months) and over: year.", "earn_back")
+        following = clause.earn_back.following
+        rule(following is None or clause.settled_window != "quarter" or following % 3 == 0,
+             f"{following} months are no whole quarters, which the clause is settled by. Write following: 3, 6 or 9.", "earn_back")  # fmt: skip
+        rule(following is None or clause.settled_window != "all",
+             "no window follows that of the whole term. Leave earn_back out.", "earn_back")  # fmt: skip
         rule(
             clause.has_credit,
             "there are no credits to earn back. Add a consequence, or leave earn_back out.",

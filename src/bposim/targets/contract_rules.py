@@ -63,6 +63,11 @@ def contract_problems(contract: Contract, known: Iterable[str]) -> list[Problem]
                         f"clause {name!r}: month {late[0]} of the glide path lies after the term of {contract.months} months.",
                     )
                 )
+            last = clause.expected(contract.months) if clause.ratchet is not None and clause.share else 0.0
+            if not 0 <= last <= 1:
+                where = ("clauses", name, "ratchet")
+                said = f"clause {name!r}: the ratchet moves the target to {percent(last)} by month {contract.months}, which nobody can meet."
+                found.append((where, f"{said} Write up_to, or a smaller step."))
         if contract.no_credit_months >= contract.months:
             found.append(
                 (("no_credit_months",), f"{contract.no_credit_months} months without credits are the whole term.")
@@ -175,6 +180,11 @@ def _pricing_problems(contract: Contract) -> Iterable[Problem]:
                 yield where, f"{said} the tiers overlap: up_to must rise."
             if p.minimum is not None and (p.minimum.quantity is None) == (p.minimum.share is None):
                 yield where, f"{said} minimum needs one of quantity and share (of the forecast)."
+            elif p.minimum is not None and p.minimum.share is not None and price.quantity is None:
+                yield (
+                    where,
+                    f"{said} a fixed fte has no forecast that a minimum could be a share of. Leave minimum out.",
+                )
             if getattr(p, "overtime", None) is not None and p.tiers:
                 yield where, f"{said} overtime needs a rate, not tiers."
         if named[0] == "per_fte":

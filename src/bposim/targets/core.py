@@ -95,6 +95,10 @@ def by_month(values: np.ndarray, month: np.ndarray, n_months: int) -> np.ndarray
     return total
 
 
+#: How a value is compared with the level that it is to reach.
+COMPARE = {">=": np.greater_equal, ">": np.greater, "<=": np.less_equal, "<": np.less}
+
+
 class _Ruler:
     """Compares a clause's values with levels that move along its glide path and scale with relief."""
 
@@ -104,25 +108,26 @@ class _Ruler:
         moved = {int(m): clause.expected(int(m)) - start for m in np.unique(contract_month)}
         self.shift = np.array([moved[int(m)] for m in contract_month[w.month]])[None, :]
         self.scale = w.factor if clause.higher else 1 / w.factor
-        self.value = _rounded(w.value, clause)
+        self.value = rounded(w.value, clause)
 
     def edge(self, level: Level | float, *, scaled: bool = True) -> np.ndarray:
         """Return a level of every window; relief moves those of credits (``scaled``), not those of bonuses."""
         number = level if isinstance(level, float) else self.clause.level(level)
         return np.round((number + self.shift) * (self.scale if scaled else 1.0), 12)
 
-    def beyond(self, level: Level | None, nothing: float, *, scaled: bool) -> np.ndarray:
-        """Tell whether values lie above an edge, one exactly reached on the better side."""
-        edge = nothing if level is None else self.edge(level, scaled=scaled)
+    def beyond(self, level: Level | None, *, scaled: bool) -> np.ndarray:
+        """Tell whether values lie above an edge, one exactly reached on the better side; all do where there is none."""
+        if level is None:
+            return ~np.isnan(self.value)
+        edge = self.edge(level, scaled=scaled)
         return self.value >= edge if self.clause.sense in (">=", "<") else self.value > edge
 
-    def reaches(self, level: Level | float) -> np.ndarray:
-        edge = self.edge(level)
-        compare = {">=": np.greater_equal, ">": np.greater, "<=": np.less_equal, "<": np.less}[self.clause.sense]
-        return np.asarray(compare(self.value, edge))
+    def reaches(self, level: Level | float, *, scaled: bool = True) -> np.ndarray:
+        edge = self.edge(level, scaled=scaled)
+        return np.asarray(COMPARE[self.clause.sense](self.value, edge))
 
 
-def _rounded(values: np.ndarray, clause: Clause) -> np.ndarray:
+def rounded(values: np.ndarray, clause: Clause) -> np.ndarray:
     """Round to the clause's step, and off the noise of a division."""
     if clause.rounding is not None:
         steps = values / clause.rounding.value
@@ -147,7 +152,7 @@ def judge(
         Whether the other clauses that this one requires reach a level.
     """
     r = _Ruler(clause, w, contract_month)
-    status = _status(clause, w)
+    status = status_of(clause, w)
     if clause.missing is not None:
         worst, best = (-math.inf, math.inf) if clause.higher else (math.inf, -math.inf)
         fill = {"miss": worst, "met": best, "exclude": np.nan}[clause.missing]
@@ -176,7 +181,7 @@ def judge(
 
     for band in clause.bands:
         costs = band.bonus is None
-        inside = (open_ if costs else earning) & r.beyond(band.from_, -math.inf, scaled=costs) & ~_above_top(r, band)
+        inside = (open_ if costs else earning) & r.beyond(band.from_, scaled=costs) & ~_above_top(r, band)
         inside &= _fulfilled(band, conditions, w.month)
         if band.points is not None:
             points += inside * band.points
@@ -201,11 +206,7 @@ def judge(
 
 
 def _above_top(r: _Ruler, band: Band) -> np.ndarray:
-    return (
-        np.zeros(r.value.shape, dtype=bool)
-        if band.to is None
-        else r.beyond(band.to, math.inf, scaled=band.bonus is None)
-    )
+    return np.zeros(r.value.shape, dtype=bool) if band.to is None else r.beyond(band.to, scaled=band.bonus is None)
 
 
 def _fulfilled(
@@ -227,7 +228,7 @@ def _steps(r: _Ruler, part: Linear, higher: bool) -> np.ndarray:
     return np.ceil(n - 1e-9) if part.steps == "started" else n
 
 
-def _status(clause: Clause, w: Windows) -> np.ndarray:
+def status_of(clause: Clause, w: Windows) -> np.ndarray:
     """Return MET for every window that can be compared, else why it cannot."""
     status = np.zeros(w.value.shape, dtype=np.int8)
     nothing = np.isnan(w.value)
@@ -241,10 +242,10 @@ def _status(clause: Clause, w: Windows) -> np.ndarray:
 def reached(clause: Clause, w: Windows, level: Level, contract_month: np.ndarray, n_months: int) -> np.ndarray:
     """Tell by month whether every window that ends in it reaches a level; a month without a window that counts does not.
 
-    Shape (n_replications, n_months).
+    Relief that scales levels makes none easier here: what is reached earns a bonus, or credits back. Shape (n_replications, n_months).
     """
     r = _Ruler(clause, w, contract_month)
-    usable = np.isin(_status(clause, w), (MET, WAIVED))
-    good = by_month(usable & r.reaches(level), w.month, n_months)
-    bad = by_month(usable & ~r.reaches(level), w.month, n_months)
+    usable, good = np.isin(status_of(clause, w), (MET, WAIVED)), r.reaches(level, scaled=False)
+    bad = by_month(usable & ~good, w.month, n_months)
+    good = by_month(usable & good, w.month, n_months)
     return (good > 0) & (bad == 0)

@@ -223,11 +223,19 @@ def _row(
     batch = table.groupby("replication")["batch"].first().reindex(per.index, method="nearest").to_numpy()
     gain, low, high, _ = ratio_interval(per[["sum"]].to_numpy(float), per[["size"]].to_numpy(float), 0.95, batch)
     judged = table[table["judged"]]
-    best = attainable(judged, term, confidence, seed=seed)
+    best = attainable(_kept_at_best(table, judged, term), term, confidence, seed=seed)
     total = table["sample"].sum() + table["excluded"].sum()
     left = float(table["excluded"].sum() / total) if total > 0 else np.nan
     return (np.nan if width is None else width, *p, float(gain[0]), float(low[0]), float(high[0]), *best,
             float(judged["value"].mean()), float((~table["judged"]).mean()), left)  # fmt: skip
+
+
+def _kept_at_best(table: pd.DataFrame, judged: pd.DataFrame, term: Target) -> pd.DataFrame:
+    """Return every window's value; one that is not judged keeps any promise, and so has the best value of those that are."""
+    if judged.empty:
+        return judged
+    best = judged["value"].max() if term.sense == ">=" else judged["value"].min()
+    return table.assign(value=table["value"].where(table["judged"], best))
 
 
 def _prices(found: dict[float | None, CheapestPlan]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from bposim.errors import ParameterError
 from bposim.scenario.check import nearest
 from bposim.targets.clauses import Clause
 from bposim.targets.contract_rules import audits_a_window
-from bposim.targets.core import NO_DATA, Windows, _status
+from bposim.targets.core import NO_DATA, Windows, status_of
 from bposim.targets.pricing import QUANTITIES
 
 #: Quantities that a minimum commitment is a share of.
@@ -144,7 +144,7 @@ def window_notes(clauses: Mapping[str, Clause], windows: Mapping[str, Windows], 
     notes = []
     for name, clause in clauses.items():
         w = windows[name]
-        lacking = (_status(clause, w) == NO_DATA).all(axis=0)
+        lacking = (status_of(clause, w) == NO_DATA).all(axis=0)
         if lacking.any():
             rule = {"exclude": "not judged", "miss": "counted as missed", "met": "counted as met"}.get(
                 clause.missing or ""

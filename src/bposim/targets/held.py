@@ -32,6 +32,17 @@ def months_held(counts: Counts) -> tuple[pd.DatetimeIndex, dict[pd.Timestamp, in
     return pd.date_range(found.min(), found.max(), freq="MS"), cut, parts
 
 
+def cut_window_notes(name: str, window: str, starts: pd.DatetimeIndex) -> list[str]:
+    """Return a note on the weeks or quarters of a clause that are not judged because the source holds a part of them."""
+    if not len(starts):
+        return []
+    said = ", ".join(f"{t:%Y-%m-%d}" for t in starts[:4]) + (", …" if len(starts) > 4 else "")
+    many = f"{window}s" if len(starts) > 1 else window
+    return [
+        f"Clause {name!r}: the {many} from {said} {'are' if len(starts) > 1 else 'is'} not judged: the source holds a part only."
+    ]
+
+
 def cut_notes(months: pd.DatetimeIndex, cut: Mapping[pd.Timestamp, int]) -> list[str]:
     """Return a note on the months that are left out because the source holds a part of them."""
     out = [f"{m:%Y-%m} ({n} of {m.days_in_month} days)" for m, n in cut.items() if m not in months]

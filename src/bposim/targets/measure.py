@@ -26,11 +26,12 @@ from bposim.targets.relief import Reliefs, lay_relief
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A clause's windows, and what of the counts behind them was not known."""
+    """A clause's windows, what of the counts behind them was not known, and weeks and quarters that the source cuts."""
 
     windows: Windows
     ask: Ask
     given: Sums | None
+    cut: pd.DatetimeIndex
 
 
 def question(clause: Clause, source: Any) -> Ask:
@@ -112,13 +113,14 @@ def measure(
         ends = pd.DatetimeIndex([months[-1]] * len(starts))
     if parts:
         whole[:] = True
+    cut = starts[~whole] if window in ("week", "quarter") else starts[:0]
     place = months.get_indexer(ends)
     use = (place >= 0) & whole
     found = Windows(
         value[:, use], top[:, use], bottom[:, use], sample[:, use], left[:, use], relief.factor[:, use],
         relief.waived[:, use], place[use], starts[use],
     )  # fmt: skip
-    return Measured(_complete(found, window, months), ask, given)
+    return Measured(_complete(found, window, months), ask, given, cut)
 
 
 def laid_clauses(contract: Contract, counts: Counts) -> dict[str, Clause]:
@@ -194,6 +196,10 @@ def _pooled(
         bottom = np.where(use, bottom, 0.0)
         for _, place, excess in relief.caps:
             before = bottom
+            # Contacts that the rule does not count are above the corridor first: leaving them out changes nothing.
+            offered = np.asarray(counts.column("offered"), dtype=float)[:, :, list(types)].sum(axis=2)
+            beside = _by_window(np.where(use, np.nan_to_num(offered), 0.0) - bottom, place, excess.shape[1])
+            excess = np.maximum(excess - np.maximum(beside, 0.0), 0.0)
             top, bottom = _capped(top, bottom, place, excess, clause.higher)
             left = left + _by_window(before - bottom, codes, n)
         behind = bottom

@@ -164,7 +164,7 @@ def table_windows(
     sample = np.where(np.isnan(bottom), np.where(np.isnan(value), np.nan, np.inf), bottom)
     factor, waived = np.ones_like(value), np.zeros(value.shape, dtype=bool)
     for relief in clause.relief:
-        hit, ratio, excess = _judge(relief, clause, name, table, months, place, events)
+        hit, ratio, excess = _judge(relief, clause, name, table, months, place, events, ~np.isnan(value))
         if relief.effect == "exclude":
             gone = np.where(np.isnan(bottom), 1.0, bottom)
             left, sample = np.where(hit, left + gone, left), np.where(hit, 0.0, sample)
@@ -178,6 +178,8 @@ def table_windows(
                 raise ParameterError(
                     f"clause {name!r}: effect cap leaves contacts out, so the table needs numerator and denominator."
                 )
+            offered = np.where(place >= 0, table.figures["offered"].to_numpy(dtype=float)[place], np.nan)[None, :]
+            excess = np.maximum(excess - np.maximum(offered - left - bottom, 0.0), 0.0)  # uncounted ones first
             kept = np.maximum(bottom - np.where(hit, excess, 0.0), 0.0)
             top = np.minimum(top, kept) if clause.higher else np.minimum(np.maximum(top - (bottom - kept), 0.0), kept)
             left, bottom = left + (bottom - kept), kept
@@ -185,6 +187,21 @@ def table_windows(
             with np.errstate(invalid="ignore", divide="ignore"):
                 value = np.where(bottom > 0, top / bottom, np.nan)
     return Windows(value, top, bottom, sample, left, factor, waived, np.arange(len(months)), months)
+
+
+def corridor_problems(contract: Contract) -> list[str]:
+    """Return why the corridors of a contract cannot be judged on a table by month, which has one column for all contacts."""
+    scopes = {
+        name: tuple(sorted(c.scope.contact_types))
+        for name, c in contract.clauses.items()
+        if any(r.corridor is not None and r.corridor.by not in ("interval", "day") for r in c.relief)
+    }
+    if len(set(scopes.values())) < 2:
+        return []
+    return [
+        f"clauses {', '.join(scopes)} have corridors about different contacts, and a table by month has one volume for all. Settle "
+        "a history, or each of them by itself."
+    ]
 
 
 def _longer(
@@ -220,7 +237,7 @@ def _longer(
 
 def _judge(
     relief: Relief, clause: Clause, name: str, table: MonthTable, months: pd.DatetimeIndex, place: np.ndarray,
-    events: pd.DataFrame,
+    events: pd.DataFrame, told: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     """Return which months a relief touches, corridor over actual, and the contacts above the corridor."""
     nothing = np.ones((1, len(months)))
@@ -255,10 +272,18 @@ def _judge(
                 "after relief with a column excluded, or settle a history."
             )
         return np.zeros((1, len(months)), dtype=bool), nothing, nothing
+    asked = ["handle_time_s"] if relief.handle_time is not None else ["offered", "forecast"]
     if relief.handle_time is not None:
         actual, base = figure("handle_time_s"), np.full((1, len(months)), relief.handle_time.baseline)
     else:
         actual, base = figure("offered"), figure("forecast")
+    dark = np.isnan(actual + base) & told
+    if dark.any():
+        lacking = ", ".join(f"{m:%Y-%m}" for m in months[dark[0]])
+        raise ParameterError(
+            f"clause {name!r} has relief by {relief.kind}, and the table does not tell {' or '.join(asked)} of {lacking}, which "
+            "it judges. Give them, or settle a history."
+        )
     high = np.inf if relief.corridor.above is None else relief.corridor.above * base
     low = -np.inf if relief.corridor.below is None else relief.corridor.below * base
     over, under = actual > high * (1 + 1e-12), actual < low * (1 - 1e-12)

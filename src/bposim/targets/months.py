@@ -189,7 +189,7 @@ def _earn_back(clause: Clause, applied: np.ndarray, good: np.ndarray, contract_m
     year = (contract_month - 1) // 12
     for y in np.unique(year):
         inside = np.flatnonzero(year == y)
-        if contract_month[inside[-1]] % 12 == 0:
+        if contract_month[inside[-1]] % 12 == 0 and len(inside) == 12:
             total = applied[:, inside].sum(axis=1)
             back[:, inside[-1]] = round_cents(total * rule.share) * good[:, inside[-1]]
     return back

@@ -24,12 +24,11 @@ from bposim.targets.ledger import Ledger
 from bposim.targets.levels import Planner, hours_a_month, left_out_note
 from bposim.targets.packages import against, concessions, efficient, measured_alike, packages, read_options
 from bposim.targets.quantities import cost_cents, needed
-from bposim.targets.response import STAFF
+from bposim.targets.response import MONEY, STAFF
 from bposim.targets.settle import Gathered, gather, settle_windows
 
 #: Share of the terms that make the provider's worst ones.
 TAIL = 0.05
-_MONEY = ("fee", "credit", "bonus", "earn_back", "invoice", "cost", "margin")
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,14 +259,14 @@ def negotiate(
             ledger = played.settle(one)
             margin = ledger.cents("margin").mean(axis=1) / 100
             kept_margins[package, plan] = margin
-            rows.append((package, plan, hours, *(float(ledger.cents(i).mean()) / 100 for i in _MONEY), *_interval(margin, ledger.batch),
+            rows.append((package, plan, hours, *(float(ledger.cents(i).mean()) / 100 for i in MONEY), *_interval(margin, ledger.batch),
                          _worst(margin), float(_kept(ledger).mean()), risk, service))  # fmt: skip
             notes += [n for n in ledger.notes if n not in notes]
     columns = [
         "package",
         "plan",
         "agent_hours",
-        *_MONEY,
+        *MONEY,
         "margin_low",
         "margin_high",
         "worst",

@@ -212,17 +212,17 @@ def _unknown(price: Price, quantities: Quantities) -> list[str]:
 
 
 def _billed(price: Price, quantity: np.ndarray, quantities: Quantities) -> np.ndarray:
-    p = price.body
+    p, each = price.body, 1.0
     if price.kind == "per_fte" and p.hours is not None:
-        quantity = quantity / p.hours_per_fte
+        each = 1 / p.hours_per_fte
     if price.kind == "per_resolution" and p.share_of_answered is not None:
-        quantity = quantity * p.share_of_answered
+        each = p.share_of_answered
+    quantity = quantity * each
     if p.minimum is None:
         return quantity
-    least = (
-        p.minimum.quantity if p.minimum.share is None else p.minimum.share * quantities[f"forecast_{price.quantity}"]
-    )
-    return np.maximum(quantity, least)
+    if p.minimum.share is None:
+        return np.maximum(quantity, p.minimum.quantity)
+    return np.maximum(quantity, p.minimum.share * quantities[f"forecast_{price.quantity}"] * each)
 
 
 def _by_rate(price: Price, quantity: np.ndarray) -> np.ndarray:

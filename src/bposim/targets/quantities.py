@@ -76,6 +76,11 @@ def read_by_month(given: Any, months: pd.DatetimeIndex, where: str) -> dict[str,
     if isinstance(given, Mapping):
         found, problems = {}, []
         for name, values in given.items():
+            if isinstance(values, pd.Series) and not isinstance(
+                values.index, pd.RangeIndex
+            ):  # its index tells the months
+                found |= read_by_month(values.rename(str(name)), months, where)
+                continue
             array = np.atleast_1d(np.asarray(values, dtype=float))
             if array.ndim == 1 and len(array) not in (1, len(months)):
                 problems.append(

@@ -178,7 +178,7 @@ def recommend_targets(
     confidence : float
         Wanted probability that a window meets all of them (scenario), or each of them (history).
     window : str
-        ``day``, ``week``, ``month``, ``quarter`` or ``all``; with a history ``month`` or ``quarter``.
+        ``interval``, ``day``, ``week``, ``month``, ``quarter`` or ``all``; with a history ``month`` or ``quarter``.
     replications : int, optional
         None takes 1,000; for a scenario.
     seed : int
@@ -289,7 +289,7 @@ def recommend_targets(
     clauses = _clauses(drafted, fresh, confidence)
     steps = [c.step for c in candidates]
     starts = start_levels(chosen, values, steps, confidence)
-    year = {"day": 365, "week": 52, "month": 12, "quarter": 4}.get(window, 1)
+    year = _windows_a_year(window, values, runs)
     deal = contract if isinstance(contract, Contract) else None
     prices = None
     if levels is not None:
@@ -319,6 +319,14 @@ def recommend_targets(
         credits=credits_expected(deal, fresh, current, confidence),
         prices=prices,
     )
+
+
+def _windows_a_year(window: str, values: list[pd.DataFrame], runs: SimulationResult) -> float:
+    """Return how many windows a year has; of days and intervals those that hold contacts, as in the horizon simulated."""
+    if window in ("interval", "day"):
+        held = max((v.groupby("replication").size().mean() for v in values if not v.empty), default=0.0)
+        return float(held) * 365.25 / runs.scenario.days
+    return {"week": 52, "month": 12, "quarter": 4}.get(window, 1)
 
 
 def _whole(contract: Any) -> Any:

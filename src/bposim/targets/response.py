@@ -22,6 +22,8 @@ from bposim.targets.levels import Level, Planner, hours_a_month
 from bposim.targets.settle import settle
 
 STAFF = "the staffing as it is"
+#: What a month comes to: fee + surcharges − credit + bonus + earn-back = invoice, and less the cost the margin.
+MONEY = ("fee", "surcharges", "credit", "bonus", "earn_back", "invoice", "cost", "margin")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +33,7 @@ class Response:
     Attributes
     ----------
     frame : DataFrame
-        ``plan, planned_share, agent_hours, fee, credit, bonus, earn_back, invoice, cost, margin, margin_low, margin_high,
+        ``plan, planned_share, agent_hours, fee, surcharges, credit, bonus, earn_back, invoice, cost, margin, margin_low, margin_high,
         probability, best``, by cost: means of a month; ``probability`` that a month keeps all clauses.
     clauses : DataFrame
         ``clause, credit, probability, plan, more_cost, more_fee, credit_saved, gain, factor, verdict``: expected credit now, the
@@ -186,10 +188,9 @@ def _frame(played: Mapping[str, tuple[float, Level, ContractAssessment]]) -> pd.
         def month(item: str, column: str = "mean", s: pd.DataFrame = s, n: int = n) -> float:
             return float(s.loc[(item, ""), column]) / n
 
-        rows.append((name, share, hours_a_month(a.runs.scenario), *(month(i) for i in ("fee", "credit", "bonus", "earn_back", "invoice", "cost", "margin")),
+        rows.append((name, share, hours_a_month(a.runs.scenario), *(month(i) for i in MONEY),
                      month("margin", "ci_low"), month("margin", "ci_high"), a.probability))  # fmt: skip
-    frame = pd.DataFrame(rows, columns=["plan", "planned_share", "agent_hours", "fee", "credit", "bonus", "earn_back", "invoice", "cost",
-                                        "margin", "margin_low", "margin_high", "probability"])  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["plan", "planned_share", "agent_hours", *MONEY, "margin_low", "margin_high", "probability"])  # fmt: skip
     frame["best"] = frame["margin"] == frame["margin"].max()
     return frame.sort_values("cost", ignore_index=True)
 

@@ -152,11 +152,22 @@ class SamplingPlan:
     def clause(self, *, per: str = "month", metric: str = "accuracy") -> dict[str, Any]:
         """Return the plan in a contract's words, for :func:`load_contract`; consequences are not in it.
 
+        ``per`` is ``"month"`` or ``"quarter"``: audits are settled by no shorter window.
+
+        Raises
+        ------
+        ParameterError
+            Another ``per``.
+
         Examples
         --------
         >>> sampling_plan(accept_at=0.99, reject_at=0.95).clause()["levels"]
         {'expected': '97%'}
         """
+        if per not in ("month", "quarter"):
+            raise ParameterError(
+                parameter("per", "clause()", "month or quarter, the windows that audits are settled by", per)
+            )
         return {
             "metric": metric, "window": per, "levels": {"expected": percent(self.level).replace(" ", "")},
             "sample": {"size": self.n, "per": per}, "missing": "miss",

@@ -18,13 +18,13 @@ from bposim.targets.by_day import by_days_alone, days_of, known
 from bposim.targets.clauses import Clause
 from bposim.targets.contract import Contract
 from bposim.targets.contract_file import load_contract
-from bposim.targets.core import NO_DATA, Judged, Windows, _status, by_month, judge, reached
+from bposim.targets.core import COMPARE, NO_DATA, Judged, Windows, by_month, judge, reached, rounded, status_of
 from bposim.targets.figures import gathered_problems, quantity_problems, unused, window_notes
 from bposim.targets.foreseen import Expected, read_forecast
-from bposim.targets.held import cut_notes, has_wages, months_held, part_notes, unpaid_groups
+from bposim.targets.held import cut_notes, cut_window_notes, has_wages, months_held, part_notes, unpaid_groups
 from bposim.targets.ledger import Ledger
 from bposim.targets.measure import Measured, laid_clauses, measure, question, scope_types
-from bposim.targets.month_table import MonthTable, is_table, read_month_table, table_windows
+from bposim.targets.month_table import MonthTable, corridor_problems, is_table, read_month_table, table_windows
 from bposim.targets.months import settle_months
 from bposim.targets.quantities import cost_cents, count_quantities, fees, needed, read_by_month, surcharges
 from bposim.targets.relief import read_events
@@ -126,12 +126,17 @@ def gather(
     audited = None
     if audits is not None and table is None:
         audited = gathered_problems(lambda: read_month_table(audits, deal, caller="settle(audits=…)"), problems)
+    problems += corridor_problems(deal) if table is not None else []
     require(problems, ParameterError)
     if table is not None:
         months, contract_month, notes = _calendar(deal, table.months, start)
         notes += table.notes
         happened = read_events(events, deal_zone(None))
         windows = {n: table_windows(c, n, table, months, happened) for n, c in deal.clauses.items()}
+        quarter = months[:1].to_period("Q").to_timestamp()
+        for n, c in deal.clauses.items():
+            if c.settled_window == "quarter" and months[0] != quarter[0]:
+                notes += cut_window_notes(n, "quarter", quarter)
         figures = read_by_month(table.figures, months, "the table") if len(table.figures.columns) else {}
         if "forecast" in figures:
             figures |= {"forecast_offered": figures["forecast"], "forecast_answered": figures["forecast"]}
@@ -274,6 +279,7 @@ def _measured(
         found[name] = one.windows
         if one.given is not None:
             told.append((one.ask, one.given))
+        notes += cut_window_notes(name, clause.settled_window, one.cut)
         if not len(one.windows.month):
             notes.append(f"Clause {name!r} is settled by {clause.settled_window}, and the source holds no whole one.")
     tell_unknown(told, stacklevel=4)
@@ -296,7 +302,7 @@ def _measure(
 def _refuse_missing(contract: Contract, windows: dict[str, Windows], months: pd.DatetimeIndex) -> None:
     problems = []
     for name, clause in contract.clauses.items():
-        lacking = (_status(clause, windows[name]) == NO_DATA).any(axis=0)
+        lacking = (status_of(clause, windows[name]) == NO_DATA).any(axis=0)
         if clause.missing is None and lacking.any():
             first = months[windows[name].month[lacking][0]]
             problems.append(
@@ -335,6 +341,8 @@ def _recovered(
         w = windows[name]
         if clause.earn_back.following is not None:
             found[name] = reached(clause, w, clause.earn_back.level, contract_month, n)
+            if clause.settled_window == "quarter":  # the months within one stand neither for nor against it
+                found[name] = found[name] | ~np.isin(np.arange(n), w.month)
         else:
             found[name] = _year_on_average(clause, w, judged[name], contract_month, n)
     return found
@@ -343,7 +351,8 @@ def _recovered(
 def _year_on_average(clause: Clause, w: Windows, j: Judged, contract_month: np.ndarray, n: int) -> np.ndarray:
     """Tell at each month whether its contract year up to it, pooled by counts (else the mean of its months), reaches the level.
 
-    The level is the mean of the months' own, as a glide path moves it.
+    The level is the mean of the months' own, as a glide path moves it; value, rounding and comparison are the clause's. A window
+    without data that counts as missed is missed here too.
     """
     year = (contract_month - 1) // 12
     known = ~np.isnan(w.value)
@@ -354,13 +363,16 @@ def _year_on_average(clause: Clause, w: Windows, j: Judged, contract_month: np.n
     gap = clause.level(clause.earn_back.level) - clause.level(Level(math.nan, "", "expected"))
     level = by_month(np.where(known, j.level + gap, 0.0), w.month, n)
     count = by_month(known.astype(float), w.month, n)
+    lost = (status_of(clause, w) == NO_DATA) & (clause.missing == "miss")
+    dark = by_month(lost.astype(float), w.month, n)
+    compare = COMPARE[clause.sense]
     good = np.zeros(top.shape, dtype=bool)
     for m in range(n):
         inside = (year == year[m]) & (np.arange(n) <= m)
         with np.errstate(invalid="ignore", divide="ignore"):
-            value = np.round(top[:, inside].sum(axis=1) / bottom[:, inside].sum(axis=1), 12)
+            value = rounded(top[:, inside].sum(axis=1) / bottom[:, inside].sum(axis=1), clause)
             wanted = np.round(level[:, inside].sum(axis=1) / count[:, inside].sum(axis=1), 12)
-        good[:, m] = value >= wanted if clause.higher else value <= wanted
+        good[:, m] = compare(value, wanted) & (dark[:, inside].sum(axis=1) == 0)
     return good
 
 

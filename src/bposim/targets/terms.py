@@ -15,6 +15,7 @@ from bposim.units import format_seconds, seconds
 
 #: Levels of a clause that band edges and conditions may name.
 LEVEL_NAMES = ("minimum", "expected", "stretch")
+_THOUSANDS = re.compile(r"^[-+]?\d{1,3}(,\d{3})+(\.\d+)?$")
 _MONEY = re.compile(r"^\s*([-+]?[\d,]*\.?\d+)\s*([A-Z]{3})?\s*$")
 CENT = Decimal("0.01")
 
@@ -69,6 +70,9 @@ def percent(value: float) -> str:
 
 
 def _decimal(text: str) -> Decimal:
+    """Return a number; commas part thousands, and nothing else: ``"12,50"`` may be meant as 12.50."""
+    if "," in text and not _THOUSANDS.match(text.strip()):
+        raise ValueError(f"{text!r} is ambiguous: a comma parts thousands here. Write 12.50, or 1,250.")
     try:
         return Decimal(text.replace(",", "").strip())
     except InvalidOperation:
@@ -78,7 +82,11 @@ def _decimal(text: str) -> Decimal:
 def _percent(text: str) -> float | None:
     """Return ``"77.4%"`` as the float nearest to 0.774, None for anything else."""
     stripped = text.strip()
-    return float(_decimal(stripped[:-1]) / 100) if stripped.endswith("%") else None
+    if not stripped.endswith("%"):
+        return None
+    if "," in stripped:
+        raise ValueError(f"{text!r} is ambiguous: per cent take no comma. Write 2.5%.")
+    return float(_decimal(stripped[:-1]) / 100)
 
 
 def read_level(value: Any, info: ValidationInfo | None = None) -> Level:
