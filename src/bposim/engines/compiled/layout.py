@@ -157,9 +157,15 @@ def _rows(
 
 @jit
 def reported(rows):  # type: ignore[no-untyped-def]
-    """Return the columns of contacts that an engine reports, shape (n_columns, n_rows)."""
-    out = np.empty((f.ORIGIN + 1, len(rows)), np.int64)
+    """Return the columns of contacts that an engine reports, of the rows that were used, shape (n_columns, n_used)."""
+    n = 0
     for i in range(len(rows)):
-        for name in range(f.ORIGIN + 1):
-            out[name, i] = rows[i, name]
+        n += rows[i, f.OUTCOME] != UNUSED
+    out = np.empty((f.ORIGIN + 1, n), np.int64)
+    j = 0
+    for i in range(len(rows)):
+        if rows[i, f.OUTCOME] != UNUSED:
+            for name in range(f.ORIGIN + 1):
+                out[name, j] = rows[i, name]
+            j += 1
     return out
