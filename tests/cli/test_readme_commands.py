@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from test_answers import documented
 
 from bposim.scenario import load_scenario
 
@@ -92,29 +93,31 @@ def test_the_chain_of_the_readme(bposim, calls, tmp_path, monkeypatch):
     assert "What each cost level could promise" in (tmp_path / "offer.html").read_text()
 
 
-def demo(bposim, words, folder):
-    said = bposim(*words, *SMALLER["demo"])
+def demo(bposim, words, folder, *more):
+    said = bposim(*words, *SMALLER["demo"], *more)
     assert said.code == 0, said
+    lines = said.json["headline"] if "--json" in more else said.out.strip().splitlines()[:-2]
+    told = "\n".join(lines)
     files = {p.name for p in folder.iterdir()}
     assert files == {"report.html", "scenario.yaml", "estimates.csv", "frontier.csv", "targets.csv", "staffing.csv",
                      "given.csv", "shifts.csv"}  # fmt: skip
     # Hours of the plan are those of its shifts; both staffings stand on one basis.
     shifts = pd.read_csv(folder / "shifts.csv")
-    number = re.search(r"(?:needs|No plan up to) ([\d,]+) paid hours \(([\d,]+) on duty\)", said.out)
-    assert number, said.out
+    number = re.search(r"(?:needs|No plan up to) ([\d,]+) paid hours \(([\d,]+) on duty\)", told)
+    assert number, told
     paid, on_duty = (float(n.replace(",", "")) for n in number.groups())
     assert paid == pytest.approx(shifts["paid_hours"].sum(), abs=0.5)
     staffing = pd.read_csv(folder / "staffing.csv")
     assert on_duty == pytest.approx(staffing["heads"].sum() / 2, abs=0.5), "half-hour intervals, heads net of shrinkage"
-    today = re.search(r"then, about ([\d,]+) paid hours \(([\d,]+) on duty\)", said.out)
-    assert today, said.out
+    today = re.search(r"then, about ([\d,]+) paid hours \(([\d,]+) on duty\)", told)
+    assert today, told
     theirs, seen = (float(n.replace(",", "")) for n in today.groups())
     assert theirs / seen == pytest.approx(paid / on_duty, rel=0.005)
-    percent = re.search(r"([+-]\d+)% against those agents", said.out)
+    percent = re.search(r"([+-]\d+)% against those agents", told)
     if percent:
         assert float(percent[1]) == pytest.approx(100 * (paid / theirs - 1), abs=1)
     page = (folder / "report.html").read_text()
-    for line in said.out.strip().splitlines()[:-2]:
+    for line in lines:
         assert line.replace("'", "&#39;") in page, "the headline of the page is that of the terminal"
     return said
 
@@ -123,7 +126,9 @@ def test_the_main_job_on_ones_own_log(bposim, log, tmp_path, monkeypatch):
     (words,) = [w for w in commands() if w[0] == "demo" and "--history" in w]
     monkeypatch.chdir(tmp_path)
     log.rename(columns={"arrived": "Start", "contact_type": "Queue"}).to_csv("calls.csv.gz", index=False)
-    demo(bposim, words, tmp_path / "out")
+    said = demo(bposim, words, tmp_path / "out", "--json")
+    assert set(said.json) == documented()["demo"][0]
+    assert said.json["hours"]["plan"]["paid"] > said.json["hours"]["plan"]["on_duty"]
 
 
 def test_the_main_job_on_the_synthetic_history(bposim, log, tmp_path, monkeypatch):

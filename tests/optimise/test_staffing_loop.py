@@ -295,8 +295,8 @@ def test_a_first_plan_made_dear_by_dark_draws_is_not_the_last(monkeypatch):
 
 
 def test_heads_are_free_where_there_are_no_shifts_and_both_solvers_agree(monkeypatch):
-    monkeypatch.setattr(staffing, "ROUNDS", 3)
-    world = mixed()
+    monkeypatch.setattr(staffing, "ROUNDS", 8)
+    world = mixed().replace(opening_hours={"daily": "09:00-10:00"})
     target = {
         "a": bp.ServiceLevel(0.80, within="20s", window="day"),
         "b": bp.ServiceLevel(0.70, within="30s", window="day"),
