@@ -9,7 +9,7 @@ from bposim.engines.compiled.cache import jit
 from bposim.engines.compiled.choices import least_in_hand, numbers
 from bposim.engines.compiled.heaps import ID_BITS, pop, push
 from bposim.engines.compiled.service import drop_idle, first_idle, take_next, work_on
-from bposim.engines.compiled.table import agent_at, break_at, draining, group_at, personal, set_present, task
+from bposim.engines.compiled.table import agent_at, around, break_at, draining, group_at, personal, set_present, task
 
 
 @jit
@@ -39,7 +39,7 @@ def freed(m, g, a):  # type: ignore[no-untyped-def]
             go_on_break(m, g, a, away)
     elif m[group_at(m, g) + f.N_PENDING] > 0:
         away = m[agent_at(m, g, m[group_at(m, g) + f.PENDING_FIRST]) + f.PENDING]
-        m[group_at(m, g) + f.PENDING_FIRST] = (m[group_at(m, g) + f.PENDING_FIRST] + 1) % m[f.CAP]
+        m[group_at(m, g) + f.PENDING_FIRST] = around(m, m[group_at(m, g) + f.PENDING_FIRST] + 1)
         m[group_at(m, g) + f.N_PENDING] -= 1
         go_on_break(m, g, a, away)
     else:
@@ -154,7 +154,7 @@ def send_on_break(m, g, k, named, away):  # type: ignore[no-untyped-def]
             go_on_break(m, g, first_idle(m, g), away)
         elif m[group_at(m, g) + f.BUSY] - m[group_at(m, g) + f.LEAVING] > m[group_at(m, g) + f.N_PENDING]:
             m[
-                agent_at(m, g, (m[group_at(m, g) + f.PENDING_FIRST] + m[group_at(m, g) + f.N_PENDING]) % m[f.CAP])
+                agent_at(m, g, around(m, m[group_at(m, g) + f.PENDING_FIRST] + m[group_at(m, g) + f.N_PENDING]))
                 + f.PENDING
             ] = away
             m[group_at(m, g) + f.N_PENDING] += 1

@@ -7,7 +7,7 @@ import numpy as np
 from bposim.engines.compiled import table as f
 from bposim.engines.compiled.cache import jit
 from bposim.engines.compiled.native import call_native
-from bposim.engines.compiled.table import agent_at, draining, group_at, pair_at, row, type_at
+from bposim.engines.compiled.table import agent_at, around, draining, group_at, pair_at, row, type_at
 from bposim.engines.model import SHARE_UNIT
 
 
@@ -43,7 +43,7 @@ def free_agent_at(m, g, index):  # type: ignore[no-untyped-def]
     if m[group_at(m, g) + f.SLOTS] == 1:
         if index >= m[group_at(m, g) + f.N_IDLE]:
             return np.int64(-1)
-        return m[agent_at(m, g, (m[group_at(m, g) + f.IDLE_FIRST] + index) % m[f.CAP]) + f.IDLE_AGENT]
+        return m[agent_at(m, g, around(m, m[group_at(m, g) + f.IDLE_FIRST] + index)) + f.IDLE_AGENT]
     for a in range(numbers(m, g)):
         if takes_more(m, g, a) and m[agent_at(m, g, a) + f.LOAD] < m[group_at(m, g) + f.SLOTS]:
             if index == 0:

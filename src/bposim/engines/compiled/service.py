@@ -9,7 +9,18 @@ from bposim.engines.compiled import table as f
 from bposim.engines.compiled.cache import jit
 from bposim.engines.compiled.choices import choose_contact, free_in
 from bposim.engines.compiled.heaps import ID_BITS, push
-from bposim.engines.compiled.table import agent_at, complete_at, group_at, hand_at, row, spot, type_at, unqueue, work_ms
+from bposim.engines.compiled.table import (
+    agent_at,
+    around,
+    complete_at,
+    group_at,
+    hand_at,
+    row,
+    spot,
+    type_at,
+    unqueue,
+    work_ms,
+)
 from bposim.engines.life import REDIAL as FROM_REDIAL
 
 
@@ -48,13 +59,12 @@ def wait(m, i, k):  # type: ignore[no-untyped-def]
 @jit
 def drop_idle(m, g, a):  # type: ignore[no-untyped-def]
     """Take an agent out of the idle ones, wherever it stands; tell whether it was one of them."""
-    cap = m[f.CAP]
     for n in range(m[group_at(m, g) + f.N_IDLE]):
-        if m[agent_at(m, g, (m[group_at(m, g) + f.IDLE_FIRST] + n) % cap) + f.IDLE_AGENT] == a:
+        if m[agent_at(m, g, around(m, m[group_at(m, g) + f.IDLE_FIRST] + n)) + f.IDLE_AGENT] == a:
             for later in range(n, m[group_at(m, g) + f.N_IDLE] - 1):
                 here, there = (
-                    (m[group_at(m, g) + f.IDLE_FIRST] + later) % cap,
-                    (m[group_at(m, g) + f.IDLE_FIRST] + later + 1) % cap,
+                    around(m, m[group_at(m, g) + f.IDLE_FIRST] + later),
+                    around(m, m[group_at(m, g) + f.IDLE_FIRST] + later + 1),
                 )
                 m[agent_at(m, g, here) + f.IDLE_AGENT] = m[agent_at(m, g, there) + f.IDLE_AGENT]
                 m[agent_at(m, g, here) + f.IDLE_SINCE] = m[agent_at(m, g, there) + f.IDLE_SINCE]
@@ -66,7 +76,7 @@ def drop_idle(m, g, a):  # type: ignore[no-untyped-def]
 @jit
 def first_idle(m, g):  # type: ignore[no-untyped-def]
     a = m[agent_at(m, g, m[group_at(m, g) + f.IDLE_FIRST]) + f.IDLE_AGENT]
-    m[group_at(m, g) + f.IDLE_FIRST] = (m[group_at(m, g) + f.IDLE_FIRST] + 1) % m[f.CAP]
+    m[group_at(m, g) + f.IDLE_FIRST] = around(m, m[group_at(m, g) + f.IDLE_FIRST] + 1)
     m[group_at(m, g) + f.N_IDLE] -= 1
     return a
 
@@ -143,7 +153,7 @@ def serve(m, i, g, a):  # type: ignore[no-untyped-def]
         pick_up(m, i, g, a, work)
     else:
         if m[group_at(m, g) + f.N_IDLE] > 0 and m[agent_at(m, g, m[group_at(m, g) + f.IDLE_FIRST]) + f.IDLE_AGENT] == a:
-            m[group_at(m, g) + f.IDLE_FIRST] = (m[group_at(m, g) + f.IDLE_FIRST] + 1) % m[f.CAP]
+            m[group_at(m, g) + f.IDLE_FIRST] = around(m, m[group_at(m, g) + f.IDLE_FIRST] + 1)
             m[group_at(m, g) + f.N_IDLE] -= 1
         else:
             drop_idle(m, g, a)
@@ -175,7 +185,7 @@ def work_on(m, g, a):  # type: ignore[no-untyped-def]
     """Take waiting contacts, as many as the agent can, or turn idle."""
     if m[group_at(m, g) + f.SLOTS] == 1:
         if not take_next(m, g, a, False):
-            spot = (m[group_at(m, g) + f.IDLE_FIRST] + m[group_at(m, g) + f.N_IDLE]) % m[f.CAP]
+            spot = around(m, m[group_at(m, g) + f.IDLE_FIRST] + m[group_at(m, g) + f.N_IDLE])
             m[agent_at(m, g, spot) + f.IDLE_AGENT] = a
             m[agent_at(m, g, spot) + f.IDLE_SINCE] = m[f.NOW]
             m[group_at(m, g) + f.N_IDLE] += 1

@@ -125,6 +125,12 @@ def pair_at(m, k, g):  # type: ignore[no-untyped-def]
 
 
 @jit
+def around(m, place):  # type: ignore[no-untyped-def]
+    """Return a place in a ring of ``CAP`` agents that lies at most once around; a remainder takes several times as long."""
+    return place - m[CAP] if place >= m[CAP] else place
+
+
+@jit
 def hand_at(m, g, a):  # type: ignore[no-untyped-def]
     return m[HANDS] + (g * m[CAP] + a) * m[MOST_SLOTS]
 
