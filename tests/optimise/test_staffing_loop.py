@@ -1,5 +1,6 @@
 """Simulation in the loop: goals and their slopes, the search against enumeration, proofs, and what stands in the way."""
 
+import time
 from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
@@ -307,6 +308,21 @@ def test_heads_are_free_where_there_are_no_shifts_and_both_solvers_agree(monkeyp
     assert [p.status for p in plans] == ["met", "met"]
     assert plans[0].cost == pytest.approx(plans[1].cost, rel=0.04)
     assert list(plans[0].validation.frame["target"].str[:1]) == ["a", "b"]
+
+
+def test_a_proof_that_would_only_make_cheaper_ends_in_time():
+    """With a plan proven, another's proof takes no more looks than there is time for; the first one's always may take four."""
+    loop = object.__new__(staffing._Loop)
+    loop.model = SimpleNamespace(model=SimpleNamespace(cost=np.zeros(0)))
+    loop.pace = 0.1
+    asked = {}
+    for left in (100.0, 5.0, 0.0, np.inf):
+        loop.asked = SimpleNamespace(until=time.monotonic() + left)
+        for best in (None, SimpleNamespace(status="undecided"), SimpleNamespace(status="met")):
+            loop.best = best
+            asked[left, getattr(best, "status", None)] = loop._patience(20)
+    assert {n for (_, status), n in asked.items() if status != "met"} == {4}
+    assert [asked[left, "met"] for left in (100.0, 5.0, 0.0, np.inf)] == [4, 2, 1, 4]
 
 
 def test_a_plan_keeps_the_least_heads_of_a_pattern():

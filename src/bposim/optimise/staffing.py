@@ -299,8 +299,21 @@ class _Loop:
         asked = self.asked
         if math.isinf(asked.until):
             return 0.0
-        wanted = max(oracle.pace, self.pace) * self.validation + len(self.model.model.cost) / COLUMNS_A_SECOND / 2.5
+        wanted = max(oracle.pace, self.pace) * self.validation + self._bound_s
         return min(wanted, max((asked.until - self.began) / 3, 0.0))
+
+    @property
+    def _bound_s(self) -> float:
+        """Seconds that a bound will take."""
+        return len(self.model.model.cost) / COLUMNS_A_SECOND / 2.5
+
+    def _patience(self, first: int) -> int:
+        """Return up to how many times its first replications a proof may take: where a plan is proven, as far as there is time."""
+        proven = self.best is not None and self.best.status == "met"
+        if not proven or self.pace <= 0 or math.isinf(self.asked.until):
+            return PATIENCE
+        left = self.asked.until - self._bound_s - time.monotonic()
+        return int(np.clip(left / self.pace / first, 1, PATIENCE))
 
     def _size(self, k: int, before: Oracle | None) -> int:
         """Return the replications of a round; of a small problem more from round to round, as far as the time allows."""
@@ -349,6 +362,7 @@ class _Loop:
         proven = prove_plan(
             plan, asked.scenario, self.goals, volumes=self.paths, seed=asked.seed + 104_729 * k,
             replications=first or self.validation, options=self.options, aims=self.wanted,
+            patience=self._patience(first or self.validation),
         )  # fmt: skip
         played = proven.validation.replications
         self.pace = (time.monotonic() - began) / played
