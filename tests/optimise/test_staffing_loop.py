@@ -631,6 +631,7 @@ def test_each_proof_meets_paths_of_its_own(monkeypatch):
     monkeypatch.setattr(module, "prove_plan", longer)
     loop = module._Loop.__new__(module._Loop)
     loop.asked, loop.goals, loop.wanted, loop.paths, loop.validation, loop.options = asked, [], [], Paths(), 500, {}
+    loop.best = None
     for k, begin in enumerate((None, 700, None)):
         loop._judged(None, k, begin)
     assert first == [0, 2000, 4800]
