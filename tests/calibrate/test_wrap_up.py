@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 
 from bposim.calibrate.presence import WaitingClock, pauses
-from bposim.calibrate.wrap_up import ASSUMED_S, LONGEST_S, QueuePauses, fit_wrap_up, queue_pauses, wrap_up_changes
+from bposim.calibrate.wrap_up import (
+    ASSUMED_S,
+    LONGEST_S,
+    QueuePauses,
+    _jackknife,
+    fit_wrap_up,
+    queue_pauses,
+    wrap_up_changes,
+)
 from bposim.distributions import empirical
 
 SKILLS = {"g": ["a"]}
@@ -216,3 +224,10 @@ def test_pauses_that_few_days_have_get_an_interval_that_a_reader_believes():
     assert fit.law is None
     assert 0 <= pause.low <= length.mean() <= pause.high < 1.5
     assert "taken as none" in pause.detail
+
+
+def test_a_pause_that_some_days_lack_has_an_interval_on_the_scale_of_seconds():
+    """Nine blocks of days at 1.3 s and one at nothing: on the scale of logarithms the interval reached 4e18 s."""
+    left_out = np.array([[0.0], *[[1.3]] * 9])
+    low, high = _jackknife(1.2, left_out, 0)
+    assert 0 <= low < 1.2 < high < 6

@@ -400,3 +400,15 @@ def test_one_unknown_volume_changes_next_to_nothing_and_is_told():
     assert [n for n in holed.notes if "1 of 1096 volumes are not known" in n] and not [
         n for n in known.notes if "not known" in n
     ]
+
+
+def test_a_month_without_a_value_takes_nothing_from_the_others():
+    """Neither where no volume is told, nor where the missing month has one."""
+    months = pd.date_range("2022-01-01", periods=36, freq="MS")
+    values = pd.Series([0.05 + 0.002 * (k % 3) for k in range(36)], months, name="abandonment")
+    values.iloc[30] = np.nan
+    for table in (values, pd.DataFrame({"month": months, "value": values.to_numpy(), "volume": 1000.0})):
+        (found,), notes = read_metrics(
+            table, metrics="abandonment", within=None, counting=None, window="month", until=None
+        )
+        assert len(found.frame) == 35 and not [n for n in notes if "not known" in n]

@@ -266,7 +266,7 @@ def test_recommendations_take_a_contract():
         assert advice.clauses["target"].tolist() == ["regular: 80 % answered within 20s per month"]
 
 
-@pytest.mark.parametrize("written", ["12,50", "1,5", "2,50,000", "12,5000"])
+@pytest.mark.parametrize("written", ["12,50", "1,5", "2,50,000", "12,5000", "0,125", "00,500"])
 def test_a_comma_parts_thousands_and_nothing_else(written):
     """12,50 is 12.50 for half of the world: taken for 1,250 it would bill a hundred times as much."""
     for read in (read_money, read_amount):
@@ -280,7 +280,23 @@ def test_a_comma_parts_thousands_and_nothing_else(written):
 
 def test_a_ratchet_beyond_what_can_be_met_is_refused():
     speed = SPEED | {"levels": {"expected": "95%"}, "ratchet": {"every": 3, "by": "1%"}}
-    with pytest.raises(ScenarioError, match=r"ratchet moves the target to 102 % by month 24"):
+    with pytest.raises(ScenarioError, match=r"moves the expected level to 102 % by month 24"):
         deal({"speed": speed}, months=24)
     deal({"speed": speed}, months=18)
     deal({"speed": speed | {"ratchet": {"every": 3, "by": "1%", "up_to": "98%"}}}, months=24)
+
+
+def test_a_ratchet_moves_every_level():
+    stretch = SPEED | {"levels": {"expected": "90%", "stretch": "98%"}, "ratchet": {"every": 3, "by": "1%"}}
+    with pytest.raises(ScenarioError, match=r"moves the stretch level to 105 % by month 24"):
+        deal({"speed": stretch}, months=24)
+    fast = {
+        "metric": "asa",
+        "window": "month",
+        "levels": {"expected": "30s"},
+        "missing": "exclude",
+        "ratchet": {"every": 3, "by": "5s"},
+    }
+    with pytest.raises(ScenarioError, match=r"moves the expected level to -5 s by month 24"):
+        deal({"fast": fast}, months=24)
+    deal({"fast": fast}, months=18)

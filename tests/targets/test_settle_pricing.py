@@ -186,3 +186,8 @@ def test_a_series_among_the_quantities_keeps_its_months():
     hours = pd.Series([100, 200], index=["2026-02", "2026-01"])
     ledger = bp.settle(hourly, table(speed=[0.9, 0.9]), quantities={"paid_hours": hours})
     assert ledger.amounts("fee") == cents(["2000", "1000"])
+    for index in ([0, 1], [3, 7]):  # numbers tell no month
+        by_place = bp.settle(
+            hourly, table(speed=[0.9, 0.9]), quantities={"paid_hours": pd.Series([100, 200], index=index)}
+        )
+        assert by_place.amounts("fee") == cents(["1000", "2000"])

@@ -409,11 +409,20 @@ def test_a_cap_takes_out_first_what_the_rule_does_not_count(counting, kept, of):
     ledger = bp.settle(deal({"speed": SPEED | {"counting": counting, "relief": [cap]}}), source, forecast=foreseen)
     line = ledger.lines.iloc[0]
     assert (line["numerator"], line["denominator"]) == (31 * kept, 31 * of)
-    told = counts_table("speed", [(31 * 70, 31 * (100 if counting == "answered" else 160))])
-    told = told.assign(offered=4960, forecast=3100)
+    # The same by month, of a table with a row for each clause and month; a month within its corridor keeps its value.
+    of = 31 * (100 if counting == "answered" else 160)
+    told = counts_table("speed", [(2170, of), (1000, 2000)], offered=[4960, 2000], forecast=[3100, 2000])
     month = {"volume": {"by": "month", "above": "110%"}, "effect": "cap"}
-    with pytest.raises(ParameterError, match="offered"):  # a long table has no column of volumes
-        bp.settle(deal({"speed": SPEED | {"counting": counting, "relief": [month]}}), told)
+    ledger = bp.settle(deal({"speed": SPEED | {"counting": counting, "relief": [month]}}), told)
+    assert ledger.lines["denominator"].tolist() == [3100 if counting == "answered" else 3410, 2000]
+    assert ledger.lines["value"].tolist() == pytest.approx([2170 / (3100 if counting == "answered" else 3410), 0.5])
+    wide = table(speed=[0.7], offered=[900], forecast=[1000])
+    missed = deal(
+        {"speed": SPEED | {"counting": counting, "relief": [month], "bands": [{"to": "expected", "credit": 1000}]}}
+    )
+    assert bp.settle(missed, wide).total("credit") == 1000
+    with pytest.raises(ParameterError, match="a row for each clause and month"):
+        bp.settle(missed, table(speed=[0.7], offered=[1200], forecast=[1000]))
 
 
 def test_a_scaled_target_earns_no_other_clauses_bonus_and_no_credit_back():
@@ -446,3 +455,27 @@ def test_a_table_has_one_volume_for_all():
     clauses = {n: SPEED | {"relief": relief, "scope": {"contact_types": [n]}} for n in ("voice", "chat")}
     with pytest.raises(ParameterError, match="clauses voice, chat have corridors about different contacts"):
         bp.settle(deal(clauses), table(voice=[0.7], chat=[0.9], offered=[1200], forecast=[1000]))
+    each = pd.concat([counts_table("voice", [(70, 100)], offered=[1200], forecast=[1000]),
+                      counts_table("chat", [(70, 100)], offered=[900], forecast=[1000])])  # fmt: skip
+    assert bp.settle(deal(clauses), each).lines["status"].tolist() == ["waived", "missed"]
+    slow = {"handle_time": {"by": "window", "above": "110%", "baseline": "300s"}, "effect": "waive"}
+    mixed = deal(clauses | {"chat": clauses["chat"] | {"relief": [slow]}})
+    both = table(voice=[0.7], chat=[0.7], offered=[1200], forecast=[1000], handle_time_s=[300])
+    assert bp.settle(mixed, both).lines["status"].tolist() == ["waived", "missed"]
+
+
+def test_a_scaled_year_brings_nothing_back_and_conditions_of_credits_are_scaled():
+    # 60 % in January, then 72 % in a surge that scales 80 % to 66.7 %: the year's 71 % is below 80 %.
+    scale = {"volume": {"by": "window", "above": "100%"}, "effect": "scale"}
+    speed = SPEED | {"relief": [scale], "bands": [{"to": "70%", "credit": 1000}], "earn_back": {"over": "year"}}
+    surge = {"offered": [1000] + [1200] * 11, "forecast": [1000] * 12}
+    ledger = bp.settle(deal({"speed": speed}), table(speed=[0.6] + [0.72] * 11, **surge))
+    assert ledger.total("credit") == 1000 and ledger.total("earn_back") == 0
+    # A credit that is due only where speed was kept, as relief has it.
+    lost = {"metric": "abandonment", "window": "month", "levels": {"expected": "5%"}, "missing": "exclude",
+            "bands": [{"from": "expected", "credit": 300, "requires": {"speed": "expected"}}]}  # fmt: skip
+    ledger = bp.settle(
+        deal({"speed": SPEED | {"relief": [scale]}, "lost": lost}),
+        table(speed=[0.7, 0.7], lost=[0.1, 0.1], offered=[1000, 1200], forecast=[1000, 1000]),
+    )
+    assert ledger.amounts("credit", "lost") == cents(["0", "300"])

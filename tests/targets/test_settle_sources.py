@@ -381,6 +381,16 @@ def test_weeks_and_quarters_that_the_source_cuts_are_named():
         deal({"speed": speed | {"window": "quarter"}}), counts_table("speed", [(70, 100)] * 5, start="2026-02")
     )
     assert [n for n in told.notes if "quarter from 2026-01-01 is not judged" in n] and told.total("credit") == 1000
+    for source in (counts_table("speed", [(70, 100)] * 5), days("2026-01-01", [100] * 151, 70)):
+        late = bp.settle(deal({"speed": speed | {"window": "quarter"}}), source)
+        assert [n for n in late.notes if "quarter from 2026-04-01 is not judged: the source" in n]
+    begun = deal({"speed": speed | {"window": "quarter"}}, start="2026-02-01")
+    cut = bp.settle(begun, counts_table("speed", [(70, 100)] * 6))
+    assert [n for n in cut.notes if "quarter from 2026-01-01 is not judged: the term holds a part" in n]
+    later = bp.settle(
+        deal({"speed": speed | {"window": "week"}}, start="2026-03-01"), days("2026-01-01", [100] * 120, 70)
+    )
+    assert [n for n in later.notes if "week from 2026-04-27 is not judged" in n]
     weeks = bp.settle(deal({"speed": speed | {"window": "week"}}), days("2026-01-01", [100] * 31, 70))
     assert [n for n in weeks.notes if "weeks from 2025-12-29, 2026-01-26 are not judged" in n]
     whole = bp.settle(deal({"speed": speed | {"window": "quarter"}}), days("2026-01-01", [100] * 181, 70))

@@ -297,7 +297,8 @@ def _jackknife(value: float, left_out: np.ndarray | None, column: int) -> tuple[
 
     if left_out is None:
         return np.nan, np.nan
-    plain = value <= NOTHING_S  # parts of the days may have none at all, which has no logarithm
+    # Parts of the days may have none at all, which has no logarithm.
+    plain = min(value, float(left_out[:, column].min())) <= NOTHING_S
     scaled = left_out[:, column] if plain else np.log(np.maximum(left_out[:, column], 1e-9))
     k = len(scaled)
     half = float(stdtrit(k - 1, 0.975) * np.sqrt((k - 1) / k * ((scaled - scaled.mean()) ** 2).sum()))

@@ -48,7 +48,7 @@ def contract(
     costs: Annotated[float | None, typer.Option(help="The provider's cost of a month, for the margin.", min=0)] = None,
     confidence: Confidence = "0.95", replications: Replications = 500, seed: Seed = 1, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Read a contract back as sentences, with its faults; with --scenario what it would come to. Exit code 1 if a fault is found, or if a month does not keep it."""
+    """Read a contract back as sentences, with its faults; with --scenario what it would come to. Exit code 1 if a fault is found; with --scenario, if it is not met."""
     from bposim.targets import assess_contract, load_contract
 
     lonely = {"--volumes": volumes, "--staffing": staffing, "--quantities": quantities, "--costs": costs}

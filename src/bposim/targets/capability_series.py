@@ -356,16 +356,17 @@ def _pooled(
     first, after = time.min(), time.max() + length
     start = time.dt.to_period("M" if window == "month" else "Q").dt.to_timestamp()
     weight = long["volume"].to_numpy(dtype=float)
-    dark = ~np.isfinite(weight) & long["value"].notna().to_numpy()
-    if dark.any() and not dark.all():
+    valued = long["value"].notna().to_numpy()
+    dark = ~np.isfinite(weight) & valued
+    known = bool((np.isfinite(weight) & valued).any())
+    if known and dark.any():
         notes.append(
             f"{metric}: {int(dark.sum())} of {len(weight)} volumes are not known (the first of {time[dark].iloc[0]:%Y-%m-%d}): the mean of the "
             f"others of the {window} is taken, else of all."
         )
-        others = pd.Series(weight).groupby(start.to_numpy()).transform("mean").fillna(np.nanmean(weight))
-        weight = np.where(dark, others, weight)
-    known = not dark.all()
-    weight = np.where(long["value"].notna(), weight if known else 1.0, 0.0)
+        others = pd.Series(np.where(valued, weight, np.nan)).groupby(start.to_numpy()).transform("mean")
+        weight = np.where(dark, others.fillna(np.nanmean(weight[valued])), weight)
+    weight = np.where(valued, weight if known else 1.0, 0.0)
     parts = (
         pd.DataFrame({"top": long["value"].fillna(0.0).to_numpy() * weight, "bottom": weight})
         .groupby(start.to_numpy())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 
@@ -10,7 +11,7 @@ from bposim.metrics import GLOSSARY
 from bposim.targets.clause_rules import Problem, check_level, clause_problems, known_metric
 from bposim.targets.clauses import Clause
 from bposim.targets.contract import Contract
-from bposim.targets.terms import Amount, Level, percent
+from bposim.targets.terms import LEVEL_NAMES, Amount, Level, percent
 
 
 def contract_problems(contract: Contract, known: Iterable[str]) -> list[Problem]:
@@ -63,17 +64,30 @@ def contract_problems(contract: Contract, known: Iterable[str]) -> list[Problem]
                         f"clause {name!r}: month {late[0]} of the glide path lies after the term of {contract.months} months.",
                     )
                 )
-            last = clause.expected(contract.months) if clause.ratchet is not None and clause.share else 0.0
-            if not 0 <= last <= 1:
-                where = ("clauses", name, "ratchet")
-                said = f"clause {name!r}: the ratchet moves the target to {percent(last)} by month {contract.months}, which nobody can meet."
-                found.append((where, f"{said} Write up_to, or a smaller step."))
+            found += _ratchet_problems(name, clause, contract.months)
         if contract.no_credit_months >= contract.months:
             found.append(
                 (("no_credit_months",), f"{contract.no_credit_months} months without credits are the whole term.")
             )
     found += _pricing_problems(contract)
     return found
+
+
+def _ratchet_problems(name: str, clause: Clause, months: int) -> Iterable[Problem]:
+    """Yield the levels that a ratchet moves beyond what can be met by the end of the term."""
+    if clause.ratchet is None or not (clause.share or clause.definition.unit == "s"):
+        return
+    shift = clause.expected(months) - clause.levels.expected.value
+    for level in LEVEL_NAMES:
+        own = getattr(clause.levels, level)
+        last = math.nan if own is None else round(own.value + shift, 12)
+        if last < 0 or (clause.share and last > 1) or (not clause.share and last == 0):
+            told = percent(last) if clause.share else f"{last:g} s"
+            yield (
+                ("clauses", name, "ratchet"),
+                f"clause {name!r}: the ratchet moves the {level} level to {told} by month {months}, which nobody can meet. Write up_to, "
+                "or a smaller step.",
+            )
 
 
 def as_ratio(total: float) -> str:

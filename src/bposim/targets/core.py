@@ -138,7 +138,7 @@ def rounded(values: np.ndarray, clause: Clause) -> np.ndarray:
 
 
 def judge(
-    clause: Clause, w: Windows, contract_month: np.ndarray, conditions: Mapping[tuple[str, Level], np.ndarray]
+    clause: Clause, w: Windows, contract_month: np.ndarray, conditions: Mapping[tuple[str, Level, bool], np.ndarray]
 ) -> Judged:
     """Compare every window of a clause with its levels and work out what follows, before money is known.
 
@@ -148,8 +148,8 @@ def judge(
     w : Windows
     contract_month : ndarray of int, shape (n_months,)
         Month of the contract, the first is 1.
-    conditions : mapping of (clause, level) to ndarray of bool, shape (n_replications, n_months)
-        Whether the other clauses that this one requires reach a level.
+    conditions : mapping of (clause, level, scaled) to ndarray of bool, shape (n_replications, n_months)
+        Whether the other clauses that this one requires reach a level, as relief scales it and as written.
     """
     r = _Ruler(clause, w, contract_month)
     status = status_of(clause, w)
@@ -210,11 +210,11 @@ def _above_top(r: _Ruler, band: Band) -> np.ndarray:
 
 
 def _fulfilled(
-    part: Band | Linear, conditions: Mapping[tuple[str, Level], np.ndarray], month: np.ndarray
+    part: Band | Linear, conditions: Mapping[tuple[str, Level, bool], np.ndarray], month: np.ndarray
 ) -> np.ndarray | bool:
     found: np.ndarray | bool = True
     for name, level in part.requires.items():
-        found = found & conditions[name, level][:, month]
+        found = found & conditions[name, level, part.bonus is None][:, month]
     return found
 
 
@@ -239,13 +239,16 @@ def status_of(clause: Clause, w: Windows) -> np.ndarray:
     return status
 
 
-def reached(clause: Clause, w: Windows, level: Level, contract_month: np.ndarray, n_months: int) -> np.ndarray:
+def reached(
+    clause: Clause, w: Windows, level: Level, contract_month: np.ndarray, n_months: int, *, scaled: bool = False
+) -> np.ndarray:  # fmt: skip
     """Tell by month whether every window that ends in it reaches a level; a month without a window that counts does not.
 
-    Relief that scales levels makes none easier here: what is reached earns a bonus, or credits back. Shape (n_replications, n_months).
+    Relief that scales levels makes none easier where what is reached earns a bonus, or credits back; conditions of credits are
+    ``scaled``. Shape (n_replications, n_months).
     """
     r = _Ruler(clause, w, contract_month)
-    usable, good = np.isin(status_of(clause, w), (MET, WAIVED)), r.reaches(level, scaled=False)
+    usable, good = np.isin(status_of(clause, w), (MET, WAIVED)), r.reaches(level, scaled=scaled)
     bad = by_month(usable & ~good, w.month, n_months)
     good = by_month(usable & good, w.month, n_months)
     return (good > 0) & (bad == 0)

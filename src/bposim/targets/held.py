@@ -32,14 +32,26 @@ def months_held(counts: Counts) -> tuple[pd.DatetimeIndex, dict[pd.Timestamp, in
     return pd.date_range(found.min(), found.max(), freq="MS"), cut, parts
 
 
-def cut_window_notes(name: str, window: str, starts: pd.DatetimeIndex) -> list[str]:
-    """Return a note on the weeks or quarters of a clause that are not judged because the source holds a part of them."""
+def cut_quarter_notes(name: str, held: pd.DatetimeIndex, months: pd.DatetimeIndex) -> list[str]:
+    """Return notes on the quarters of a clause of which a table by month, or the term, holds a part."""
+    starts = months.to_period("Q").unique().to_timestamp()
+    ends = starts + pd.DateOffset(months=2)
+    source = (starts < held[0]) | (ends > held[-1])
+    term = ~source & ((starts < months[0]) | (ends > months[-1]))
+    return [
+        *cut_window_notes(name, "quarter", starts[source]),
+        *cut_window_notes(name, "quarter", starts[term], "term"),
+    ]
+
+
+def cut_window_notes(name: str, window: str, starts: pd.DatetimeIndex, by: str = "source") -> list[str]:
+    """Return a note on the weeks or quarters of a clause that are not judged because the source (the term) holds a part of them."""
     if not len(starts):
         return []
     said = ", ".join(f"{t:%Y-%m-%d}" for t in starts[:4]) + (", …" if len(starts) > 4 else "")
     many = f"{window}s" if len(starts) > 1 else window
     return [
-        f"Clause {name!r}: the {many} from {said} {'are' if len(starts) > 1 else 'is'} not judged: the source holds a part only."
+        f"Clause {name!r}: the {many} from {said} {'are' if len(starts) > 1 else 'is'} not judged: the {by} holds a part only."
     ]
 
 

@@ -113,7 +113,8 @@ def measure(
         ends = pd.DatetimeIndex([months[-1]] * len(starts))
     if parts:
         whole[:] = True
-    cut = starts[~whole] if window in ("week", "quarter") else starts[:0]
+    touches = (ends >= months[0]) & (starts.tz_localize(None) < months[-1] + pd.DateOffset(months=1))
+    cut = starts[~whole & np.asarray(touches)] if window in ("week", "quarter") else starts[:0]
     place = months.get_indexer(ends)
     use = (place >= 0) & whole
     found = Windows(

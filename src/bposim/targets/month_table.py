@@ -93,7 +93,7 @@ def read_month_table(frame: pd.DataFrame, contract: Contract, *, caller: str = "
                     f"the table names {name!r}, which is no clause.{nearest(name, contract.clauses)} Known: {', '.join(contract.clauses)}."
                 )
                 continue
-            for column in {"value", "numerator", "denominator", "excluded"} & set(table):
+            for column in {"value", "numerator", "denominator", "excluded", "offered", *CORRIDORS} & set(table):
                 lay(str(name), column, rows[column], month[rows.index])
     else:
         for name in contract.clauses:
@@ -176,32 +176,39 @@ def table_windows(
         else:
             if np.isnan(bottom[hit]).any():
                 raise ParameterError(
-                    f"clause {name!r}: effect cap leaves contacts out, so the table needs numerator and denominator."
+                    f"clause {name!r}: effect cap leaves contacts out, so the table needs a row for each clause and month, with "
+                    "numerator, denominator, offered and forecast."
                 )
-            offered = np.where(place >= 0, table.figures["offered"].to_numpy(dtype=float)[place], np.nan)[None, :]
-            excess = np.maximum(excess - np.maximum(offered - left - bottom, 0.0), 0.0)  # uncounted ones first
+            beside = np.maximum(column("offered") - left - bottom, 0.0)  # what the rule does not count is above first
+            excess = np.maximum(excess - beside, 0.0)
             kept = np.maximum(bottom - np.where(hit, excess, 0.0), 0.0)
             top = np.minimum(top, kept) if clause.higher else np.minimum(np.maximum(top - (bottom - kept), 0.0), kept)
-            left, bottom = left + (bottom - kept), kept
-            sample = bottom
+            left, bottom = left + np.where(hit, bottom - kept, 0.0), kept
+            sample = np.where(np.isnan(bottom), sample, bottom)
             with np.errstate(invalid="ignore", divide="ignore"):
-                value = np.where(bottom > 0, top / bottom, np.nan)
+                value = np.where(np.isnan(bottom), value, np.where(bottom > 0, top / bottom, np.nan))
     return Windows(value, top, bottom, sample, left, factor, waived, np.arange(len(months)), months)
 
 
 def corridor_problems(contract: Contract) -> list[str]:
-    """Return why the corridors of a contract cannot be judged on a table by month, which has one column for all contacts."""
-    scopes = {
-        name: tuple(sorted(c.scope.contact_types))
-        for name, c in contract.clauses.items()
-        if any(r.corridor is not None and r.corridor.by not in ("interval", "day") for r in c.relief)
-    }
-    if len(set(scopes.values())) < 2:
-        return []
-    return [
-        f"clauses {', '.join(scopes)} have corridors about different contacts, and a table by month has one volume for all. Settle "
-        "a history, or each of them by itself."
-    ]
+    """Return why corridors of a contract cannot be judged on a wide table, which has one column for all contacts."""
+    problems = []
+    for kind, figure in (("volume", "offered"), ("handle_time", "handle_time_s")):
+        scopes = {
+            name: tuple(sorted(c.scope.contact_types))
+            for name, c in contract.clauses.items()
+            if any(
+                getattr(r, kind) is not None and r.corridor.by not in ("interval", "day")
+                for r in c.relief
+                if r.corridor
+            )
+        }
+        if len(set(scopes.values())) > 1:
+            problems.append(
+                f"clauses {', '.join(scopes)} have corridors about different contacts, and a wide table has one column {figure} for all. "
+                "Give a row for each clause and month, or settle a history."
+            )
+    return problems
 
 
 def _longer(
@@ -243,6 +250,8 @@ def _judge(
     nothing = np.ones((1, len(months)))
 
     def figure(column: str) -> np.ndarray:
+        if (name, column) in table.columns:
+            return np.where(place >= 0, table.of(name, column)[place], np.nan)[None, :]
         if column not in table.figures:
             raise ParameterError(
                 f"clause {name!r} has relief by {relief.kind}, and the table has no column {column!r}. Give it by month, "

@@ -38,7 +38,7 @@ class Negotiation:
     Attributes
     ----------
     frame : DataFrame
-        ``package, plan, agent_hours, fee, credit, bonus, earn_back, invoice, cost, margin,
+        ``package, plan, agent_hours, fee, surcharges, credit, bonus, earn_back, invoice, cost, margin,
         margin_low, margin_high, worst, kept, risk, service, value, provider_than_now, client_than_now, efficient, dominated_by``: money
         of a month; ``worst`` the mean margin of a month in the worst 5 % of the terms; ``kept`` the chance that a month keeps the package's own
         clauses; ``risk`` the chance that it falls short of the contract as it stands, relief aside; ``service`` the mean of its leading

@@ -74,12 +74,14 @@ def read_by_month(given: Any, months: pd.DatetimeIndex, where: str) -> dict[str,
             )
         return found
     if isinstance(given, Mapping):
-        found, problems = {}, []
+        found = {}
+        problems: list[str] = []
         for name, values in given.items():
-            if isinstance(values, pd.Series) and not isinstance(
-                values.index, pd.RangeIndex
-            ):  # its index tells the months
-                found |= read_by_month(values.rename(str(name)), months, where)
+            if isinstance(values, pd.Series) and not pd.api.types.is_numeric_dtype(values.index):  # it tells the months
+                try:
+                    found |= read_by_month(values.rename(str(name)), months, where)
+                except ParameterError as error:
+                    problems += error.problems
                 continue
             array = np.atleast_1d(np.asarray(values, dtype=float))
             if array.ndim == 1 and len(array) not in (1, len(months)):

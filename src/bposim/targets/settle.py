@@ -21,7 +21,15 @@ from bposim.targets.contract_file import load_contract
 from bposim.targets.core import COMPARE, NO_DATA, Judged, Windows, by_month, judge, reached, rounded, status_of
 from bposim.targets.figures import gathered_problems, quantity_problems, unused, window_notes
 from bposim.targets.foreseen import Expected, read_forecast
-from bposim.targets.held import cut_notes, cut_window_notes, has_wages, months_held, part_notes, unpaid_groups
+from bposim.targets.held import (
+    cut_notes,
+    cut_quarter_notes,
+    cut_window_notes,
+    has_wages,
+    months_held,
+    part_notes,
+    unpaid_groups,
+)
 from bposim.targets.ledger import Ledger
 from bposim.targets.measure import Measured, laid_clauses, measure, question, scope_types
 from bposim.targets.month_table import MonthTable, corridor_problems, is_table, read_month_table, table_windows
@@ -126,17 +134,15 @@ def gather(
     audited = None
     if audits is not None and table is None:
         audited = gathered_problems(lambda: read_month_table(audits, deal, caller="settle(audits=…)"), problems)
-    problems += corridor_problems(deal) if table is not None else []
+    problems += corridor_problems(deal) if table is not None and "clause" not in source else []
     require(problems, ParameterError)
     if table is not None:
         months, contract_month, notes = _calendar(deal, table.months, start)
         notes += table.notes
         happened = read_events(events, deal_zone(None))
         windows = {n: table_windows(c, n, table, months, happened) for n, c in deal.clauses.items()}
-        quarter = months[:1].to_period("Q").to_timestamp()
         for n, c in deal.clauses.items():
-            if c.settled_window == "quarter" and months[0] != quarter[0]:
-                notes += cut_window_notes(n, "quarter", quarter)
+            notes += cut_quarter_notes(n, table.months, months) if c.settled_window == "quarter" else []
         figures = read_by_month(table.figures, months, "the table") if len(table.figures.columns) else {}
         if "forecast" in figures:
             figures |= {"forecast_offered": figures["forecast"], "forecast_answered": figures["forecast"]}
@@ -181,7 +187,7 @@ def settle_windows(
     windows = {n: _spread_out(w, n_rep) for n, w in windows.items()}
     _refuse_missing(contract, windows, months)
     judged = _judge_all(contract, windows, contract_month, len(months))
-    recovered = _recovered(contract, windows, judged, contract_month, len(months))
+    recovered = _recovered(contract, windows, contract_month, len(months))
     parts = fees(contract, figures, shape, contract_month)
     fee = sum(parts.values(), np.zeros(shape, dtype=np.int64))
     done = settle_months(contract, [judged[n] for n in contract.clauses], fee, months, contract_month, recovered)
@@ -325,13 +331,15 @@ def _judge_all(
 ) -> dict[str, Judged]:
     asked = {pair for c in contract.clauses.values() for pair in c.conditions}
     conditions = {
-        (name, level): reached(contract.clauses[name], windows[name], level, contract_month, n) for name, level in asked
+        (name, level, scaled): reached(contract.clauses[name], windows[name], level, contract_month, n, scaled=scaled)
+        for name, level in asked
+        for scaled in (False, True)
     }
     return {n_: judge(c, windows[n_], contract_month, conditions) for n_, c in contract.clauses.items()}
 
 
 def _recovered(
-    contract: Contract, windows: dict[str, Windows], judged: dict[str, Judged], contract_month: np.ndarray, n: int
+    contract: Contract, windows: dict[str, Windows], contract_month: np.ndarray, n: int
 ) -> dict[str, np.ndarray]:
     """Return, for the clauses that earn back, the months (years, at their last month) that reach the level of it."""
     found = {}
@@ -344,11 +352,11 @@ def _recovered(
             if clause.settled_window == "quarter":  # the months within one stand neither for nor against it
                 found[name] = found[name] | ~np.isin(np.arange(n), w.month)
         else:
-            found[name] = _year_on_average(clause, w, judged[name], contract_month, n)
+            found[name] = _year_on_average(clause, w, contract_month, n)
     return found
 
 
-def _year_on_average(clause: Clause, w: Windows, j: Judged, contract_month: np.ndarray, n: int) -> np.ndarray:
+def _year_on_average(clause: Clause, w: Windows, contract_month: np.ndarray, n: int) -> np.ndarray:
     """Tell at each month whether its contract year up to it, pooled by counts (else the mean of its months), reaches the level.
 
     The level is the mean of the months' own, as a glide path moves it; value, rounding and comparison are the clause's. A window
@@ -361,7 +369,8 @@ def _year_on_average(clause: Clause, w: Windows, j: Judged, contract_month: np.n
     bottom = by_month(np.where(known, w.bottom, 0.0) if counted else known.astype(float), w.month, n)
     assert clause.earn_back is not None
     gap = clause.level(clause.earn_back.level) - clause.level(Level(math.nan, "", "expected"))
-    level = by_month(np.where(known, j.level + gap, 0.0), w.month, n)
+    asked = np.array([clause.expected(int(contract_month[m])) for m in w.month])[None, :] + gap  # no relief scales it
+    level = by_month(np.where(known, asked, 0.0), w.month, n)
     count = by_month(known.astype(float), w.month, n)
     lost = (status_of(clause, w) == NO_DATA) & (clause.missing == "miss")
     dark = by_month(lost.astype(float), w.month, n)

@@ -15,7 +15,7 @@ from bposim.units import format_seconds, seconds
 
 #: Levels of a clause that band edges and conditions may name.
 LEVEL_NAMES = ("minimum", "expected", "stretch")
-_THOUSANDS = re.compile(r"^[-+]?\d{1,3}(,\d{3})+(\.\d+)?$")
+_THOUSANDS = re.compile(r"^[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$")
 _MONEY = re.compile(r"^\s*([-+]?[\d,]*\.?\d+)\s*([A-Z]{3})?\s*$")
 CENT = Decimal("0.01")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from numba import carray, cfunc, njit, types
-from numba.core.errors import NumbaError
+from numba.core.errors import NumbaError, TypingError
 from numba.extending import intrinsic
 
 from bposim.engines.compiled import table as f
@@ -62,6 +62,9 @@ def data_of(typingctx, table):  # type: ignore[no-untyped-def]
     An index of an array may count from its end, and an array is counted wherever it is handed on; an address knows neither,
     which spares the event loop a third of its time. Who holds the array must outlive the address.
     """
+
+    if table.layout != "C":
+        raise TypingError("the address of a table needs it in one piece")
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         return context.make_array(sig.args[0])(context, builder, args[0]).data
