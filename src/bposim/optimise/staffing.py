@@ -305,7 +305,7 @@ class _Loop:
     @property
     def _bound_s(self) -> float:
         """Seconds that a bound will take."""
-        return len(self.model.model.cost) / COLUMNS_A_SECOND / 2.5
+        return len(self.model.model.cost) / COLUMNS_A_SECOND / 2
 
     def _patience(self, first: int) -> int:
         """Return up to how many times its first replications a proof may take: where a plan is proven, as far as there is time."""
