@@ -15,7 +15,7 @@ from bposim.errors import ParameterError, ScenarioError
 from bposim.targets.packages import efficient
 
 DEAL = {
-    "name": "line", "pricing": [{"fixed": 30000}],
+    "name": "line", "pricing": [{"fixed": 30000}], "surcharges": [{"name": "training", "amount": 1500, "months": [1]}],
     "clauses": {"speed": {"metric": "service_level", "counting": "offered", "within": "20s", "window": "month", "missing": "exclude",
                           "levels": {"expected": "80%"}, "bands": [{"to": "expected", "credit": 6000}]}},
 }  # fmt: skip
@@ -99,9 +99,13 @@ def test_each_package_is_what_it_comes_to_by_itself(table, package):
     mine = table.choices[table.choices["package"] == package].set_index("plan")
     other = alone.frame.set_index("plan")
     assert set(mine.index) == set(other.index)
-    for item, theirs in (*((i, i) for i in ("agent_hours", "fee", "credit", "invoice", "cost", "margin")), ("kept", "probability"),
+    for item, theirs in (*((i, i) for i in ("agent_hours", "fee", "surcharges", "credit", "invoice", "cost", "margin")), ("kept", "probability"),
                          ("margin_low", "margin_low")):  # fmt: skip
         assert mine[item].to_numpy() == pytest.approx(other.loc[mine.index, theirs].to_numpy()), item
+    parts = mine["fee"] + mine["surcharges"] - mine["credit"] + mine["bonus"] + mine["earn_back"]
+    assert mine["invoice"].to_numpy() == pytest.approx(parts.to_numpy()) and mine["surcharges"].iloc[0] == 750, (
+        "1,500 in two months"
+    )
     answer = table.frame.set_index("package").loc[package]
     assert answer["margin"] == pytest.approx(other["margin"].max())
     margins = alone.best.ledger.cents("margin").mean(axis=1) / 100

@@ -126,7 +126,7 @@ def pair_at(m, k, g):  # type: ignore[no-untyped-def]
 
 @jit
 def around(m, place):  # type: ignore[no-untyped-def]
-    """Return a place in a ring of ``CAP`` agents that lies at most once around; a remainder takes several times as long."""
+    """Return a place in a ring of ``CAP`` agents that lies at most once around, without a division."""
     return place - m[CAP] if place >= m[CAP] else place
 
 
